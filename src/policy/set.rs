@@ -1,0 +1,398 @@
+//! The policy set: what the sources mean, with every reference resolved to a pattern, every
+//! duration to seconds and every list in a fixed order.
+//!
+//! This is the form that is digested, compiled and written to a file. It knows no source text,
+//! tests, invariants or rollout: those judge a policy and are not part of it. It never holds a
+//! secret, only the name of the place where one is kept.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use super::argument::ArgPath;
+use super::glob::{GlobError, NameGlob, PathGlob};
+use super::matcher::ArgRules;
+use crate::model::{Rate, ResourceKind, Timestamp};
+
+/// Everything that decides, and everything that says where things are.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PolicySet {
+    /// The issuers by name.
+    pub issuers: BTreeMap<String, Issuer>,
+    /// The servers by name.
+    pub servers: BTreeMap<String, Server>,
+    /// What each bundle scope carries, with bundles in bundles already opened. Sorted.
+    pub scopes: BTreeMap<String, Vec<ItemPattern>>,
+    /// The grants, in canonical order.
+    pub grants: Vec<Statement>,
+    /// The denies, in canonical order.
+    pub denies: Vec<Statement>,
+    /// Where audit rows go and how long they stay.
+    pub audit: Audit,
+    /// Where the gateway is.
+    pub gateway: Gateway,
+    /// Where Vault is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vault: Option<Vault>,
+}
+
+/// Who may vouch for a caller.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Issuer {
+    /// The `iss` of its tokens; metadata is found from it unless `keys` says otherwise.
+    pub url: String,
+    /// Where its keys are.
+    pub keys: KeySource,
+    /// Accepted `aud` values; empty means each door's own resource identifier.
+    pub audiences: Vec<String>,
+    /// Accepted signature algorithms. Sorted, never empty.
+    pub algorithms: Vec<Algorithm>,
+    /// The longest `exp - iat`, in seconds.
+    pub max_lifetime: u32,
+    /// How far `iat` and `nbf` may lie in the future, in seconds. Never extends `exp`.
+    pub clock_skew: u32,
+    /// Which claims hold which facts.
+    pub claims: ClaimMapping,
+}
+
+/// Where an issuer's keys come from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub enum KeySource {
+    /// `OpenID` Connect discovery at the issuer URL.
+    Discovery,
+    /// A JWKS at this URL.
+    Url(String),
+    /// A JWKS in this file.
+    File(String),
+}
+
+/// A JWS algorithm (RFC 7518, RFC 8037) that doorward verifies. No symmetric ones, no `none`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "the names are those of the registry")]
+pub enum Algorithm {
+    EdDSA,
+    ES256,
+    ES384,
+    PS256,
+    PS384,
+    PS512,
+    RS256,
+    RS384,
+    RS512,
+}
+
+impl Algorithm {
+    /// Every algorithm with its registered name.
+    pub const ALL: &'static [(&'static str, Self)] = &[
+        ("EdDSA", Self::EdDSA),
+        ("ES256", Self::ES256),
+        ("ES384", Self::ES384),
+        ("PS256", Self::PS256),
+        ("PS384", Self::PS384),
+        ("PS512", Self::PS512),
+        ("RS256", Self::RS256),
+        ("RS384", Self::RS384),
+        ("RS512", Self::RS512),
+    ];
+}
+
+/// Which claim of a token holds which fact, each a dotted path into the claims.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ClaimMapping {
+    /// The groups; `None` when this issuer says nothing of groups.
+    pub groups: Option<String>,
+    /// The agent.
+    pub agent: Option<String>,
+    /// Further facts by the name that selectors use.
+    pub others: BTreeMap<String, String>,
+}
+
+/// A door.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Server {
+    /// How it is reached.
+    pub upstream: Upstream,
+    /// The identifier that `aud` must hold (RFC 8707, RFC 9728).
+    pub resource: String,
+    /// The issuers accepted here; `None` for all. Sorted.
+    pub issuers: Option<Vec<String>>,
+    /// A token is honoured until `iat` plus this many seconds; `None` leaves it to `exp`.
+    pub token_ttl: Option<u32>,
+    /// The upstream credential.
+    pub credential: Credential,
+    /// The audit class of everything behind this door that does not say its own.
+    pub audit: String,
+    /// How often each key may pass this door.
+    pub rate: Option<Rate>,
+    /// The servers that may call this one, on top of what the grants ask. Sorted.
+    pub callers: Vec<String>,
+    /// How this server is known when it calls another.
+    pub identity: Option<Identity>,
+    /// The tools by name.
+    pub tools: BTreeMap<String, Item>,
+    /// The prompts by name.
+    pub prompts: BTreeMap<String, Item>,
+    /// The named URI patterns.
+    pub resources: BTreeMap<String, Item>,
+}
+
+/// How an MCP server is reached.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Upstream {
+    /// Streamable HTTP at this URL.
+    Url(String),
+    /// A child process over stdio: program and arguments.
+    Command(Vec<String>),
+}
+
+/// Where the credential for an upstream comes from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Credential {
+    /// None is sent.
+    None,
+    /// A secret reference such as `env:NAME` or `file:PATH`. For development.
+    Reference(String),
+    /// From Vault or `OpenBao`.
+    Vault {
+        /// How: `kv`, `oidc` or `dynamic`.
+        kind: VaultKind,
+        /// The path or role, without the mount's `data/`.
+        path: String,
+        /// The Vault policies a token created for this server gets. Sorted.
+        policies: Vec<String>,
+        /// The longest life of the credential, in seconds.
+        ttl: u32,
+    },
+}
+
+/// The ways in which Vault gives a credential.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum VaultKind {
+    /// A short-lived token kept in KV version 2.
+    Kv,
+    /// An identity token (JWT) for the upstream's audience.
+    Oidc,
+    /// A secret with a lease.
+    Dynamic,
+}
+
+/// The subject that a server is when it calls another.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Identity {
+    /// The issuer by name.
+    pub issuer: String,
+    /// The `sub`.
+    pub subject: String,
+}
+
+/// A tool, prompt or named URI pattern behind a door.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Item {
+    /// The token scopes that carry it by themselves. Sorted, never empty.
+    pub scopes: Vec<String>,
+    /// As on the server, and shorter.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token_ttl: Option<u32>,
+    /// The audit class; `None` for the server's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub audit: Option<String>,
+    /// How often each key may use it, on top of the server's rate.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rate: Option<Rate>,
+    /// What holds for every caller.
+    #[serde(default, skip_serializing_if = "ArgRules::is_empty")]
+    pub args: ArgRules,
+    /// The URI pattern of a resource.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub uri: Option<PathGlob>,
+    /// Arguments whose values recordings keep although no rule reads them. Sorted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub capture: Vec<ArgPath>,
+}
+
+/// A grant or a deny.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Statement {
+    /// Its name, unique among grants or among denies.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// Why it is there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// The instant from which it no longer counts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires: Option<Timestamp>,
+    /// Whom it is about.
+    pub to: Selector,
+    /// What it allows or denies. Sorted, never empty.
+    pub items: Vec<ItemPattern>,
+    /// Argument rules for some of the items. Where several patterns match an item, all hold. Sorted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub args: Vec<(ItemPattern, ArgRules)>,
+}
+
+/// Whom a statement is about. Every list that is not empty must match; within a list one suffices.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Selector {
+    /// Issuer names. Sorted.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub issuers: Vec<String>,
+    /// Globs over `sub`. Sorted.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub subjects: Vec<NameGlob>,
+    /// Globs over the agent. Sorted.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub agents: Vec<NameGlob>,
+    /// Globs over the groups. Sorted.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub groups: Vec<NameGlob>,
+    /// Globs over mapped claims.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub claims: BTreeMap<String, Vec<NameGlob>>,
+    /// Servers as callers. Sorted.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub servers: Vec<String>,
+}
+
+/// Where audit rows go and how long they stay.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Audit {
+    /// `sqlite:PATH`, `postgres:…` or a secret reference to a URL.
+    pub store: String,
+    /// Seconds that rows of each class stay.
+    pub retention: BTreeMap<String, u64>,
+}
+
+/// Where the gateway is.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Gateway {
+    /// The address it listens on.
+    pub listen: String,
+    /// The URL callers use; door resources are below it.
+    pub url: String,
+}
+
+/// Where Vault is.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Vault {
+    /// Its URL.
+    pub address: String,
+    /// Its namespace.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub namespace: Option<String>,
+}
+
+/// A pattern over items: `tickets:search`, `tickets:get_*`, `tickets:prompt:triage`, `*`.
+///
+/// Split at the first `:`. The left side is a glob over servers. The right side is a glob over the
+/// tool name, `prompt:` and the prompt name, `resource:` and the name of the pattern, or nothing
+/// for the server itself. So `tickets:*` is all of a server, and `*:search` is a tool called
+/// `search` at any server and no prompt.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ItemPattern {
+    /// Over server names.
+    pub server: NameGlob,
+    /// Over item names.
+    pub item: NameGlob,
+}
+
+impl ItemPattern {
+    /// Reads `SERVER:ITEM` or `*`. `Ok(None)` when there is no `:`.
+    pub fn parse(text: &str) -> Result<Option<Self>, GlobError> {
+        let Some((server, item)) = (if text == "*" { Some(("*", "*")) } else { text.split_once(':') }) else {
+            return Ok(None);
+        };
+        Ok(Some(Self { server: NameGlob::new(server)?, item: NameGlob::new(item)? }))
+    }
+
+    /// Whether it covers an item, by its server and its [`item_name`].
+    pub fn matches(&self, server: &str, item: &str) -> bool {
+        self.server.matches(server) && self.item.matches(item)
+    }
+
+    /// Whether it can name no more than one item.
+    pub fn is_literal(&self) -> bool {
+        self.server.literal().is_some() && self.item.literal().is_some()
+    }
+}
+
+/// The right side of an item's reference.
+pub fn item_name(kind: ResourceKind, name: &str) -> String {
+    match kind {
+        ResourceKind::Server => String::new(),
+        ResourceKind::Tool => name.to_owned(),
+        ResourceKind::Prompt => format!("prompt:{name}"),
+        ResourceKind::Resource => format!("resource:{name}"),
+    }
+}
+
+impl fmt::Display for ItemPattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.server, self.item)
+    }
+}
+
+impl Serialize for ItemPattern {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for ItemPattern {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        match Self::parse(&text) {
+            Ok(Some(pattern)) => Ok(pattern),
+            Ok(None) => Err(serde::de::Error::custom("an item pattern has a `:`")),
+            Err(error) => Err(serde::de::Error::custom(error)),
+        }
+    }
+}
+
+impl PolicySet {
+    /// Every declared item: server, kind, name and declaration, in a fixed order.
+    pub fn items(&self) -> impl Iterator<Item = (&str, ResourceKind, &str, &Item)> {
+        self.servers.iter().flat_map(|(server, declared)| {
+            let tools = declared.tools.iter().map(|(n, i)| (ResourceKind::Tool, n, i));
+            let prompts = declared.prompts.iter().map(|(n, i)| (ResourceKind::Prompt, n, i));
+            let resources = declared.resources.iter().map(|(n, i)| (ResourceKind::Resource, n, i));
+            tools
+                .chain(prompts)
+                .chain(resources)
+                .map(move |(kind, name, item)| (server.as_str(), kind, name.as_str(), item))
+        })
+    }
+}
+
+impl Statement {
+    /// Whether it covers an item, by its server and its [`item_name`].
+    pub fn covers(&self, server: &str, item: &str) -> bool {
+        self.items.iter().any(|pattern| pattern.matches(server, item))
+    }
+
+    /// The argument rules that it lays on an item; all must hold.
+    pub fn args_for<'s>(&'s self, server: &'s str, item: &'s str) -> impl Iterator<Item = &'s ArgRules> {
+        self.args.iter().filter(move |(pattern, _)| pattern.matches(server, item)).map(|(_, rules)| rules)
+    }
+
+    /// Whether it still counts at `now`.
+    pub fn is_live(&self, now: Timestamp) -> bool {
+        self.expires.is_none_or(|expires| now < expires)
+    }
+}
