@@ -1,0 +1,162 @@
+//! Which policy a command is about, and reading it.
+//!
+//! A policy is named by `--policy`, then by `DOORWARD_POLICY`, then found as `policies.toml` in this
+//! directory or above it, up to the root of the repository. Nothing above a directory without a
+//! repository is ever read. What the texts mean is `policy::load`'s to say.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use super::failure::{Failure, Kind};
+use super::files;
+use super::git;
+use crate::policy::{Layers, Loaded, LoadedPolicy, load};
+
+/// The file that is looked for.
+const FILE: &str = "policies.toml";
+
+/// The variables that the command line reads itself and no policy ever sees.
+const OWN_VARIABLES: [&str; 3] = ["DOORWARD_POLICY", "DOORWARD_PROFILE", "DOORWARD_TRAFFIC_DIR"];
+
+/// Which policy.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub(super) struct PolicyArgs {
+    /// The policy: a file, `-` for stdin, or `git:REV:PATH` [default: `DOORWARD_POLICY`, then
+    /// `policies.toml` here or above, up to the root of the repository]
+    #[arg(long, value_name = "FILE")]
+    pub(super) policy: Option<OsString>,
+    /// Put `policies.NAME.toml` beside the policy over it [default: `DOORWARD_PROFILE`]
+    #[arg(long, value_name = "NAME")]
+    pub(super) profile: Option<String>,
+}
+
+impl PolicyArgs {
+    /// Finds and reads the policy. What is wrong in it is among the problems.
+    pub(super) fn read(&self) -> Result<Loaded, Failure> {
+        let named = self.policy.clone().or_else(|| variable("DOORWARD_POLICY"));
+        let path = match named {
+            Some(path) => PathBuf::from(path),
+            None => discover()?,
+        };
+        let profile = match &self.profile {
+            Some(profile) => Some(profile.clone()),
+            None => utf8_variable("DOORWARD_PROFILE")?,
+        };
+        read_named(&path, profile.as_deref())
+    }
+
+    /// Finds and reads a policy that must be good.
+    pub(super) fn open(&self, color: bool) -> Result<(Loaded, LoadedPolicy), Failure> {
+        good(self.read()?, color)
+    }
+}
+
+/// Reads a policy by its path, `-` or `git:REV:PATH`, with the overlay of a profile and the
+/// environment.
+pub(super) fn read_named(path: &Path, profile: Option<&str>) -> Result<Loaded, Failure> {
+    let mut files = vec![read_layer(path)?];
+    if let Some(profile) = profile {
+        files.push(read_layer(&overlay(path, profile)?)?);
+    }
+    Ok(load(&Layers { files, environment: environment()? }))
+}
+
+/// The policy, or its problems as the reason why there is no answer.
+pub(super) fn good(mut loaded: Loaded, color: bool) -> Result<(Loaded, LoadedPolicy), Failure> {
+    match loaded.policy.take() {
+        Some(policy) => Ok((loaded, policy)),
+        None => {
+            let _ = color;
+            Err(Failure::new(Kind::BadPolicy, "the policy cannot be used")
+                .help("`doorward explain CODE` says more about each of the problems"))
+        }
+    }
+}
+
+fn read_layer(path: &Path) -> Result<(String, Vec<u8>), Failure> {
+    let bytes = match git::Revision::parse(path) {
+        Some(revision) => revision?.read(files::POLICY_LIMIT)?,
+        None => files::read(path, files::POLICY_LIMIT)?,
+    };
+    Ok((files::display_name(path), bytes))
+}
+
+/// `policies.NAME.toml` beside `policies.toml`.
+fn overlay(path: &Path, profile: &str) -> Result<PathBuf, Failure> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
+    if profile.is_empty() || !profile.chars().all(plain) {
+        return Err(Failure::new(Kind::Usage, format!("`{profile}` is not a profile name"))
+            .help("use letters, digits, `-` and `_`"));
+    }
+    if files::is_stdin(path) {
+        return Err(Failure::new(Kind::Usage, "a policy from stdin has no profiles")
+            .help("name the policy with --policy FILE, or leave the profile out"));
+    }
+    let text = path.to_str().ok_or_else(|| {
+        Failure::new(Kind::BadInput, format!("the path `{}` is not UTF-8", path.display())).help("rename it")
+    })?;
+    Ok(match text.strip_suffix(".toml") {
+        Some(stem) => format!("{stem}.{profile}.toml").into(),
+        None => format!("{text}.{profile}").into(),
+    })
+}
+
+/// The nearest `policies.toml` from here upward to the root of the repository.
+fn discover() -> Result<PathBuf, Failure> {
+    let here = std::env::current_dir().map_err(|e| Failure::reading(Path::new("."), &e))?;
+    let depth = here.ancestors().position(|d| d.join(".git").exists()).unwrap_or(0);
+    let found = here
+        .ancestors()
+        .zip(0..=depth)
+        .find(|(directory, _)| directory.join(FILE).is_file())
+        .map(|(_, up)| std::iter::repeat_n("..", up).collect::<PathBuf>().join(FILE));
+    found.ok_or_else(|| {
+        Failure::new(Kind::NoPolicy, format!("there is no `{FILE}` here or above, up to the root of the repository"))
+            .help("write one with `doorward init`, or name one with --policy FILE or DOORWARD_POLICY")
+    })
+}
+
+/// The variables that a policy may be moved by.
+fn environment() -> Result<Vec<(String, String)>, Failure> {
+    let ours = |(name, _): &(OsString, OsString)| {
+        name.as_encoded_bytes().starts_with(b"DOORWARD_") && !OWN_VARIABLES.iter().any(|own| name == own)
+    };
+    let mut variables: Vec<_> = std::env::vars_os()
+        .filter(ours)
+        .map(|(name, value)| Ok((utf8(name.clone(), &name)?, utf8(value, &name)?)))
+        .collect::<Result<_, Failure>>()?;
+    variables.sort();
+    Ok(variables)
+}
+
+/// A variable that is set and not empty.
+pub(super) fn variable(name: &str) -> Option<OsString> {
+    std::env::var_os(name).filter(|value| !value.is_empty())
+}
+
+fn utf8_variable(name: &str) -> Result<Option<String>, Failure> {
+    variable(name).map(|value| utf8(value, &name.into())).transpose()
+}
+
+fn utf8(text: OsString, name: &OsString) -> Result<String, Failure> {
+    text.into_string().map_err(|_| {
+        Failure::new(Kind::BadInput, format!("the variable `{}` is not UTF-8", name.display())).help("unset it")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_overlay_stands_beside_the_policy_and_cannot_lead_elsewhere() {
+        let beside = |path: &str, profile: &str| overlay(Path::new(path), profile).map(|p| p.display().to_string());
+        assert_eq!(beside("a/policies.toml", "prod").unwrap(), "a/policies.prod.toml");
+        assert_eq!(beside("git:main:policies.toml", "prod").unwrap(), "git:main:policies.prod.toml");
+        assert_eq!(beside("guard", "prod").unwrap(), "guard.prod");
+        assert!(beside("-", "prod").is_err());
+        for profile in ["", "../x", "a/b", "a.b", "é"] {
+            assert!(beside("policies.toml", profile).is_err(), "{profile}");
+        }
+    }
+}
