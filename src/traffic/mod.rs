@@ -1,1 +1,16 @@
-//! recordings
+//! Recorded traffic: the format of doorward's own recordings, and importers for foreign logs.
+//!
+//! Never holds a token, never decides and never drops a record: one that cannot be read comes out
+//! as an [`Unreadable`] with its place and a code. Nothing here opens a file or asks the clock.
+
+mod event;
+mod pointer;
+mod reader;
+mod strict;
+mod wire;
+mod writer;
+
+pub use event::{Decided, DecidedRule, Event, Field, Header, Identity, SCHEMA, TokenFacts};
+pub use reader::{MAX_LINE, Numbered, Reader, Unreadable, UnreadableCode};
+pub use strict::MAX_DEPTH;
+pub use writer::{WriteError, Writer, line};

@@ -1,0 +1,147 @@
+//! The lists of a recorded event that say why a field is not there.
+//!
+//! A pointer that names no field, or a field that is there, is an error: a recording never
+//! contradicts itself.
+
+use super::event::Field;
+use crate::model::{Withheld, WithheldBecause};
+
+macro_rules! optional_fields {
+    ($($name:ident = $pointer:literal,)+) => {
+        /// The optional fields of an event, in the order in which pointers to them are written.
+        #[derive(Clone, Copy, PartialEq, Eq)]
+        pub(super) enum Optional {
+            $($name,)+
+        }
+
+        impl Optional {
+            const COUNT: usize = [$($pointer),+].len();
+
+            pub(super) const fn pointer(self) -> &'static str {
+                match self {
+                    $(Self::$name => $pointer,)+
+                }
+            }
+
+            fn parse(pointer: &str) -> Option<Self> {
+                match pointer {
+                    $($pointer => Some(Self::$name),)+
+                    _ => None,
+                }
+            }
+        }
+    };
+}
+
+optional_fields! {
+    Id = "/id",
+    Era = "/era",
+    Arguments = "/arguments",
+    Issuer = "/subject/issuer",
+    Sub = "/subject/sub",
+    Agent = "/subject/agent",
+    Groups = "/subject/groups",
+    Claims = "/subject/claims",
+    Aud = "/token/aud",
+    Scopes = "/token/scopes",
+    Iat = "/token/iat",
+    Exp = "/token/exp",
+    Nbf = "/token/nbf",
+    Session = "/session",
+}
+
+/// Why a field is not there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Why {
+    Absent,
+    Redacted,
+    Truncated,
+}
+
+/// What the lists of one event say.
+#[derive(Default)]
+pub(super) struct Statuses {
+    of: [Option<Why>; Optional::COUNT],
+    pub(super) withheld: Vec<Withheld>,
+}
+
+impl Statuses {
+    /// Reads one list. Only values inside arguments can be `unrecorded` by name.
+    pub(super) fn add(&mut self, list: Vec<String>, why: Option<Why>) -> Result<(), String> {
+        for pointer in list {
+            if let Some(inner) = pointer.strip_prefix("/arguments").filter(|inner| inner.starts_with('/')) {
+                let because = match why {
+                    Some(Why::Redacted) => WithheldBecause::Redacted,
+                    Some(Why::Truncated) => WithheldBecause::Truncated,
+                    None => WithheldBecause::NotRecorded,
+                    Some(Why::Absent) => return Err(format!("`{pointer}` in `absent` says nothing: leave it out")),
+                };
+                let escapes = inner.bytes().zip(inner.bytes().skip(1).map(Some).chain([None]));
+                if escapes.into_iter().any(|(a, b)| a == b'~' && !matches!(b, Some(b'0' | b'1'))) {
+                    return Err(format!("`{pointer}` is not a JSON Pointer"));
+                }
+                if self.withheld.iter().any(|w| w.pointer == inner) {
+                    return Err(format!("`{pointer}` is listed twice"));
+                }
+                self.withheld.push(Withheld { pointer: inner.to_owned(), because });
+                continue;
+            }
+            let (Some(field), Some(_)) = (Optional::parse(&pointer), why) else {
+                return Err(format!("`{pointer}` is no field that can be missing in this way"));
+            };
+            match self.of.get_mut(field as usize) {
+                Some(slot @ None) => *slot = why,
+                _ => return Err(format!("`{pointer}` is listed twice")),
+            }
+        }
+        Ok(())
+    }
+
+    /// Joins a field's value with what the lists say of it.
+    pub(super) fn join<T>(&self, field: Optional, value: Option<T>) -> Result<Field<T>, String> {
+        match (value, self.of.get(field as usize).copied().flatten()) {
+            (Some(_), Some(_)) => Err(format!("`{}` is there and is listed as missing", field.pointer())),
+            (Some(value), None) => Ok(Field::Present(value)),
+            (None, Some(Why::Absent)) => Ok(Field::Absent),
+            (None, Some(Why::Redacted)) => Ok(Field::Redacted),
+            (None, Some(Why::Truncated)) => Ok(Field::Truncated),
+            (None, None) => Ok(Field::NotRecorded),
+        }
+    }
+}
+
+/// The lists of one event, as they are written.
+#[derive(Default)]
+pub(super) struct Lists {
+    pub(super) absent: Vec<String>,
+    pub(super) redacted: Vec<String>,
+    pub(super) truncated: Vec<String>,
+    pub(super) unrecorded: Vec<String>,
+}
+
+impl Lists {
+    /// Takes a field apart: the value to write, if there is one, and otherwise why there is not.
+    pub(super) fn split<'a, T>(&mut self, field: Optional, value: &'a Field<T>) -> Option<&'a T> {
+        let list = match value {
+            Field::Present(value) => return Some(value),
+            Field::NotRecorded => return None,
+            Field::Absent => &mut self.absent,
+            Field::Redacted => &mut self.redacted,
+            Field::Truncated => &mut self.truncated,
+        };
+        list.push(field.pointer().to_owned());
+        None
+    }
+
+    /// Lists what is withheld inside arguments.
+    pub(super) fn withhold(&mut self, withheld: &[Withheld]) {
+        for Withheld { pointer, because } in withheld {
+            let list = match because {
+                WithheldBecause::Redacted => &mut self.redacted,
+                WithheldBecause::Truncated => &mut self.truncated,
+                WithheldBecause::NotRecorded => &mut self.unrecorded,
+            };
+            list.push(format!("/arguments{pointer}"));
+        }
+    }
+}

@@ -1,0 +1,413 @@
+//! Reads a recording line by line.
+//!
+//! Memory stays within one line whatever the file. A line that cannot be read is an item with its
+//! number and a code; reading goes on behind it. No line is ever skipped in silence.
+
+use std::fmt;
+use std::io::{self, BufRead, Read as _};
+
+use serde::{Deserialize, Serialize};
+
+use super::event::{Event, Header, SCHEMA};
+use super::strict::{DUPLICATE, TOO_DEEP};
+use super::wire::EventIn;
+
+/// The longest line that is read, in bytes.
+pub const MAX_LINE: usize = 4 * 1024 * 1024;
+
+/// The longest message taken over from the JSON parser, in characters.
+const MAX_MESSAGE: usize = 400;
+
+/// Why a record cannot be read. The codes are stable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum UnreadableCode {
+    /// There is nothing in the file.
+    EmptyRecording,
+    /// The first line is not the header of a recording.
+    NoHeader,
+    /// The format or its version is not one that this build reads.
+    UnknownSchema,
+    /// The source failed while it was read.
+    ReadFailed,
+    /// The line is longer than [`MAX_LINE`].
+    LineTooLong,
+    /// The line is not UTF-8 text.
+    NotUtf8,
+    /// The line is not JSON.
+    NotJson,
+    /// The last line ends in the middle of a record.
+    TruncatedLine,
+    /// A key stands twice in one object.
+    DuplicateKey,
+    /// Arguments nest too deep.
+    TooDeep,
+    /// The line is JSON and not an event of this format.
+    NotAnEvent,
+    /// A foreign record that is not in the shape its importer reads.
+    NotATranscript,
+    /// A foreign tool call whose server, tool or arguments cannot be told.
+    NotACall,
+}
+
+impl UnreadableCode {
+    /// The code as written in reports.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::EmptyRecording => "empty-recording",
+            Self::NoHeader => "no-header",
+            Self::UnknownSchema => "unknown-schema",
+            Self::ReadFailed => "read-failed",
+            Self::LineTooLong => "line-too-long",
+            Self::NotUtf8 => "not-utf8",
+            Self::NotJson => "not-json",
+            Self::TruncatedLine => "truncated-line",
+            Self::DuplicateKey => "duplicate-key",
+            Self::TooDeep => "too-deep",
+            Self::NotAnEvent => "not-an-event",
+            Self::NotATranscript => "not-a-transcript",
+            Self::NotACall => "not-a-call",
+        }
+    }
+}
+
+impl fmt::Display for UnreadableCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// A record that cannot be read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unreadable {
+    /// Its line, from 1; of a foreign log its number among the records.
+    pub line: u64,
+    /// What is wrong.
+    pub code: UnreadableCode,
+    /// What is wrong, in one line.
+    pub message: String,
+}
+
+impl Unreadable {
+    pub(super) fn new(line: u64, code: UnreadableCode, message: impl Into<String>) -> Self {
+        Self { line, code, message: message.into() }
+    }
+
+    /// What is wrong with a line that `serde_json` refused.
+    pub(super) fn json(line: u64, error: &serde_json::Error, at_end: bool) -> Self {
+        let text = error.to_string();
+        // The position that serde_json adds counts within the line and repeats what `line` says.
+        let message = text.rsplit_once(" at line ").map_or(text.as_str(), |(message, _)| message);
+        let column = error.column();
+        // It repeats the value at fault, which may be as long as the line.
+        let shown: String = message.chars().take(MAX_MESSAGE).collect();
+        let code = if message.starts_with(DUPLICATE) || message.starts_with("duplicate field") {
+            UnreadableCode::DuplicateKey
+        } else if message.starts_with(TOO_DEEP) || message.starts_with("recursion limit") {
+            UnreadableCode::TooDeep
+        } else if error.is_eof() && at_end {
+            UnreadableCode::TruncatedLine
+        } else if error.is_data() {
+            UnreadableCode::NotAnEvent
+        } else {
+            UnreadableCode::NotJson
+        };
+        Self::new(line, code, format!("{shown} (column {column})"))
+    }
+}
+
+impl fmt::Display for Unreadable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "line {}: {} ({})", self.line, self.message, self.code)
+    }
+}
+
+impl std::error::Error for Unreadable {}
+
+/// An event with its line.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Numbered {
+    /// The line, from 1; the header is line 1.
+    pub line: u64,
+    /// The event.
+    pub event: Event,
+}
+
+/// The events of one recording, in order.
+#[derive(Debug)]
+pub struct Reader<R> {
+    input: R,
+    buffer: Vec<u8>,
+    line: u64,
+    header: Header,
+    done: bool,
+}
+
+#[derive(Deserialize)]
+struct Schema {
+    schema: String,
+}
+
+/// What one attempt to read a line gave.
+enum Line {
+    /// It is in the buffer; whether a newline ended it.
+    Read {
+        ended: bool,
+    },
+    TooLong,
+    End,
+}
+
+impl<R: BufRead> Reader<R> {
+    /// Reads the header.
+    ///
+    /// # Errors
+    ///
+    /// When there is none, or it is of another format or version.
+    pub fn new(input: R) -> Result<Self, Unreadable> {
+        let mut reader = Self { input, buffer: Vec::new(), line: 1, header: Header::default(), done: false };
+        let fail = |code, message: String| Err(Unreadable::new(1, code, message));
+        match read_line(&mut reader.input, &mut reader.buffer) {
+            Ok(Line::Read { .. }) => {}
+            Ok(Line::End) => return fail(UnreadableCode::EmptyRecording, "the recording is empty".to_owned()),
+            Ok(Line::TooLong) => return fail(UnreadableCode::NoHeader, no_header()),
+            Err(error) => return fail(UnreadableCode::ReadFailed, error.to_string()),
+        }
+        if !starts_object(&reader.buffer) {
+            return fail(UnreadableCode::NoHeader, no_header());
+        }
+        // The schema first: a header of another version may have keys that this one does not know.
+        match serde_json::from_slice::<Schema>(&reader.buffer) {
+            Ok(Schema { schema }) if schema == SCHEMA => {}
+            Ok(Schema { schema }) => {
+                return fail(
+                    UnreadableCode::UnknownSchema,
+                    format!("`{schema}` is not `{SCHEMA}`, which this build reads"),
+                );
+            }
+            Err(_) => return fail(UnreadableCode::NoHeader, no_header()),
+        }
+        match serde_json::from_slice(&reader.buffer) {
+            Ok(header) => reader.header = header,
+            Err(error) => {
+                let message = Unreadable::json(1, &error, false).message;
+                return fail(UnreadableCode::NoHeader, format!("the header cannot be read: {message}"));
+            }
+        }
+        Ok(reader)
+    }
+
+    /// The header.
+    pub fn header(&self) -> &Header {
+        &self.header
+    }
+}
+
+impl<R: BufRead> Iterator for Reader<R> {
+    type Item = Result<Numbered, Unreadable>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.done {
+            return None;
+        }
+        self.line += 1;
+        let line = self.line;
+        match read_line(&mut self.input, &mut self.buffer) {
+            Ok(Line::End) => {
+                self.done = true;
+                None
+            }
+            Ok(Line::Read { ended }) => Some(parse(&self.buffer, line, ended)),
+            Ok(Line::TooLong) => {
+                let message = format!("the line is longer than {MAX_LINE} bytes");
+                Some(Err(Unreadable::new(line, UnreadableCode::LineTooLong, message)))
+            }
+            Err(error) => {
+                self.done = true;
+                Some(Err(Unreadable::new(line, UnreadableCode::ReadFailed, error.to_string())))
+            }
+        }
+    }
+}
+
+fn no_header() -> String {
+    format!("the first line is not the header of a recording, such as {{\"schema\":\"{SCHEMA}\",\"recorder\":\"…\"}}")
+}
+
+fn starts_object(line: &[u8]) -> bool {
+    line.trim_ascii_start().first() == Some(&b'{')
+}
+
+fn parse(bytes: &[u8], line: u64, ended: bool) -> Result<Numbered, Unreadable> {
+    let Ok(text) = std::str::from_utf8(bytes) else {
+        // A cut in the middle of a character is a cut, not another encoding.
+        let code = if ended { UnreadableCode::NotUtf8 } else { UnreadableCode::TruncatedLine };
+        return Err(Unreadable::new(line, code, "the line is not UTF-8 text"));
+    };
+    if !starts_object(bytes) {
+        return Err(Unreadable::new(line, UnreadableCode::NotJson, "the line is not a JSON object"));
+    }
+    let event: EventIn = serde_json::from_str(text).map_err(|error| Unreadable::json(line, &error, !ended))?;
+    let event = event.into_event().map_err(|message| Unreadable::new(line, UnreadableCode::NotAnEvent, message))?;
+    Ok(Numbered { line, event })
+}
+
+/// Reads up to and without the next newline; at most [`MAX_LINE`] bytes are ever held.
+fn read_line(input: &mut impl BufRead, buffer: &mut Vec<u8>) -> io::Result<Line> {
+    buffer.clear();
+    let limit = MAX_LINE as u64 + 1;
+    if input.by_ref().take(limit).read_until(b'\n', buffer)? == 0 {
+        return Ok(Line::End);
+    }
+    if buffer.last() == Some(&b'\n') {
+        buffer.pop();
+        return Ok(Line::Read { ended: true });
+    }
+    if buffer.len() <= MAX_LINE {
+        return Ok(Line::Read { ended: false });
+    }
+    skip_line(input)?;
+    Ok(Line::TooLong)
+}
+
+fn skip_line(input: &mut impl BufRead) -> io::Result<()> {
+    loop {
+        let chunk = match input.fill_buf() {
+            Ok(chunk) => chunk,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(error),
+        };
+        if chunk.is_empty() {
+            return Ok(());
+        }
+        let newline = chunk.iter().position(|byte| *byte == b'\n');
+        let used = newline.map_or(chunk.len(), |at| at + 1);
+        input.consume(used);
+        if newline.is_some() {
+            return Ok(());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HEADER: &str = "{\"schema\":\"doorward.recording/v1\",\"recorder\":\"test\"}\n";
+    const EVENT: &str = r#"{"time":1,"door":"tickets","method":"tools/call","name":"search"}"#;
+
+    fn items(body: &[u8]) -> Vec<String> {
+        let input = [HEADER.as_bytes(), body].concat();
+        Reader::new(&input[..])
+            .unwrap()
+            .map(|item| match item {
+                Ok(Numbered { line, event }) => format!("line {line}: {}:{}", event.door, event.name),
+                Err(unreadable) => unreadable.to_string(),
+            })
+            .collect()
+    }
+
+    fn header_error(text: &str) -> String {
+        Reader::new(text.as_bytes()).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn reading_goes_on_behind_a_line_that_cannot_be_read() {
+        let body = format!(
+            "{EVENT}\nnot json\n{{\"time\":1}}\n{{\"time\":1,\"time\":2}}\n\n[1]\n{{\"time\":\"x\"}}\n{EVENT}\n{}",
+            EVENT.get(..40).unwrap()
+        );
+        insta::assert_snapshot!(items(body.as_bytes()).join("\n"), @r#"
+        line 2: tickets:search
+        line 3: the line is not a JSON object (not-json)
+        line 4: missing field `door` (column 10) (not-an-event)
+        line 5: duplicate field `time` (column 16) (duplicate-key)
+        line 6: the line is not a JSON object (not-json)
+        line 7: the line is not a JSON object (not-json)
+        line 8: invalid type: string "x", expected i64 (column 11) (not-an-event)
+        line 9: tickets:search
+        line 10: EOF while parsing a string (column 40) (truncated-line)
+        "#);
+    }
+
+    #[test]
+    fn every_rule_of_an_event_has_its_message() {
+        let with = |extra: &str| format!("{},{extra}}}", EVENT.strip_suffix('}').unwrap());
+        let lines = [
+            with(r#""token_value":"x""#),
+            with(r#""session":null"#),
+            with(r#""subject":["corp"]"#),
+            with(r#""arguments":{"a":{"b":1,"b":2}}"#),
+            with(r#""arguments":[1]"#),
+            with(r#""session":"s","absent":["/session"]"#),
+            with(r#""absent":["/session"],"redacted":["/session"]"#),
+            with(r#""absent":["/door"]"#),
+            with(r#""absent":["/arguments/x"]"#),
+            with(r#""redacted":["/arguments/x"]"#),
+            with(r#""arguments":{},"redacted":["/arguments/a~2"]"#),
+            with(r#""unrecorded":["/session"]"#),
+            with(r#""kind":"prompt""#),
+            with(r#""decided":{"effect":"allow","reason":"because","digest":"d"}"#),
+            r#"{"time":1,"door":"d","method":"completion/complete","name":"x"}"#.to_owned(),
+            r#"{"time":1,"door":"d","method":"tools/call"}"#.to_owned(),
+            r#"{"time":1,"door":"d","method":"ping","name":"x"}"#.to_owned(),
+        ];
+        insta::assert_snapshot!(items(lines.join("\n").as_bytes()).join("\n"), @"
+        line 2: unknown field `token_value`, expected one of `time`, `id`, `door`, `era`, `method`, `kind`, `name`, `arguments`, `subject`, `token`, `session`, `decided`, `absent`, `redacted`, `truncated`, `unrecorded` (column 78) (not-an-event)
+        line 3: invalid type: null, expected a string (column 79) (not-an-event)
+        line 4: invalid type: sequence, expected an object (column 75) (not-an-event)
+        line 5: duplicate key `b` (column 92) (duplicate-key)
+        line 6: invalid type: sequence, expected an object (column 77) (not-an-event)
+        line 7: `/session` is there and is listed as missing (not-an-event)
+        line 8: `/session` is listed twice (not-an-event)
+        line 9: `/door` is no field that can be missing in this way (not-an-event)
+        line 10: `/arguments/x` in `absent` says nothing: leave it out (not-an-event)
+        line 11: parts of arguments are listed as withheld and there are no arguments (not-an-event)
+        line 12: `/arguments/a~2` is not a JSON Pointer (not-an-event)
+        line 13: `/session` is no field that can be missing in this way (not-an-event)
+        line 14: `tools/call` does not reach a thing of that `kind` (not-an-event)
+        line 15: unknown variant `because`, expected one of `granted`, `unknown-method`, `unknown-door`, `unknown-tool`, `unknown-prompt`, `unknown-resource`, `issuer`, `audience`, `token-expired`, `token-not-yet-valid`, `token-lifetime`, `token-stale`, `caller`, `denied-by`, `scope-missing`, `no-grant`, `grant-expired`, `args`, `missing-fact` (column 111) (not-an-event)
+        line 16: `completion/complete` may reach several kinds of thing: say which in `kind` (not-an-event)
+        line 17: `tools/call` reaches something with a name, and there is none (not-an-event)
+        line 18: `ping` reaches the server itself, which has no name such as `x` (not-an-event)
+        ");
+    }
+
+    #[test]
+    fn a_line_over_the_limit_is_reported_and_passed_over() {
+        let body = format!("{}\n{EVENT}\n{}", "x".repeat(MAX_LINE + 10), "y".repeat(MAX_LINE + 1));
+        let items = items(body.as_bytes());
+        assert!(items[0].ends_with("(line-too-long)") && items[2].ends_with("(line-too-long)"), "{items:?}");
+        assert_eq!(items[1], "line 3: tickets:search");
+    }
+
+    #[test]
+    fn bytes_that_are_not_text_are_reported() {
+        assert!(items(b"\xff\xfe\n")[0].ends_with("(not-utf8)"));
+        assert!(items(b"{\"time\":1,\"door\":\"\xc3")[0].ends_with("(truncated-line)"));
+    }
+
+    #[test]
+    fn a_file_that_is_not_a_recording_is_refused_at_once() {
+        insta::assert_snapshot!(header_error(""), @"line 1: the recording is empty (empty-recording)");
+        insta::assert_snapshot!(header_error(EVENT), @r#"line 1: the first line is not the header of a recording, such as {"schema":"doorward.recording/v1","recorder":"…"} (no-header)"#);
+        insta::assert_snapshot!(header_error(r#"{"schema":"doorward.recording/v2","new":1}"#), @"line 1: `doorward.recording/v2` is not `doorward.recording/v1`, which this build reads (unknown-schema)");
+        insta::assert_snapshot!(header_error(r#"{"schema":"doorward.recording/v1","recorder":"x","extra":1}"#), @"line 1: the header cannot be read: unknown field `extra`, expected one of `schema`, `recorder`, `policy`, `note` (column 56) (no-header)");
+        insta::assert_snapshot!(header_error(r#"["doorward.recording/v1","x"]"#), @r#"line 1: the first line is not the header of a recording, such as {"schema":"doorward.recording/v1","recorder":"…"} (no-header)"#);
+    }
+
+    #[test]
+    fn a_source_that_fails_ends_the_reading_and_says_so() {
+        struct Fails;
+        impl io::Read for Fails {
+            fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+                Err(io::Error::other("the disk is gone"))
+            }
+        }
+        let input = io::BufReader::new(io::Read::chain(HEADER.as_bytes(), Fails));
+        let items: Vec<_> = Reader::new(input).unwrap().collect();
+        assert_eq!(items.len(), 1);
+        assert_eq!(items[0].as_ref().unwrap_err().code, UnreadableCode::ReadFailed);
+    }
+}
