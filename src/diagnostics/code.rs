@@ -91,6 +91,11 @@ impl Code {
     pub fn parse(text: &str) -> Option<Self> {
         Self::ALL.iter().copied().find(|code| code.as_str() == text)
     }
+
+    /// Where its page is, from the root of the repository.
+    pub fn page_path(self) -> String {
+        format!("docs/codes/{self}.md")
+    }
 }
 
 impl fmt::Display for Code {

@@ -1,1 +1,22 @@
-//! renderers
+//! Renderers: from problems, tests and answers to text, one file a format.
+//!
+//! A renderer is a pure function from data to a string. It never decides, reads, prints or asks
+//! whether a terminal is there: the caller says whether to colour.
+
+#[cfg(feature = "cli")]
+mod excerpt;
+pub mod github;
+#[cfg(feature = "cli")]
+pub mod human;
+pub mod json;
+pub mod junit;
+mod place;
+pub mod sarif;
+mod style;
+mod text;
+
+#[cfg(test)]
+mod sample;
+
+pub use style::{Style, Styled};
+pub use text::{Cell, Columns, harmless, plural, summary};
