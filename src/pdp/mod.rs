@@ -2,11 +2,21 @@
 //!
 //! One pure function decides, in the middleware, the gateway and the simulator. It never reads a
 //! file, a clock or the environment, never fails and never allocates for an answer.
+//!
+//! The checks, in order; the first that fails gives the reason:
+//! method, door and name are known; the token is from an accepted issuer, for this door, and young
+//! enough; a server that calls is listed; no deny applies; the token carries a scope; a grant
+//! applies; the argument rules of the tool hold.
 
-use crate::model::{Decision, Effect, Missing, Reason, Request, Verdict};
+mod evaluate;
+mod selector;
+mod token;
+mod truth;
+
+use crate::model::{Decision, Effect, Reason, Request, Verdict};
 use crate::policy::CompiledPolicy;
 
-/// Decides a request. A fact that is not known denies.
+/// Decides a request. A fact that is not known denies, with [`Reason::MissingFact`].
 pub fn decide<'p>(policy: &'p CompiledPolicy, request: &Request<'_>) -> Decision<'p> {
     match judge(policy, request) {
         Verdict::Decided(decision) => decision,
@@ -18,6 +28,9 @@ pub fn decide<'p>(policy: &'p CompiledPolicy, request: &Request<'_>) -> Decision
 
 /// Judges a request of which not every fact may be known: decided only when no unknown fact could
 /// change the effect.
-pub fn judge<'p>(_policy: &'p CompiledPolicy, _request: &Request<'_>) -> Verdict<'p> {
-    Verdict::Undecided(Missing::NONE)
+///
+/// It may stay undecided although every completion would give one effect: facts are taken one at a
+/// time, not together.
+pub fn judge<'p>(policy: &'p CompiledPolicy, request: &Request<'_>) -> Verdict<'p> {
+    evaluate::judge(policy, request)
 }

@@ -1,10 +1,15 @@
-//! The compiled policy.
+//! The compiled policy: a policy set, its digest and its index.
+//!
+//! Nothing can change one; a new policy is a new value.
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-use super::set::PolicySet;
+use sha2::{Digest as _, Sha256};
+
+use super::index::Index;
+use super::set::{PolicySet, Statement};
 use crate::model::{Position, ResourceKind};
 
 /// An immutable policy, cheap to clone and share.
@@ -15,6 +20,7 @@ struct Inner {
     set: PolicySet,
     positions: Positions,
     digest: Digest,
+    index: Index,
 }
 
 /// SHA-256 over the canonical form of a policy set.
@@ -37,9 +43,13 @@ pub struct Positions {
 }
 
 impl CompiledPolicy {
-    /// Compiles a set whose lists are already in canonical order (`sort()`ed).
-    pub fn compile(set: PolicySet, positions: Positions) -> Self {
-        Self(Arc::new(Inner { set, positions, digest: Digest([0; 32]) }))
+    /// Compiles a set. Its statements are put in canonical order, and their positions with them.
+    pub fn compile(mut set: PolicySet, mut positions: Positions) -> Self {
+        order(&mut set.grants, &mut positions.grants);
+        order(&mut set.denies, &mut positions.denies);
+        let digest = Digest::of(&set);
+        let index = Index::new(&set, &positions);
+        Self(Arc::new(Inner { set, positions, digest, index }))
     }
 
     /// The policy set that was compiled.
@@ -55,6 +65,61 @@ impl CompiledPolicy {
     /// Where its statements stand.
     pub fn positions(&self) -> &Positions {
         &self.0.positions
+    }
+
+    pub(crate) fn index(&self) -> &Index {
+        &self.0.index
+    }
+}
+
+/// Sorts statements and keeps each with its position, so that the order in a file never matters.
+fn order(statements: &mut Vec<Statement>, positions: &mut Vec<Position>) {
+    positions.resize(statements.len(), Position::default());
+    if statements.is_sorted() {
+        return;
+    }
+    let mut pairs: Vec<_> = std::mem::take(statements).into_iter().zip(std::mem::take(positions)).collect();
+    pairs.sort();
+    (*statements, *positions) = pairs.into_iter().unzip();
+}
+
+impl Digest {
+    /// The digest of a set in canonical order: SHA-256 over its JSON form, in which every map and
+    /// list has one order and every number, glob and duration one way of writing.
+    fn of(set: &PolicySet) -> Self {
+        let mut hasher = Sha256::new();
+        hasher.update(b"doorward.policy/v1\n");
+        let mut out = HashWriter(&mut hasher);
+        match serde_json::to_writer(&mut out, set) {
+            Ok(()) => Self(hasher.finalize().into()),
+            // Not reachable: every key is a string and hashing does not fail. Were it reached, two
+            // policies must not share a digest, so none is given.
+            Err(_) => Self([0; 32]),
+        }
+    }
+
+    /// Reads `sha256:` and 64 hexadecimal digits.
+    pub fn parse(text: &str) -> Option<Self> {
+        let digits = text.strip_prefix("sha256:").filter(|d| d.len() == 64)?;
+        let mut bytes = [0; 32];
+        for (byte, pair) in bytes.iter_mut().zip(digits.as_bytes().chunks(2)) {
+            let lower = pair.iter().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+            *byte = u8::from_str_radix(std::str::from_utf8(pair).ok().filter(|_| lower)?, 16).ok()?;
+        }
+        Some(Self(bytes))
+    }
+}
+
+struct HashWriter<'h>(&'h mut Sha256);
+
+impl std::io::Write for HashWriter<'_> {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.update(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
     }
 }
 

@@ -7,10 +7,12 @@ pub mod argument;
 pub mod checks;
 mod compiled;
 pub mod glob;
+mod index;
 mod load;
 pub mod matcher;
 pub mod number;
 pub mod set;
 
 pub use compiled::{CompiledPolicy, Digest, Positions};
+pub(crate) use index::{Door, Entry, Filed, Index, IssuerEntry, Target, group_hash};
 pub use load::{Layers, Loaded, LoadedPolicy, load};

@@ -1,0 +1,342 @@
+//! The one evaluation behind [`super::decide`], [`super::judge`] and the explanation.
+//!
+//! Every check either passes, fails, or depends on facts that are not known. One failure denies,
+//! whatever is unknown; without a failure, anything unknown leaves the answer open; only when all
+//! checks pass is the request allowed.
+
+use super::selector::{caller, selects};
+use super::token::{Standard, check, server_rule, shorter, target_rule};
+use super::truth::{Truth, join};
+use crate::model::{
+    Decision, Effect, Fact, FactSet, Missing, Obligations, Reason, Request, ResourceKind, Rule, RuleKind, Strings,
+    Verdict,
+};
+use crate::policy::matcher::{ArgRules, ArgsOutcome};
+use crate::policy::set::Statement;
+use crate::policy::{CompiledPolicy, Door, Entry, Filed, Target, group_hash};
+
+/// What the checks so far have come to.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Checks<'p> {
+    /// The first failure, with the statement behind it.
+    failed: Option<(Reason, Option<Rule<'p>>)>,
+    missing: Missing<'p>,
+}
+
+impl<'p> Checks<'p> {
+    pub(super) fn fail(&mut self, reason: Reason, rule: Option<Rule<'p>>) {
+        self.failed = self.failed.or(Some((reason, rule)));
+    }
+
+    pub(super) fn lack(&mut self, facts: FactSet) {
+        self.missing.facts = self.missing.facts.union(facts);
+    }
+
+    fn depend(&mut self, missing: Missing<'p>) {
+        self.missing = join(self.missing, missing);
+    }
+
+    const fn has_failed(&self) -> bool {
+        self.failed.is_some()
+    }
+}
+
+/// A request with the part of the policy that it reaches.
+#[derive(Clone, Copy)]
+pub(super) struct Case<'p, 'r> {
+    pub(super) policy: &'p CompiledPolicy,
+    pub(super) request: &'r Request<'r>,
+    pub(super) door: &'p Door,
+    /// The tool, prompt or server, or the most specific URI pattern.
+    pub(super) target: &'p Target,
+    pub(super) caller: Fact<&'p str>,
+}
+
+/// Finds what a request reaches.
+pub(super) fn resolve<'p, 'r>(policy: &'p CompiledPolicy, request: &'r Request<'r>) -> Result<Case<'p, 'r>, Reason> {
+    let index = policy.index();
+    let resource = &request.resource;
+    if !request.action.reaches().contains(&resource.kind) {
+        return Err(Reason::UnknownMethod);
+    }
+    let unknown = |reason| if index.door(resource.door).is_none() { Reason::UnknownDoor } else { reason };
+    let (door, target) = match resource.kind {
+        ResourceKind::Tool => {
+            index.target(resource.door, resource.kind, resource.name).ok_or_else(|| unknown(Reason::UnknownTool))?
+        }
+        ResourceKind::Prompt => {
+            index.target(resource.door, resource.kind, resource.name).ok_or_else(|| unknown(Reason::UnknownPrompt))?
+        }
+        ResourceKind::Server => {
+            let door = index.door(resource.door).ok_or(Reason::UnknownDoor)?;
+            (door, index.session(door).ok_or(Reason::UnknownDoor)?)
+        }
+        ResourceKind::Resource => {
+            let door = index.door(resource.door).ok_or(Reason::UnknownDoor)?;
+            (door, index.uris(door, resource.name).next().ok_or(Reason::UnknownResource)?)
+        }
+    };
+    Ok(Case { policy, request, door, target, caller: caller(index, &request.subject) })
+}
+
+pub(super) fn judge<'p>(policy: &'p CompiledPolicy, request: &Request<'_>) -> Verdict<'p> {
+    let case = match resolve(policy, request) {
+        Ok(case) => case,
+        Err(reason) => return Verdict::Decided(deny(reason, None, None)),
+    };
+    let mut checks = Checks::default();
+    check(&case.standard(), request, &mut checks);
+    let mut rule = None;
+    if !checks.has_failed() {
+        case.check_caller(&mut checks);
+    }
+    if !checks.has_failed() {
+        case.check_denies(&mut checks);
+    }
+    if !checks.has_failed() {
+        case.check_scope(&mut checks);
+    }
+    if !checks.has_failed() {
+        rule = case.check_grants(&mut checks);
+    }
+    if !checks.has_failed() {
+        case.check_args(&mut checks);
+    }
+    let obligations = case.obligations();
+    match checks.failed {
+        Some((reason, rule)) => Verdict::Decided(deny(reason, rule, Some(obligations))),
+        None if !checks.missing.is_empty() => Verdict::Undecided(checks.missing),
+        None => Verdict::Decided(Decision {
+            effect: Effect::Allow,
+            reason: Reason::Granted,
+            rule,
+            obligations: Some(obligations),
+            missing: Missing::NONE,
+        }),
+    }
+}
+
+const fn deny<'p>(reason: Reason, rule: Option<Rule<'p>>, obligations: Option<Obligations<'p>>) -> Decision<'p> {
+    Decision { effect: Effect::Deny, reason, rule, obligations, missing: Missing::NONE }
+}
+
+/// How far one statement gets with a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Standing<'p> {
+    /// Its selector is not about the subject.
+    Elsewhere,
+    /// It has expired; else it would have been about the subject.
+    Expired,
+    /// Its argument rules do not hold; this path is the first that fails.
+    ArgsFail(&'p str),
+    /// It depends on facts that are not known.
+    Depends(Missing<'p>),
+    /// It applies.
+    Applies,
+}
+
+impl<'p, 'r> Case<'p, 'r> {
+    pub(super) fn obligations(&self) -> Obligations<'p> {
+        Obligations { audit: &self.target.audit, rates: &self.target.rates, credential_ttl: self.target.credential_ttl }
+    }
+
+    /// What the token is held against. Every URI pattern that matches has a say in the lifetime.
+    pub(super) fn standard(&self) -> Standard<'p> {
+        let of_target = |t: &'p Target| t.token_ttl.map(|ttl| (ttl, target_rule(t)));
+        let mut ttl = of_target(self.target);
+        if self.request.resource.kind == ResourceKind::Resource {
+            ttl = self.targets().fold(ttl, |ttl, t| shorter(ttl, of_target(t)));
+        }
+        let issuer = match self.request.subject.issuer {
+            Fact::Known(name) => self.policy.index().issuer(name).map_or(Fact::Absent, Fact::Known),
+            Fact::Absent => Fact::Absent,
+            Fact::Unknown => Fact::Unknown,
+        };
+        let of_door = self.door.token_ttl.map(|ttl| (ttl, server_rule(self.door)));
+        Standard { door: self.door, issuer, ttl: shorter(ttl, of_door) }
+    }
+
+    /// Everything that names the resource: for a URI each pattern that matches.
+    pub(super) fn targets(&self) -> impl Iterator<Item = &'p Target> + use<'p, 'r> {
+        let Self { policy, request, door, target, .. } = *self;
+        let others = (request.resource.kind == ResourceKind::Resource)
+            .then(|| policy.index().uris(door, request.resource.name).skip(1));
+        std::iter::once(target).chain(others.into_iter().flatten())
+    }
+
+    pub(super) fn check_caller(&self, checks: &mut Checks<'p>) {
+        match self.caller {
+            Fact::Absent => {}
+            Fact::Known(server) if self.door.callers.iter().any(|c| **c == *server) => {}
+            Fact::Known(_) => checks.fail(Reason::Caller, Some(server_rule(self.door))),
+            Fact::Unknown => checks.lack(FactSet::ISSUER.union(FactSet::SUBJECT)),
+        }
+    }
+
+    fn check_denies(&self, checks: &mut Checks<'p>) {
+        let mut first: Option<u32> = None;
+        for (filed, target, at_door) in self.filed(|d| &d.denies, |t| &t.denies) {
+            self.each(filed, &mut |entry| {
+                if first.is_some_and(|f| f <= entry.statement) {
+                    return;
+                }
+                let Some(statement) = self.policy.set().denies.get(entry.statement as usize) else { return };
+                match self.standing(statement, entry, target, at_door, ArgRules::forbid) {
+                    Standing::Applies => first = Some(entry.statement),
+                    Standing::Depends(missing) => checks.depend(missing),
+                    Standing::Elsewhere | Standing::Expired | Standing::ArgsFail(_) => {}
+                }
+            });
+        }
+        if let Some(number) = first {
+            checks.fail(Reason::DeniedBy, self.deny_rule(number));
+        }
+    }
+
+    pub(super) fn check_scope(&self, checks: &mut Checks<'p>) {
+        let Some(carrying) = self.target.scopes.as_deref() else { return };
+        match self.request.context.token.scopes {
+            Fact::Known(scopes) if carrying.iter().any(|scope| scopes.contains(scope)) => {}
+            Fact::Known(_) | Fact::Absent => checks.fail(Reason::ScopeMissing, Some(target_rule(self.target))),
+            Fact::Unknown => checks.lack(FactSet::SCOPES),
+        }
+    }
+
+    /// Finds the first grant that applies, and returns it as a rule.
+    fn check_grants(&self, checks: &mut Checks<'p>) -> Option<Rule<'p>> {
+        let mut granted: Option<u32> = None;
+        let mut expired: Option<u32> = None;
+        let mut args: Option<u32> = None;
+        let mut missing = Missing::NONE;
+        let lower = |best: Option<u32>, number: u32| Some(best.map_or(number, |b| b.min(number)));
+        for (filed, target, at_door) in self.filed_grants() {
+            self.each(filed, &mut |entry| {
+                if granted.is_some_and(|g| g <= entry.statement) {
+                    return;
+                }
+                let Some(statement) = self.policy.set().grants.get(entry.statement as usize) else { return };
+                match self.standing(statement, entry, target, at_door, ArgRules::permit) {
+                    Standing::Applies => granted = Some(entry.statement),
+                    Standing::Expired => expired = lower(expired, entry.statement),
+                    Standing::ArgsFail(_) => args = lower(args, entry.statement),
+                    Standing::Depends(more) => missing = join(missing, more),
+                    Standing::Elsewhere => {}
+                }
+            });
+        }
+        if let Some(number) = granted {
+            return self.grant_rule(number);
+        }
+        if !missing.is_empty() {
+            checks.depend(missing);
+        } else if let Some(number) = args {
+            checks.fail(Reason::Args, self.grant_rule(number));
+        } else if let Some(number) = expired {
+            checks.fail(Reason::GrantExpired, self.grant_rule(number));
+        } else {
+            checks.fail(Reason::NoGrant, None);
+        }
+        None
+    }
+
+    /// The argument rules of the tool itself, which hold for every caller.
+    fn check_args(&self, checks: &mut Checks<'p>) {
+        match self.target.args.permit(&self.request.context.arguments) {
+            ArgsOutcome::Hold => {}
+            ArgsOutcome::Fail(_) => checks.fail(Reason::Args, Some(target_rule(self.target))),
+            ArgsOutcome::Unknown(path) => checks.depend(argument(path.as_str())),
+        }
+    }
+
+    /// The lists in which a statement about the resource may be filed. The last of the three says
+    /// whether it is filed under the door and its argument rules must still be matched to the item.
+    fn filed(
+        &self,
+        of_door: fn(&'p Door) -> &'p Filed,
+        of_target: fn(&'p Target) -> &'p Filed,
+    ) -> impl Iterator<Item = (&'p Filed, &'p Target, bool)> + use<'p, 'r> {
+        // The server itself has all its statements in its own list.
+        let at_door = (self.request.resource.kind != ResourceKind::Server).then(|| of_door(self.door));
+        self.targets()
+            .flat_map(move |t| std::iter::once((of_target(t), t, false)).chain(at_door.map(|filed| (filed, t, true))))
+    }
+
+    /// The lists for grants: of several URI patterns only the most specific one can be granted.
+    pub(super) fn filed_grants(&self) -> impl Iterator<Item = (&'p Filed, &'p Target, bool)> + use<'p> {
+        let door =
+            (self.request.resource.kind != ResourceKind::Server).then_some((&self.door.grants, self.target, true));
+        std::iter::once((&self.target.grants, self.target, false)).chain(door)
+    }
+
+    /// Calls `visit` with each entry that can apply.
+    fn each(&self, filed: &'p Filed, visit: &mut impl FnMut(&'p Entry)) {
+        if !filed.by_group.is_empty() {
+            match self.request.subject.groups {
+                Fact::Known(groups) => each_of_groups(filed, groups, visit),
+                Fact::Absent => {}
+                Fact::Unknown => filed.by_group.iter().for_each(|(_, entry)| visit(entry)),
+            }
+        }
+        filed.others.iter().for_each(|entry| visit(entry));
+    }
+
+    fn standing(
+        &self,
+        statement: &'p Statement,
+        entry: &'p Entry,
+        target: &'p Target,
+        at_door: bool,
+        hold: fn(&'p ArgRules, &crate::model::Arguments<'_>) -> ArgsOutcome<'p>,
+    ) -> Standing<'p> {
+        let subject = &self.request.subject;
+        let truth = selects(&statement.to, subject, self.caller);
+        if truth == Truth::No {
+            return Standing::Elsewhere;
+        }
+        if !statement.is_live(self.request.context.now) {
+            // An expired statement cannot change the effect, whatever is unknown about it.
+            return if truth == Truth::Yes { Standing::Expired } else { Standing::Elsewhere };
+        }
+        let mut missing = match truth {
+            Truth::Unknown(missing) => missing,
+            Truth::Yes | Truth::No => Missing::NONE,
+        };
+        for number in &entry.args {
+            let Some((pattern, rules)) = statement.args.get(*number as usize) else { continue };
+            if at_door && !pattern.item.matches(&target.item) {
+                continue;
+            }
+            match hold(rules, &self.request.context.arguments) {
+                ArgsOutcome::Hold => {}
+                ArgsOutcome::Fail(path) => {
+                    // With an unknown selector it fails either way.
+                    return if missing.is_empty() { Standing::ArgsFail(path.as_str()) } else { Standing::Elsewhere };
+                }
+                ArgsOutcome::Unknown(path) => missing = join(missing, argument(path.as_str())),
+            }
+        }
+        if missing.is_empty() { Standing::Applies } else { Standing::Depends(missing) }
+    }
+
+    fn grant_rule(&self, number: u32) -> Option<Rule<'p>> {
+        let position = self.policy.positions().grants.get(number as usize)?;
+        let name = self.policy.set().grants.get(number as usize)?.name.as_deref().unwrap_or("");
+        Some(Rule { kind: RuleKind::Grant, name, position })
+    }
+
+    fn deny_rule(&self, number: u32) -> Option<Rule<'p>> {
+        let position = self.policy.positions().denies.get(number as usize)?;
+        let name = self.policy.set().denies.get(number as usize)?.name.as_deref().unwrap_or("");
+        Some(Rule { kind: RuleKind::Deny, name, position })
+    }
+}
+
+fn each_of_groups<'p>(filed: &'p Filed, groups: Strings<'_>, visit: &mut impl FnMut(&'p Entry)) {
+    for group in groups.iter() {
+        filed.of_group(group_hash(group)).for_each(|entry| visit(entry));
+    }
+}
+
+const fn argument(path: &str) -> Missing<'_> {
+    Missing { facts: FactSet::ARGUMENTS, argument: Some(path) }
+}

@@ -1,0 +1,117 @@
+//! Facts of the token: whose it is, for which door, and how old.
+//!
+//! Times are compared as whole seconds. `exp` gets no leeway; `clock_skew` only forgives an `iat`
+//! or `nbf` that lies a little in the future.
+
+use crate::model::{Fact, FactSet, Reason, Request, Rule, RuleKind, Timestamp};
+use crate::policy::{Door, IssuerEntry, Target};
+
+use super::evaluate::Checks;
+
+/// What of the policy the token is held against.
+#[derive(Clone, Copy)]
+pub(super) struct Standard<'p> {
+    pub(super) door: &'p Door,
+    /// The issuer's entry, where the issuer is known and declared.
+    pub(super) issuer: Fact<&'p IssuerEntry>,
+    /// The shortest `token_ttl` of everything that names the resource, with what says so.
+    pub(super) ttl: Option<(u32, Rule<'p>)>,
+}
+
+/// Holds the token against the policy, in the order of the reasons.
+pub(super) fn check<'p>(standard: &Standard<'p>, request: &Request<'_>, checks: &mut Checks<'p>) {
+    issuer(standard, checks);
+    audience(standard, request, checks);
+    let (token, now) = (&request.context.token, request.context.now);
+    match token.expires_at {
+        Fact::Known(expires) if now < expires => {}
+        Fact::Known(_) | Fact::Absent => checks.fail(Reason::TokenExpired, None),
+        Fact::Unknown => checks.lack(FactSet::EXPIRES_AT),
+    }
+    not_yet_valid(standard, request, checks);
+    lifetime(standard, request, checks);
+    if let Some((ttl, rule)) = standard.ttl {
+        match token.issued_at {
+            Fact::Known(issued) if now < issued.plus(i64::from(ttl)) => {}
+            Fact::Known(_) | Fact::Absent => checks.fail(Reason::TokenStale, Some(rule)),
+            Fact::Unknown => checks.lack(FactSet::ISSUED_AT),
+        }
+    }
+}
+
+fn issuer<'p>(standard: &Standard<'p>, checks: &mut Checks<'p>) {
+    match standard.issuer {
+        Fact::Known(entry) => {
+            let accepted = standard.door.issuers.as_deref().is_none_or(|list| list.contains(&entry.name));
+            if !accepted {
+                checks.fail(Reason::Issuer, Some(server_rule(standard.door)));
+            }
+        }
+        Fact::Absent => checks.fail(Reason::Issuer, None),
+        Fact::Unknown => checks.lack(FactSet::ISSUER),
+    }
+}
+
+fn audience<'p>(standard: &Standard<'p>, request: &Request<'_>, checks: &mut Checks<'p>) {
+    let accepted = match (standard.issuer, request.context.token.audience) {
+        // An issuer that is not declared has failed already.
+        (Fact::Absent, _) => return,
+        (_, Fact::Absent) => false,
+        (Fact::Unknown, _) => return checks.lack(FactSet::ISSUER),
+        (_, Fact::Unknown) => return checks.lack(FactSet::AUDIENCE),
+        (Fact::Known(issuer), Fact::Known(audience)) if issuer.audiences.is_empty() => {
+            audience.contains(&standard.door.resource)
+        }
+        (Fact::Known(issuer), Fact::Known(audience)) => issuer.audiences.iter().any(|a| audience.contains(a)),
+    };
+    if !accepted {
+        checks.fail(Reason::Audience, Some(server_rule(standard.door)));
+    }
+}
+
+fn not_yet_valid<'p>(standard: &Standard<'p>, request: &Request<'_>, checks: &mut Checks<'p>) {
+    let (token, now) = (&request.context.token, request.context.now);
+    let future = |at: Timestamp, skew: u32| at > now.plus(i64::from(skew));
+    for (at, fact) in [(token.not_before, FactSet::NOT_BEFORE), (token.issued_at, FactSet::ISSUED_AT)] {
+        match (at, standard.issuer) {
+            (Fact::Known(at), Fact::Known(issuer)) if future(at, issuer.clock_skew) => {
+                return checks.fail(Reason::TokenNotYetValid, None);
+            }
+            (Fact::Known(at), Fact::Unknown) if future(at, 0) => checks.lack(FactSet::ISSUER),
+            (Fact::Unknown, _) => checks.lack(fact),
+            _ => {}
+        }
+    }
+}
+
+fn lifetime<'p>(standard: &Standard<'p>, request: &Request<'_>, checks: &mut Checks<'p>) {
+    let token = &request.context.token;
+    match (token.issued_at, token.expires_at, standard.issuer) {
+        // A token that does not say when it was issued has no bounded life.
+        (Fact::Absent, ..) => checks.fail(Reason::TokenLifetime, None),
+        (Fact::Known(issued), Fact::Known(expires), Fact::Known(issuer)) => {
+            if expires.since(issued) > i64::from(issuer.max_lifetime) {
+                let rule = Rule { kind: RuleKind::Issuer, name: &issuer.name, position: &issuer.position };
+                checks.fail(Reason::TokenLifetime, Some(rule));
+            }
+        }
+        // Whatever is unknown here has been noted by an earlier check.
+        _ => {}
+    }
+}
+
+pub(super) fn server_rule(door: &Door) -> Rule<'_> {
+    Rule { kind: RuleKind::Server, name: &door.name, position: &door.position }
+}
+
+pub(super) fn target_rule(target: &Target) -> Rule<'_> {
+    Rule { kind: RuleKind::Item, name: &target.reference, position: &target.position }
+}
+
+/// The shorter of two lifetimes; of equals the first.
+pub(super) fn shorter<'p>(a: Option<(u32, Rule<'p>)>, b: Option<(u32, Rule<'p>)>) -> Option<(u32, Rule<'p>)> {
+    match (a, b) {
+        (Some(a), Some(b)) => Some(if b.0 < a.0 { b } else { a }),
+        (a, b) => a.or(b),
+    }
+}
