@@ -6,11 +6,13 @@
 mod event;
 mod pointer;
 mod reader;
+mod single;
 mod strict;
 mod wire;
 mod writer;
 
 pub use event::{Decided, DecidedRule, Event, Field, Header, Identity, SCHEMA, TokenFacts};
 pub use reader::{MAX_LINE, Numbered, Reader, Unreadable, UnreadableCode};
+pub use single::{read_arguments, read_event};
 pub use strict::MAX_DEPTH;
 pub use writer::{WriteError, Writer, line};

@@ -239,7 +239,7 @@ fn starts_object(line: &[u8]) -> bool {
     line.trim_ascii_start().first() == Some(&b'{')
 }
 
-fn parse(bytes: &[u8], line: u64, ended: bool) -> Result<Numbered, Unreadable> {
+pub(super) fn parse(bytes: &[u8], line: u64, ended: bool) -> Result<Numbered, Unreadable> {
     let Ok(text) = std::str::from_utf8(bytes) else {
         // A cut in the middle of a character is a cut, not another encoding.
         let code = if ended { UnreadableCode::NotUtf8 } else { UnreadableCode::TruncatedLine };
