@@ -1,0 +1,107 @@
+//! How long one call takes, on a machine that is not ours alone.
+//!
+//! Two ways, because neither is enough. *Batches* of consecutive, different requests between two
+//! readings of the clock give the typical cost without the clock's own; a percentile of batches
+//! would hide the slow calls in them. *Single* calls, each between two readings, give the tail; the
+//! cost of two readings with nothing between them is taken off. Other work on the machine only ever
+//! adds time, so of several rounds the fastest counts, for every engine alike.
+
+use std::hint::black_box;
+use std::time::{Duration, Instant};
+
+use crate::workload::Ask;
+
+/// How many calls lie between two readings of the clock.
+const BATCH: u32 = 64;
+
+/// Nanoseconds for one call.
+#[derive(Clone, Copy, Debug)]
+pub struct Timing {
+    /// The median over batches.
+    pub p50: f64,
+    /// The 99th percentile over single calls.
+    pub p99: f64,
+}
+
+impl Timing {
+    /// The better of two rounds, each figure on its own.
+    #[must_use]
+    pub fn best(self, other: Self) -> Self {
+        Self { p50: self.p50.min(other.p50), p99: self.p99.min(other.p99) }
+    }
+}
+
+/// One round: passes over all requests for about `budget`, at least one in each way.
+pub fn round<R>(asks: &[Ask<'_>], budget: Duration, mut call: impl FnMut(&Ask<'_>) -> R) -> Timing {
+    let mut batches = Vec::new();
+    let start = Instant::now();
+    while batches.is_empty() || start.elapsed() < budget / 2 {
+        for batch in asks.chunks_exact(BATCH as usize) {
+            let before = Instant::now();
+            for ask in batch {
+                black_box(call(black_box(ask)));
+            }
+            batches.push(nanoseconds(before.elapsed()) / f64::from(BATCH));
+        }
+    }
+    let overhead = clock(asks);
+    let mut singles = Vec::new();
+    let start = Instant::now();
+    while singles.is_empty() || start.elapsed() < budget / 2 {
+        for ask in asks {
+            let before = Instant::now();
+            black_box(call(black_box(ask)));
+            singles.push(nanoseconds(before.elapsed()) - overhead);
+        }
+    }
+    Timing { p50: percentile(&mut batches, 0.5), p99: percentile(&mut singles, 0.99) }
+}
+
+/// The cost of two readings of the clock.
+fn clock(asks: &[Ask<'_>]) -> f64 {
+    let mut readings: Vec<f64> = asks
+        .iter()
+        .map(|ask| {
+            let before = Instant::now();
+            black_box(ask);
+            nanoseconds(before.elapsed())
+        })
+        .collect();
+    percentile(&mut readings, 0.5)
+}
+
+/// The smallest of several runs, in milliseconds.
+pub fn fastest<R>(runs: usize, mut call: impl FnMut() -> R) -> f64 {
+    (0..runs.max(1))
+        .map(|_| {
+            let before = Instant::now();
+            let result = black_box(call());
+            let took = before.elapsed();
+            drop(result);
+            took.as_secs_f64() * 1_000.0
+        })
+        .fold(f64::INFINITY, f64::min)
+}
+
+/// The median of several runs, in milliseconds.
+pub fn median<R>(runs: usize, mut call: impl FnMut() -> R) -> f64 {
+    let mut times: Vec<f64> = (0..runs.max(1)).map(|_| fastest(1, &mut call)).collect();
+    percentile(&mut times, 0.5)
+}
+
+#[expect(clippy::cast_precision_loss, reason = "far below 2^52 nanoseconds")]
+fn nanoseconds(time: Duration) -> f64 {
+    time.as_nanos() as f64
+}
+
+#[expect(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a place in a list"
+)]
+fn percentile(samples: &mut [f64], share: f64) -> f64 {
+    samples.sort_by(f64::total_cmp);
+    let last = samples.len().saturating_sub(1);
+    samples[((last as f64) * share).round() as usize]
+}
