@@ -39,6 +39,15 @@ macro_rules! codes {
                     $(Self::$variant => $summary,)+
                 }
             }
+
+            /// The page that explains it, as Markdown.
+            pub const fn page(self) -> &'static str {
+                match self {
+                    $(Self::$variant => {
+                        include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/codes/", $code, ".md"))
+                    })+
+                }
+            }
         }
     };
 }

@@ -42,6 +42,15 @@ macro_rules! reasons {
                     $(Self::$variant => $text,)+
                 }
             }
+
+            /// The page that explains it, as Markdown.
+            pub const fn page(self) -> &'static str {
+                match self {
+                    $(Self::$variant => {
+                        include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/reasons/", $code, ".md"))
+                    })+
+                }
+            }
         }
     };
 }
@@ -85,6 +94,13 @@ reasons! {
     Args = "args", "an argument rule is not met";
     /// A fact that the policy asks about is not known.
     MissingFact = "missing-fact", "a fact that the policy asks about is not known";
+}
+
+impl Reason {
+    /// The reason of that code.
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|reason| reason.code() == text)
+    }
 }
 
 impl fmt::Display for Reason {

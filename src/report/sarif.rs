@@ -84,6 +84,7 @@ struct Configuration {
 #[derive(Serialize)]
 struct Help {
     text: String,
+    markdown: &'static str,
 }
 
 #[derive(Serialize)]
@@ -147,7 +148,7 @@ impl Rule {
             id: code,
             short_description: Text { text: code.summary() },
             default_configuration: Configuration { level: level(code.severity()) },
-            help: Help { text: format!("{}; see {}", code.summary(), code.page_path()) },
+            help: Help { text: format!("{}; see {}", code.summary(), code.page_path()), markdown: code.page() },
             help_uri: repository().map(|url| format!("{url}/blob/main/{}", code.page_path())),
         }
     }
@@ -259,6 +260,7 @@ mod tests {
         }
         insta::assert_json_snapshot!(log, {
             ".runs[0].tool.driver.semanticVersion" => "[version]",
+            ".runs[0].tool.driver.rules[].help.markdown" => "[page]",
         });
     }
 

@@ -32,7 +32,8 @@ mod tests {
 
     #[test]
     fn a_single_event_and_its_arguments_are_read_as_strictly_as_a_recording() {
-        let event = read_event(b"{\n\"time\": 1, \"door\": \"d\",\n\"method\": \"tools/call\", \"name\": \"t\"\n}").unwrap();
+        let event =
+            read_event(b"{\n\"time\": 1, \"door\": \"d\",\n\"method\": \"tools/call\", \"name\": \"t\"\n}").unwrap();
         assert_eq!((event.door.as_str(), event.name.as_str()), ("d", "t"));
         assert!(read_event(br#"{"time":1,"door":"d","method":"tools/call","name":"t","token":"x"}"#).is_err());
         assert_eq!(read_arguments(r#"{"a":{"b":1}}"#).unwrap().len(), 1);

@@ -1,0 +1,78 @@
+//! Every code and every reason has a page, in the fixed shape, with links that lead somewhere and
+//! examples that do what the page says.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use doorward::diagnostics::{Code, Severity};
+use doorward::model::{Effect, Reason};
+use doorward::report::pages;
+
+fn docs() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("docs")
+}
+
+/// The names of the Markdown files of a folder, without the ending.
+fn names(folder: &str) -> BTreeSet<String> {
+    let files = fs::read_dir(docs().join(folder)).unwrap();
+    files.map(|file| file.unwrap().path().file_stem().unwrap().to_str().unwrap().to_owned()).collect()
+}
+
+/// The second-level headings of a page.
+fn headings(page: &str) -> Vec<&str> {
+    page.lines().filter_map(|line| line.strip_prefix("## ")).collect()
+}
+
+#[test]
+fn no_page_is_without_a_code_or_a_reason() {
+    let codes = Code::ALL.iter().map(|code| code.as_str().to_owned()).collect();
+    let reasons = Reason::ALL.iter().map(|reason| reason.code().to_owned()).collect();
+    assert_eq!(names("codes"), codes);
+    assert_eq!(names("reasons"), reasons);
+    assert!(pages::index().all(|(name, _)| pages::page(name).is_some()));
+}
+
+#[test]
+fn the_page_of_a_code_has_the_fixed_shape() {
+    for &code in Code::ALL {
+        let (severity, why) = match code.severity() {
+            Severity::Error => ("Error", "Why it is an error"),
+            Severity::Warning => ("Warning", "Why it is a warning"),
+        };
+        let page = code.page();
+        let opening = format!("# `{code}`\n\n{severity}: {}.\n\n", code.summary());
+        assert!(page.starts_with(&opening), "docs/codes/{code}.md must start with\n{opening}");
+        assert_eq!(headings(page), ["What it means", "Example", "Fixed", why, "Related"], "docs/codes/{code}.md");
+    }
+}
+
+#[test]
+fn the_page_of_a_reason_has_the_fixed_shape() {
+    for &reason in Reason::ALL {
+        let effect = if reason == Reason::Granted { Effect::Allow } else { Effect::Deny };
+        let page = reason.page();
+        let opening = format!("# `{reason}`\n\n{effect:?}: {}.\n\n", reason.text());
+        assert!(page.starts_with(&opening), "docs/reasons/{reason}.md must start with\n{opening}");
+        assert_eq!(
+            headings(page),
+            ["What it means", "What the caller can do", "What the operator can do", "Related"],
+            "docs/reasons/{reason}.md"
+        );
+    }
+}
+
+#[test]
+fn every_link_between_pages_leads_somewhere() {
+    for folder in ["codes", "reasons"] {
+        for name in names(folder) {
+            let file = docs().join(folder).join(format!("{name}.md"));
+            let page = fs::read_to_string(&file).unwrap();
+            for link in page.split("](").skip(1).filter_map(|rest| rest.split_once(')')) {
+                let target = file.parent().unwrap().join(link.0);
+                assert!(target.is_file(), "{} links to {}", file.display(), link.0);
+                assert_ne!(target.file_name(), file.file_name(), "{} links to itself", file.display());
+            }
+        }
+    }
+}
