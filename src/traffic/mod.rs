@@ -3,7 +3,9 @@
 //! Never holds a token, never decides and never drops a record: one that cannot be read comes out
 //! as an [`Unreadable`] with its place and a code. Nothing here opens a file or asks the clock.
 
+pub mod chat;
 mod event;
+pub mod mapping;
 mod pointer;
 mod reader;
 mod single;
@@ -12,7 +14,7 @@ mod wire;
 mod writer;
 
 pub use event::{Decided, DecidedRule, Event, Field, Header, Identity, SCHEMA, TokenFacts};
-pub use reader::{MAX_LINE, Numbered, Reader, Unreadable, UnreadableCode};
+pub use reader::{MAX_LINE, Numbered, Place, Reader, Unreadable, UnreadableCode};
 pub use single::{read_arguments, read_event};
 pub use strict::MAX_DEPTH;
 pub use writer::{WriteError, Writer, line};

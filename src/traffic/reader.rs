@@ -78,11 +78,37 @@ impl fmt::Display for UnreadableCode {
     }
 }
 
+/// Where a record stands in its source.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Place {
+    /// The line of a recording, the number of a transcript; from 1.
+    pub record: u64,
+    /// The call within a transcript, from 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub call: Option<u64>,
+}
+
+impl From<u64> for Place {
+    fn from(line: u64) -> Self {
+        Self { record: line, call: None }
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.call {
+            None => write!(f, "{}", self.record),
+            Some(call) => write!(f, "{}.{call}", self.record),
+        }
+    }
+}
+
 /// A record that cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unreadable {
-    /// Its line, from 1; of a foreign log its number among the records.
-    pub line: u64,
+    /// Where it is.
+    pub place: Place,
     /// What is wrong.
     pub code: UnreadableCode,
     /// What is wrong, in one line.
@@ -91,7 +117,7 @@ pub struct Unreadable {
 
 impl Unreadable {
     pub(super) fn new(line: u64, code: UnreadableCode, message: impl Into<String>) -> Self {
-        Self { line, code, message: message.into() }
+        Self { place: line.into(), code, message: message.into() }
     }
 
     /// What is wrong with a line that `serde_json` refused.
@@ -119,17 +145,17 @@ impl Unreadable {
 
 impl fmt::Display for Unreadable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "line {}: {} ({})", self.line, self.message, self.code)
+        write!(f, "{}: {} ({})", self.place, self.message, self.code)
     }
 }
 
 impl std::error::Error for Unreadable {}
 
-/// An event with its line.
+/// An event with its place.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Numbered {
-    /// The line, from 1; the header is line 1.
-    pub line: u64,
+    /// Where it is; the header of a recording is line 1.
+    pub place: Place,
     /// The event.
     pub event: Event,
 }
@@ -250,7 +276,7 @@ pub(super) fn parse(bytes: &[u8], line: u64, ended: bool) -> Result<Numbered, Un
     }
     let event: EventIn = serde_json::from_str(text).map_err(|error| Unreadable::json(line, &error, !ended))?;
     let event = event.into_event().map_err(|message| Unreadable::new(line, UnreadableCode::NotAnEvent, message))?;
-    Ok(Numbered { line, event })
+    Ok(Numbered { place: line.into(), event })
 }
 
 /// Reads up to and without the next newline; at most [`MAX_LINE`] bytes are ever held.
@@ -302,7 +328,7 @@ mod tests {
         Reader::new(&input[..])
             .unwrap()
             .map(|item| match item {
-                Ok(Numbered { line, event }) => format!("line {line}: {}:{}", event.door, event.name),
+                Ok(Numbered { place, event }) => format!("{place}: {}:{}", event.door, event.name),
                 Err(unreadable) => unreadable.to_string(),
             })
             .collect()
@@ -319,15 +345,15 @@ mod tests {
             EVENT.get(..40).unwrap()
         );
         insta::assert_snapshot!(items(body.as_bytes()).join("\n"), @r#"
-        line 2: tickets:search
-        line 3: the line is not a JSON object (not-json)
-        line 4: missing field `door` (column 10) (not-an-event)
-        line 5: duplicate field `time` (column 16) (duplicate-key)
-        line 6: the line is not a JSON object (not-json)
-        line 7: the line is not a JSON object (not-json)
-        line 8: invalid type: string "x", expected i64 (column 11) (not-an-event)
-        line 9: tickets:search
-        line 10: EOF while parsing a string (column 40) (truncated-line)
+        2: tickets:search
+        3: the line is not a JSON object (not-json)
+        4: missing field `door` (column 10) (not-an-event)
+        5: duplicate field `time` (column 16) (duplicate-key)
+        6: the line is not a JSON object (not-json)
+        7: the line is not a JSON object (not-json)
+        8: invalid type: string "x", expected i64 (column 11) (not-an-event)
+        9: tickets:search
+        10: EOF while parsing a string (column 40) (truncated-line)
         "#);
     }
 
@@ -354,23 +380,23 @@ mod tests {
             r#"{"time":1,"door":"d","method":"ping","name":"x"}"#.to_owned(),
         ];
         insta::assert_snapshot!(items(lines.join("\n").as_bytes()).join("\n"), @"
-        line 2: unknown field `token_value`, expected one of `time`, `id`, `door`, `era`, `method`, `kind`, `name`, `arguments`, `subject`, `token`, `session`, `decided`, `absent`, `redacted`, `truncated`, `unrecorded` (column 78) (not-an-event)
-        line 3: invalid type: null, expected a string (column 79) (not-an-event)
-        line 4: invalid type: sequence, expected an object (column 75) (not-an-event)
-        line 5: duplicate key `b` (column 92) (duplicate-key)
-        line 6: invalid type: sequence, expected an object (column 77) (not-an-event)
-        line 7: `/session` is there and is listed as missing (not-an-event)
-        line 8: `/session` is listed twice (not-an-event)
-        line 9: `/door` is no field that can be missing in this way (not-an-event)
-        line 10: `/arguments/x` in `absent` says nothing: leave it out (not-an-event)
-        line 11: parts of arguments are listed as withheld and there are no arguments (not-an-event)
-        line 12: `/arguments/a~2` is not a JSON Pointer (not-an-event)
-        line 13: `/session` is no field that can be missing in this way (not-an-event)
-        line 14: `tools/call` does not reach a thing of that `kind` (not-an-event)
-        line 15: unknown variant `because`, expected one of `granted`, `unknown-method`, `unknown-door`, `unknown-tool`, `unknown-prompt`, `unknown-resource`, `issuer`, `audience`, `token-expired`, `token-not-yet-valid`, `token-lifetime`, `token-stale`, `caller`, `denied-by`, `scope-missing`, `no-grant`, `grant-expired`, `args`, `missing-fact` (column 111) (not-an-event)
-        line 16: `completion/complete` may reach several kinds of thing: say which in `kind` (not-an-event)
-        line 17: `tools/call` reaches something with a name, and there is none (not-an-event)
-        line 18: `ping` reaches the server itself, which has no name such as `x` (not-an-event)
+        2: unknown field `token_value`, expected one of `time`, `id`, `door`, `era`, `method`, `kind`, `name`, `arguments`, `subject`, `token`, `session`, `decided`, `absent`, `redacted`, `truncated`, `unrecorded` (column 78) (not-an-event)
+        3: invalid type: null, expected a string (column 79) (not-an-event)
+        4: invalid type: sequence, expected an object (column 75) (not-an-event)
+        5: duplicate key `b` (column 92) (duplicate-key)
+        6: invalid type: sequence, expected an object (column 77) (not-an-event)
+        7: `/session` is there and is listed as missing (not-an-event)
+        8: `/session` is listed twice (not-an-event)
+        9: `/door` is no field that can be missing in this way (not-an-event)
+        10: `/arguments/x` in `absent` says nothing: leave it out (not-an-event)
+        11: parts of arguments are listed as withheld and there are no arguments (not-an-event)
+        12: `/arguments/a~2` is not a JSON Pointer (not-an-event)
+        13: `/session` is no field that can be missing in this way (not-an-event)
+        14: `tools/call` does not reach a thing of that `kind` (not-an-event)
+        15: unknown variant `because`, expected one of `granted`, `unknown-method`, `unknown-door`, `unknown-tool`, `unknown-prompt`, `unknown-resource`, `issuer`, `audience`, `token-expired`, `token-not-yet-valid`, `token-lifetime`, `token-stale`, `caller`, `denied-by`, `scope-missing`, `no-grant`, `grant-expired`, `args`, `missing-fact` (column 111) (not-an-event)
+        16: `completion/complete` may reach several kinds of thing: say which in `kind` (not-an-event)
+        17: `tools/call` reaches something with a name, and there is none (not-an-event)
+        18: `ping` reaches the server itself, which has no name such as `x` (not-an-event)
         ");
     }
 
@@ -379,7 +405,7 @@ mod tests {
         let body = format!("{}\n{EVENT}\n{}", "x".repeat(MAX_LINE + 10), "y".repeat(MAX_LINE + 1));
         let items = items(body.as_bytes());
         assert!(items[0].ends_with("(line-too-long)") && items[2].ends_with("(line-too-long)"), "{items:?}");
-        assert_eq!(items[1], "line 3: tickets:search");
+        assert_eq!(items[1], "3: tickets:search");
     }
 
     #[test]
@@ -390,11 +416,11 @@ mod tests {
 
     #[test]
     fn a_file_that_is_not_a_recording_is_refused_at_once() {
-        insta::assert_snapshot!(header_error(""), @"line 1: the recording is empty (empty-recording)");
-        insta::assert_snapshot!(header_error(EVENT), @r#"line 1: the first line is not the header of a recording, such as {"schema":"doorward.recording/v1","recorder":"…"} (no-header)"#);
-        insta::assert_snapshot!(header_error(r#"{"schema":"doorward.recording/v2","new":1}"#), @"line 1: `doorward.recording/v2` is not `doorward.recording/v1`, which this build reads (unknown-schema)");
-        insta::assert_snapshot!(header_error(r#"{"schema":"doorward.recording/v1","recorder":"x","extra":1}"#), @"line 1: the header cannot be read: unknown field `extra`, expected one of `schema`, `recorder`, `policy`, `note` (column 56) (no-header)");
-        insta::assert_snapshot!(header_error(r#"["doorward.recording/v1","x"]"#), @r#"line 1: the first line is not the header of a recording, such as {"schema":"doorward.recording/v1","recorder":"…"} (no-header)"#);
+        insta::assert_snapshot!(header_error(""), @"1: the recording is empty (empty-recording)");
+        insta::assert_snapshot!(header_error(EVENT), @r#"1: the first line is not the header of a recording, such as {"schema":"doorward.recording/v1","recorder":"…"} (no-header)"#);
+        insta::assert_snapshot!(header_error(r#"{"schema":"doorward.recording/v2","new":1}"#), @"1: `doorward.recording/v2` is not `doorward.recording/v1`, which this build reads (unknown-schema)");
+        insta::assert_snapshot!(header_error(r#"{"schema":"doorward.recording/v1","recorder":"x","extra":1}"#), @"1: the header cannot be read: unknown field `extra`, expected one of `schema`, `recorder`, `policy`, `note` (column 56) (no-header)");
+        insta::assert_snapshot!(header_error(r#"["doorward.recording/v1","x"]"#), @r#"1: the first line is not the header of a recording, such as {"schema":"doorward.recording/v1","recorder":"…"} (no-header)"#);
     }
 
     #[test]

@@ -39,7 +39,8 @@ impl<'de> Deserialize<'de> for StrictObject {
     }
 }
 
-fn entries<'de, A: MapAccess<'de>>(mut access: A, depth: usize) -> Result<Map<String, Value>, A::Error> {
+/// The entries of an object, which may nest `depth` levels below itself.
+pub(super) fn entries<'de, A: MapAccess<'de>>(mut access: A, depth: usize) -> Result<Map<String, Value>, A::Error> {
     let mut map = Map::new();
     while let Some(key) = access.next_key::<String>()? {
         if map.contains_key(&key) {
