@@ -34,3 +34,42 @@ pub(super) fn instant(text: &str) -> Result<Timestamp, String> {
         .map(|t| Timestamp(t.unix_timestamp()))
         .map_err(|_| "a time looks like `2026-01-01T00:00:00Z`".to_owned())
 }
+
+/// Reads a duration such as `90s`, `5m` or `1h30m` into seconds.
+pub(super) fn seconds(text: &str) -> Result<u32, String> {
+    let bad = || "a duration looks like `90s`, `5m` or `1h30m`".to_owned();
+    let mut total = 0_u32;
+    let mut rest = text;
+    while !rest.is_empty() {
+        let digits = rest.find(|c: char| !c.is_ascii_digit()).ok_or_else(bad)?;
+        let (number, tail) = rest.split_at_checked(digits).ok_or_else(bad)?;
+        let mut tail = tail.chars();
+        let unit = match tail.next() {
+            Some('s') => 1,
+            Some('m') => 60,
+            Some('h') => 3_600,
+            Some('d') => 86_400,
+            _ => return Err(bad()),
+        };
+        let number: u32 = number.parse().map_err(|_| bad())?;
+        total = number.checked_mul(unit).and_then(|n| total.checked_add(n)).ok_or_else(bad)?;
+        rest = tail.as_str();
+    }
+    if text.is_empty() { Err(bad()) } else { Ok(total) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_and_durations_are_read_and_nonsense_is_not() {
+        assert_eq!(instant("1970-01-01T00:01:00Z"), Ok(Timestamp(60)));
+        assert!(instant("yesterday").is_err());
+        assert_eq!(seconds("1h30m"), Ok(5_400));
+        assert_eq!(seconds("0s"), Ok(0));
+        for text in ["", "5", "m", "5x", "-5m", "99999999999s", "4294967295d", "５m"] {
+            assert!(seconds(text).is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,92 @@
+//! `doorward decide`: one request, one answer.
+
+use std::path::PathBuf;
+
+use crate::cli::answer::Answer;
+use crate::cli::failure::{Failure, Kind};
+use crate::cli::files;
+use crate::cli::policy::PolicyArgs;
+use crate::cli::request::{CallArgs, SubjectArgs, TokenArgs, event};
+use crate::cli::terminal::When;
+use crate::cli::time::NowArg;
+use crate::pdp::decide;
+use crate::report::{Style, decision};
+use crate::traffic::{Event, line, read_event};
+
+/// The largest request that is read, in bytes.
+const REQUEST_LIMIT: u64 = 4 << 20;
+
+/// How to write the answer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+enum Format {
+    /// A few lines
+    #[default]
+    Human,
+    /// One JSON document
+    Json,
+    /// No answer: the request itself, as one line of a recording
+    Event,
+}
+
+/// Decide one request
+#[derive(Debug, clap::Args)]
+#[command(before_help = "\
+Example:
+  doorward decide --sub ana --groups support --agent desk-assistant --scope tickets:refund \\
+      tickets:refund --args '{\"amount\":20,\"currency\":\"EUR\",\"ticket\":\"T-1\"}'
+  doorward decide --request event.json")]
+#[command(override_usage = "doorward decide [OPTIONS] CALL\n       doorward decide [OPTIONS] --request FILE")]
+pub(in crate::cli) struct Args {
+    #[command(flatten)]
+    policy: PolicyArgs,
+    /// Take the request from a file, or `-` for stdin: one event of a recording, judged at its own time
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["call", "now"])]
+    request: Option<PathBuf>,
+    #[command(flatten)]
+    who: SubjectArgs,
+    #[command(flatten)]
+    token: TokenArgs,
+    #[command(flatten)]
+    call: CallArgs,
+    #[command(flatten)]
+    now: NowArg,
+    /// How to write the answer
+    #[arg(long, value_name = "FORMAT", default_value = "human")]
+    format: Format,
+    /// Write the answer to a file
+    #[arg(long, value_name = "FILE")]
+    output: Option<PathBuf>,
+}
+
+impl Args {
+    /// Exit code 0 for allow, 1 for deny.
+    pub(in crate::cli) fn run(self, color: When) -> Result<Answer, Failure> {
+        let (_, policy) = self.policy.open(color)?;
+        let policy = &policy.compiled;
+        let event = match &self.request {
+            Some(path) => read_request(path)?,
+            None => event(policy, &self.who, &self.token, &self.call, self.now.instant())?,
+        };
+        let claims = event.claims();
+        let decision = decide(policy, &event.request(&claims));
+        let text = match self.format {
+            Format::Human => {
+                let style = Style::new(self.output.is_none() && color.on_stdout());
+                decision::human(&decision, style)
+            }
+            Format::Json => decision::json(&decision, &policy.digest().to_string()),
+            Format::Event => {
+                let text = line(&event).map_err(|e| Failure::new(Kind::BadInput, format!("the request has no JSON form: {e}")))?;
+                return Ok(Answer::yes(format!("{text}\n")).to(self.output));
+            }
+        };
+        Ok(Answer::new(text, decision.is_allow()).to(self.output))
+    }
+}
+
+fn read_request(path: &std::path::Path) -> Result<Event, Failure> {
+    read_event(&files::read(path, REQUEST_LIMIT)?).map_err(|e| {
+        Failure::new(Kind::BadInput, format!("`{}` is no request: {e}", files::display_name(path)))
+            .help("`doorward decide --format event` writes one from flags")
+    })
+}
