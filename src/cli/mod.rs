@@ -11,6 +11,7 @@ mod files;
 mod git;
 mod policy;
 mod reference;
+mod request;
 mod terminal;
 mod time;
 

@@ -10,7 +10,9 @@ use std::path::{Path, PathBuf};
 use super::failure::{Failure, Kind};
 use super::files;
 use super::git;
+use super::terminal::When;
 use crate::policy::{Layers, Loaded, LoadedPolicy, load};
+use crate::report::{Style, human};
 
 /// The file that is looked for.
 const FILE: &str = "policies.toml";
@@ -46,7 +48,7 @@ impl PolicyArgs {
     }
 
     /// Finds and reads a policy that must be good.
-    pub(super) fn open(&self, color: bool) -> Result<(Loaded, LoadedPolicy), Failure> {
+    pub(super) fn open(&self, color: When) -> Result<(Loaded, LoadedPolicy), Failure> {
         good(self.read()?, color)
     }
 }
@@ -62,14 +64,12 @@ pub(super) fn read_named(path: &Path, profile: Option<&str>) -> Result<Loaded, F
 }
 
 /// The policy, or its problems as the reason why there is no answer.
-pub(super) fn good(mut loaded: Loaded, color: bool) -> Result<(Loaded, LoadedPolicy), Failure> {
+pub(super) fn good(mut loaded: Loaded, color: When) -> Result<(Loaded, LoadedPolicy), Failure> {
     match loaded.policy.take() {
         Some(policy) => Ok((loaded, policy)),
-        None => {
-            let _ = color;
-            Err(Failure::new(Kind::BadPolicy, "the policy cannot be used")
-                .help("`doorward explain CODE` says more about each of the problems"))
-        }
+        None => Err(Failure::new(Kind::BadPolicy, "the policy cannot be used")
+            .help("`doorward explain CODE` says more about each problem")
+            .after(human::check(&loaded.problems, &loaded.sources, Style::new(color.on_stderr())))),
     }
 }
 

@@ -54,6 +54,7 @@ pub(super) struct TokenArgs {
 
 /// What is asked for.
 #[derive(Clone, Debug, Default, clap::Args)]
+#[command(next_help_heading = "For what")]
 pub(super) struct CallArgs {
     /// `SERVER:TOOL`, `SERVER:prompt:NAME`, `SERVER:resource:NAME`, or `SERVER:` for the server itself
     #[arg(value_name = "CALL", allow_hyphen_values = false)]

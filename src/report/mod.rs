@@ -3,6 +3,7 @@
 //! A renderer is a pure function from data to a string. It never decides, reads, prints or asks
 //! whether a terminal is there: the caller says whether to colour.
 
+pub mod decision;
 #[cfg(feature = "cli")]
 mod excerpt;
 pub mod github;

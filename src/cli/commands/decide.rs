@@ -43,12 +43,6 @@ pub(in crate::cli) struct Args {
     #[arg(long, value_name = "FILE", conflicts_with_all = ["call", "now"])]
     request: Option<PathBuf>,
     #[command(flatten)]
-    who: SubjectArgs,
-    #[command(flatten)]
-    token: TokenArgs,
-    #[command(flatten)]
-    call: CallArgs,
-    #[command(flatten)]
     now: NowArg,
     /// How to write the answer
     #[arg(long, value_name = "FORMAT", default_value = "human")]
@@ -56,6 +50,12 @@ pub(in crate::cli) struct Args {
     /// Write the answer to a file
     #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,
+    #[command(flatten)]
+    who: SubjectArgs,
+    #[command(flatten)]
+    token: TokenArgs,
+    #[command(flatten)]
+    call: CallArgs,
 }
 
 impl Args {
@@ -76,7 +76,8 @@ impl Args {
             }
             Format::Json => decision::json(&decision, &policy.digest().to_string()),
             Format::Event => {
-                let text = line(&event).map_err(|e| Failure::new(Kind::BadInput, format!("the request has no JSON form: {e}")))?;
+                let text = line(&event)
+                    .map_err(|e| Failure::new(Kind::BadInput, format!("the request has no JSON form: {e}")))?;
                 return Ok(Answer::yes(format!("{text}\n")).to(self.output));
             }
         };

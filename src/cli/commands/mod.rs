@@ -1,6 +1,8 @@
 //! One file per command: arguments in, an answer out.
 
+mod check;
 mod completions;
+mod decide;
 mod init;
 
 use super::answer::Answer;
@@ -11,6 +13,8 @@ use super::terminal::When;
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Command {
     Init(init::Args),
+    Check(check::Args),
+    Decide(Box<decide::Args>),
     Completions(completions::Args),
 }
 
@@ -19,6 +23,8 @@ impl Command {
     pub(super) fn run(self, color: When) -> Result<Answer, Failure> {
         match self {
             Self::Init(args) => args.run(),
+            Self::Check(args) => args.run(color),
+            Self::Decide(args) => args.run(color),
             Self::Completions(args) => args.run(),
         }
     }
