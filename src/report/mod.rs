@@ -14,6 +14,7 @@ pub mod junit;
 pub mod pages;
 mod place;
 pub mod sarif;
+pub mod schema;
 mod style;
 mod text;
 

@@ -3,3 +3,4 @@
 mod codes;
 mod layers;
 mod recordings;
+mod schema;

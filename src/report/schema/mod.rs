@@ -1,0 +1,222 @@
+//! The JSON Schema of `policies.toml`, for completion and hints in editors.
+//!
+//! It says which keys there are and which form their values have. It is no second judge: what it
+//! accepts may still be wrong, and only `policy::load` decides that.
+
+mod blocks;
+mod statements;
+
+use serde_json::{Value, json};
+
+use crate::policy::set::Algorithm;
+use blocks::{
+    count, defined, described, filled, form, key, list, map, named, one_or_many, or, required, table, text, words,
+};
+
+/// Server and issuer names.
+const NAME: &str = "^[A-Za-z0-9_-][A-Za-z0-9_.-]*$";
+/// Tool, prompt and resource names: scope characters (RFC 6749 section 3.3) but `:`, `*` and `?`.
+const ITEM_NAME: &str = r"^[!#-)+-9;->@-\[\]-~]+$";
+/// A token scope.
+const SCOPE: &str = r"^[!#-\[\]-~]+$";
+
+/// The schema (draft 2020-12) of the policy language, version 1.
+pub fn policy_schema() -> Value {
+    let mut schema = table([
+        required("version", "The version of the policy language.", json!({ "const": 1 })),
+        key("gateway", "Where the gateway is.", gateway()),
+        key("vault", "Where Vault or OpenBao is.", vault()),
+        key("issuers", "Who may vouch for a caller, by name.", named(NAME, &defined("issuer"))),
+        key("servers", "The doors: one MCP server each, by name.", named(NAME, &defined("server"))),
+        key(
+            "scopes",
+            "Bundles: what one token scope carries, as item patterns and other bundles.",
+            named(SCOPE, &filled(&text())),
+        ),
+        key("grants", "Who may do what. A token scope is needed as well.", list(&defined("grant"))),
+        key("denies", "Who may not do what. Wins over every grant.", list(&defined("deny"))),
+        key("audit", "Where audit rows go and how long they stay.", audit()),
+        key("invariants", "What must never be possible; proved for all requests.", list(&defined("invariant"))),
+        key("tests", "What was meant, checked by `doorward test`.", list(&defined("test"))),
+        key("rollout", "The gate between a candidate policy and production.", rollout()),
+    ]);
+    let head = json!({
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "doorward policy",
+        "description": "Servers, tools, scopes, token lifetimes and audit retention behind doorward.",
+        "$defs": definitions(),
+    });
+    if let (Some(object), Value::Object(head)) = (schema.as_object_mut(), head) {
+        object.extend(head);
+    }
+    schema
+}
+
+fn definitions() -> Value {
+    let mut all = json!({
+        "duration": duration(),
+        "rate": rate(),
+        "issuer": issuer(),
+        "server": server(),
+        "tool": table(item_keys().into_iter().chain(argument_keys())),
+        "prompt": table(item_keys().into_iter().chain(argument_keys())),
+        "resource": resource(),
+    });
+    if let (Some(object), Value::Object(more)) = (all.as_object_mut(), statements::definitions()) {
+        object.extend(more);
+    }
+    all
+}
+
+/// Units once each, the longest first.
+fn duration() -> Value {
+    let units = "^(?=.)([0-9]+y)?([0-9]+w)?([0-9]+d)?([0-9]+h)?([0-9]+m)?([0-9]+s)?$";
+    let mut schema = described("A length of time: `90s`, `15m`, `1h30m`, `90d`, `2w`, `7y`.", form(units));
+    if let Some(object) = schema.as_object_mut() {
+        object.insert("examples".to_owned(), json!(["90s", "15m", "1h30m", "90d", "7y"]));
+    }
+    schema
+}
+
+fn rate() -> Value {
+    let mut schema = described(
+        "So many requests in a time, counted for each subject, each agent or all together.",
+        form("^[0-9]+/(s|min|h|d)( per (subject|agent|all))?$"),
+    );
+    if let Some(object) = schema.as_object_mut() {
+        object.insert("examples".to_owned(), json!(["10/min per subject", "100/h per agent", "1000/d per all"]));
+    }
+    schema
+}
+
+fn gateway() -> Value {
+    table([
+        key("listen", "The address that the gateway listens on.", or("127.0.0.1:8787", text())),
+        key("url", "The URL that callers use; door resources lie below it.", or("http://127.0.0.1:8787", text())),
+    ])
+}
+
+fn vault() -> Value {
+    table([
+        required("address", "The URL of Vault or OpenBao.", text()),
+        key("namespace", "The namespace, where there is one.", text()),
+    ])
+}
+
+fn issuer() -> Value {
+    let claims = json!({
+        "type": "object",
+        "properties": {
+            "groups": described("The claim that holds the groups.", or("groups", text())),
+            "agent": described("The claim that holds the acting client.", or("client_id", text())),
+        },
+        "additionalProperties": described("A claim under a name of your own, for selectors.", text()),
+    });
+    table([
+        required("url", "The `iss` of its tokens, to the letter. Its metadata is found from it.", text()),
+        key("jwks_url", "Where its keys are, instead of discovery.", text()),
+        key("jwks_file", "A file with its keys, for offline use.", text()),
+        key("audiences", "Accepted `aud` values. Default: the resource identifier of each door.", list(&text())),
+        key(
+            "algorithms",
+            "Accepted signature algorithms.",
+            or(json!(["EdDSA", "ES256"]), filled(&words(Algorithm::ALL.iter().map(|(name, _)| *name)))),
+        ),
+        key("max_lifetime", "The longest `exp - iat`.", or("1h", defined("duration"))),
+        key("clock_skew", "How far `iat` and `nbf` may lie ahead; at most 5m.", or("30s", defined("duration"))),
+        key("claims", "Which claims hold which facts, as dotted paths.", claims),
+        key("groups", "The groups that exist. When given, other names are errors.", filled(&text())),
+    ])
+}
+
+fn server() -> Value {
+    let mut schema = table([
+        key("url", "The URL of the server, for Streamable HTTP. Or give `command`.", text()),
+        key(
+            "command",
+            "The program and its arguments, for stdio. Or give `url`.",
+            filled(&json!({ "type": "string" })),
+        ),
+        key("resource", "The identifier that `aud` must hold. Default: `{gateway.url}/NAME/mcp`.", text()),
+        key("issuers", "The issuers accepted here. Default: all.", one_or_many(&form(NAME))),
+        key("token_ttl", "A token is honoured until `iat` and this, whatever its `exp` says.", defined("duration")),
+        key("credential", "Where the credential for this server comes from. Default: none is sent.", credential()),
+        key("audit", "The audit class of everything behind this door.", or("standard", text())),
+        key("rate", "How often this door may be passed.", defined("rate")),
+        key("callers", "The servers that may call this one; a grant is needed as well.", one_or_many(&form(NAME))),
+        key("identity", "Who this server is when it calls another.", identity()),
+        key("tools", "The tools that may be called, by name.", named(ITEM_NAME, &defined("tool"))),
+        key("prompts", "The prompts that may be used, by name.", named(ITEM_NAME, &defined("prompt"))),
+        key("resources", "Patterns of URIs that may be read, by name.", named(ITEM_NAME, &defined("resource"))),
+    ]);
+    if let Some(object) = schema.as_object_mut() {
+        object.insert("oneOf".to_owned(), json!([{ "required": ["url"] }, { "required": ["command"] }]));
+    }
+    schema
+}
+
+fn identity() -> Value {
+    table([
+        required("issuer", "The issuer of its tokens, by name.", form(NAME)),
+        required("subject", "The `sub` of its tokens.", text()),
+    ])
+}
+
+fn credential() -> Value {
+    let alternatives = [
+        table([required("none", "No credential is sent.", json!({ "const": true }))]),
+        table([required("env", "The environment variable that holds it. For development.", text())]),
+        table([required("file", "The file that holds it. For development.", text())]),
+        table([
+            required("vault", "How Vault gives it.", words(["kv", "oidc", "dynamic"])),
+            required("path", "The path of the secret or the role.", text()),
+            key("policies", "The Vault policies of a token made for this server.", list(&text())),
+            key("ttl", "The longest life of the credential.", defined("duration")),
+        ]),
+    ];
+    json!({ "anyOf": alternatives })
+}
+
+/// The keys that tools, prompts and resources share.
+fn item_keys() -> [blocks::Key; 4] {
+    [
+        key("scope", "The token scopes that carry it. Default: its reference.", one_or_many(&form(SCOPE))),
+        key("token_ttl", "As on the server, and shorter: a fresh token for a risky item.", defined("duration")),
+        key("audit", "Its audit class. Default: that of the server.", text()),
+        key("rate", "How often it may be used, on top of the server's rate.", defined("rate")),
+    ]
+}
+
+/// The further keys of what has arguments.
+fn argument_keys() -> [blocks::Key; 2] {
+    [
+        key("args", "What its arguments must be, for every caller.", defined("args")),
+        key("capture", "Arguments that recordings keep although no rule reads them.", one_or_many(&text())),
+    ]
+}
+
+fn resource() -> Value {
+    let uri = required("uri", "The URIs, as a glob: `*` stops at `/`, `**` does not.", text());
+    table(std::iter::once(uri).chain(item_keys()))
+}
+
+fn audit() -> Value {
+    table([
+        key(
+            "store",
+            "`sqlite:PATH`, `postgres://host/db` without a password, or `env:NAME` or `file:PATH` of a URL.",
+            or("sqlite:doorward.db", text()),
+        ),
+        key("retention", "How long rows of each class stay. Default: standard = 90d.", map(&defined("duration"))),
+    ])
+}
+
+fn rollout() -> Value {
+    table([
+        key("recordings", "Recordings to replay: paths and globs beside the policy.", one_or_many(&text())),
+        key("max_newly_denied", "The most requests that may be newly denied.", or(0, count())),
+        key("max_newly_allowed", "The most requests that may be newly allowed.", or(0, count())),
+        key("max_undecidable", "The most requests that may stay undecided.", or(0, count())),
+        key("require", "What must have happened before the policy is served.", words(["simulation"])),
+    ])
+}

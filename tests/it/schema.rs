@@ -1,0 +1,147 @@
+//! The JSON Schema of the policy language: it accepts what is right, refuses what is misspelt, and
+//! the file in `docs/` is the one that the program writes.
+
+use std::fs;
+use std::path::Path;
+
+use doorward::report::schema::policy_schema;
+use jsonschema::Validator;
+use serde_json::{Value, json};
+use toml::de::{DeTable, DeValue};
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn validator() -> Validator {
+    jsonschema::options().should_validate_formats(true).build(&policy_schema()).unwrap()
+}
+
+/// TOML as editors hand it to a schema: dates are strings.
+fn to_json(toml: &DeValue<'_>) -> Value {
+    match toml {
+        DeValue::String(text) => text.as_ref().into(),
+        DeValue::Integer(number) => i64::from_str_radix(number.as_str(), number.radix()).unwrap().into(),
+        DeValue::Float(number) => number.as_str().parse::<f64>().unwrap().into(),
+        DeValue::Boolean(value) => (*value).into(),
+        DeValue::Datetime(instant) => instant.to_string().into(),
+        DeValue::Array(list) => list.iter().map(|value| to_json(value.get_ref())).collect(),
+        DeValue::Table(table) => table_to_json(table),
+    }
+}
+
+fn table_to_json(table: &DeTable<'_>) -> Value {
+    table.iter().map(|(key, value)| (key.get_ref().to_string(), to_json(value.get_ref()))).collect()
+}
+
+fn parse(text: &str) -> Value {
+    table_to_json(DeTable::parse(text).unwrap().get_ref())
+}
+
+fn policy() -> Value {
+    parse(&fs::read_to_string(root().join("policies.toml")).unwrap())
+}
+
+/// Every table of the schema that lists its keys, with a pointer to it.
+fn tables(schema: &Value, pointer: &str, found: &mut Vec<(String, Value)>) {
+    match schema {
+        Value::Object(object) => {
+            if object.contains_key("properties") && object.get("type") == Some(&json!("object")) {
+                found.push((pointer.to_owned(), schema.clone()));
+            }
+            for (key, value) in object {
+                tables(value, &format!("{pointer}/{key}"), found);
+            }
+        }
+        Value::Array(list) => list.iter().for_each(|value| tables(value, pointer, found)),
+        _ => {}
+    }
+}
+
+#[test]
+fn the_stored_schema_is_the_one_the_program_writes() {
+    let file = root().join("docs/policies.schema.json");
+    let schema = policy_schema();
+    if std::env::var_os("DOORWARD_BLESS").is_some() {
+        fs::write(&file, format!("{schema:#}\n")).unwrap();
+    }
+    let stored: Value = serde_json::from_str(&fs::read_to_string(&file).unwrap()).unwrap();
+    assert!(stored == schema, "write it anew: DOORWARD_BLESS=1 cargo test --test it schema");
+}
+
+#[test]
+fn the_policy_of_the_repository_fits() {
+    let validator = validator();
+    let policy = policy();
+    let errors: Vec<_> = validator.iter_errors(&policy).map(|e| format!("{}: {e}", e.instance_path())).collect();
+    assert!(errors.is_empty(), "{errors:#?}");
+}
+
+#[test]
+fn a_misspelt_key_does_not_fit_wherever_it_stands() {
+    let validator = validator();
+    let base = policy();
+    for pointer in [
+        "",
+        "/gateway",
+        "/issuers/corp",
+        "/servers/tickets",
+        "/servers/tickets/credential",
+        "/servers/tickets/identity",
+        "/servers/tickets/tools/refund",
+        "/servers/tickets/tools/refund/args/amount",
+        "/servers/tickets/prompts/triage",
+        "/servers/tickets/resources/manuals",
+        "/grants/0",
+        "/grants/0/to",
+        "/denies/0",
+        "/invariants/0",
+        "/audit",
+        "/tests/0",
+        "/tests/0/as",
+        "/tests/0/allow/3",
+        "/rollout",
+    ] {
+        let mut changed = base.clone();
+        let table = changed.pointer_mut(pointer).unwrap().as_object_mut().unwrap();
+        table.insert("tokn_ttl".to_owned(), "15m".into());
+        assert!(!validator.is_valid(&changed), "a misspelt key in `{pointer}` fits");
+    }
+}
+
+#[test]
+fn a_value_of_another_form_does_not_fit() {
+    let validator = validator();
+    let base = policy();
+    for (pointer, value) in [
+        ("/version", json!(2)),
+        ("/servers/tickets/token_ttl", json!("15 minutes")),
+        ("/servers/tickets/token_ttl", json!("")),
+        ("/servers/tickets/rate", json!("often")),
+        ("/grants/0/allow", json!([])),
+        ("/grants/0/allow/0", json!("tickets")),
+        ("/grants/1/expires", json!("soon")),
+        ("/issuers/corp/algorithms/0", json!("HS256")),
+        ("/tests/0/deny/0/because", json!("bad-luck")),
+        ("/servers/tickets/tools/refund/args/amount", json!({})),
+        ("/servers/tickets/tools/refund/args/amount", json!(5)),
+        ("/servers/tickets/credential", json!({ "env": "A", "file": "b" })),
+    ] {
+        let mut changed = base.clone();
+        *changed.pointer_mut(pointer).unwrap() = value.clone();
+        assert!(!validator.is_valid(&changed), "{value} fits at `{pointer}`");
+    }
+}
+
+#[test]
+fn every_table_is_closed_and_every_key_is_described() {
+    let mut found = Vec::new();
+    tables(&policy_schema(), "", &mut found);
+    assert!(found.len() > 20, "{}", found.len());
+    for (pointer, table) in found {
+        assert!(table.get("additionalProperties").is_some(), "{pointer} is open");
+        for (key, value) in table["properties"].as_object().unwrap() {
+            assert!(value["description"].as_str().is_some_and(|d| d.len() > 8), "{pointer}/{key} has no description");
+        }
+    }
+}
