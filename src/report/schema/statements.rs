@@ -158,7 +158,7 @@ fn expectation() -> Value {
     let call = table([
         required("call", "The items.", defined("item")),
         key("uri", "The URI to read, for a resource.", text()),
-        key("args", "The arguments of the call.", json!({ "type": "object" })),
+        key("args", "The arguments of the call.", json!({ "type": "object", "additionalProperties": true })),
         key("because", "The reason that must be given.", words(Reason::ALL.iter().map(|reason| reason.code()))),
     ]);
     json!({ "anyOf": [defined("item"), call] })
