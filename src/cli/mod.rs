@@ -9,6 +9,7 @@ mod commands;
 mod failure;
 mod files;
 mod git;
+mod inputs;
 mod policy;
 mod reference;
 mod request;

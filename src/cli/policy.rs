@@ -18,7 +18,7 @@ use crate::report::{Style, human};
 const FILE: &str = "policies.toml";
 
 /// The variables that the command line reads itself and no policy ever sees.
-const OWN_VARIABLES: [&str; 3] = ["DOORWARD_POLICY", "DOORWARD_PROFILE", "DOORWARD_TRAFFIC_DIR"];
+const OWN_VARIABLES: [&str; 2] = ["DOORWARD_POLICY", "DOORWARD_PROFILE"];
 
 /// Which policy.
 #[derive(Clone, Debug, Default, clap::Args)]

@@ -3,6 +3,8 @@
 mod check;
 mod completions;
 mod decide;
+mod explain;
+mod import;
 mod init;
 
 use super::answer::Answer;
@@ -15,6 +17,8 @@ pub(super) enum Command {
     Init(init::Args),
     Check(check::Args),
     Decide(Box<decide::Args>),
+    Explain(Box<explain::Args>),
+    Import(import::Args),
     Completions(completions::Args),
 }
 
@@ -25,6 +29,8 @@ impl Command {
             Self::Init(args) => args.run(),
             Self::Check(args) => args.run(color),
             Self::Decide(args) => args.run(color),
+            Self::Explain(args) => args.run(),
+            Self::Import(args) => args.run(color),
             Self::Completions(args) => args.run(),
         }
     }

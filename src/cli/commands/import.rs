@@ -1,0 +1,161 @@
+//! `doorward import`: a foreign log becomes a recording.
+
+use std::fmt::Write as _;
+use std::io::{BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
+
+use crate::cli::answer::Answer;
+use crate::cli::failure::{Failure, Kind};
+use crate::cli::files::{self, Output};
+use crate::cli::inputs;
+use crate::cli::terminal::When;
+use crate::diagnostics::Sources;
+use crate::report::{Style, harmless, human, plural};
+use crate::traffic::chat::{self, Imported};
+use crate::traffic::mapping::{self, Mapping};
+use crate::traffic::{Header, Numbered, Unreadable, WriteError, Writer};
+
+/// How many records that cannot be read are shown.
+const SHOWN: u64 = 10;
+
+/// Turn chat transcripts with tool calls into a recording
+#[derive(Debug, clap::Args)]
+#[command(
+    before_help = "Example:\n  doorward import --mapping mapping.toml chats.json --output chats.jsonl",
+    after_help = "\
+Exit codes:
+  0  every record was read
+  1  some could not be read; the others were written
+  2  nothing could be read; nothing was written"
+)]
+pub(in crate::cli) struct Args {
+    /// What the log does not say: which calls are MCP calls, who made them, and when
+    #[arg(long, value_name = "FILE")]
+    mapping: PathBuf,
+    /// Write the recording to a file [default: stdout]
+    #[arg(long, value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// Transcripts: files, globs, directories, or `-` for stdin
+    #[arg(value_name = "TRANSCRIPT", required = true)]
+    transcripts: Vec<PathBuf>,
+}
+
+impl Args {
+    /// Writes the recording, whole or not at all.
+    pub(in crate::cli) fn run(self, color: When) -> Result<Answer, Failure> {
+        let mapping = read_mapping(&self.mapping, color)?;
+        let paths = inputs::expand(&self.transcripts, "json")?;
+        let mut import = Import::new(Output::to(self.output.as_deref())?)?;
+        for path in &paths {
+            import.file(path, &mapping)?;
+        }
+        import.finish()
+    }
+}
+
+/// Reads a mapping that must be good.
+pub(super) fn read_mapping(path: &Path, color: When) -> Result<Mapping, Failure> {
+    let bytes = files::read(path, files::POLICY_LIMIT)?;
+    let name = files::display_name(path);
+    let mut sources = Sources::default();
+    mapping::load(&name, &bytes, &mut sources).map_err(|problems| {
+        Failure::new(Kind::BadInput, format!("the mapping `{name}` cannot be used")).after(human::check(
+            &problems,
+            &sources,
+            Style::new(color.on_stderr()),
+        ))
+    })
+}
+
+struct Import {
+    writer: Writer<Output>,
+    total: Imported,
+    failed: Option<WriteError>,
+    shown: String,
+}
+
+impl Import {
+    fn new(output: Output) -> Result<Self, Failure> {
+        let header = Header::new(concat!("doorward ", env!("CARGO_PKG_VERSION"), " import"));
+        let path = output.path().to_owned();
+        let writer = Writer::new(output, &header).map_err(|e| failure(&path, &e))?;
+        Ok(Self { writer, total: Imported::default(), failed: None, shown: String::new() })
+    }
+
+    fn file(&mut self, path: &Path, mapping: &Mapping) -> Result<(), Failure> {
+        let input: Box<dyn BufRead> = if files::is_stdin(path) {
+            Box::new(std::io::stdin().lock())
+        } else {
+            Box::new(BufReader::new(files::open(path, Some(files::TRANSCRIPT_LIMIT))?))
+        };
+        let name = files::display_name(path);
+        let Self { writer, failed, shown, total } = self;
+        let mut count = total.unreadable;
+        let mut sink = |item: Result<Numbered, Unreadable>| match item {
+            Ok(Numbered { event, .. }) if failed.is_none() => *failed = writer.write(&event).err(),
+            Ok(_) => {}
+            Err(unreadable) => {
+                count += 1;
+                if count <= SHOWN {
+                    // Writing to a string cannot fail.
+                    let _ = writeln!(shown, "{}: {}", harmless(&name), harmless(&unreadable.to_string()));
+                }
+            }
+        };
+        let counts = chat::read(input, mapping, &mut sink);
+        add(total, counts);
+        Ok(())
+    }
+
+    fn finish(self) -> Result<Answer, Failure> {
+        let Imported { events, unreadable, .. } = self.total;
+        if let Some(error) = self.failed {
+            return Err(failure(Path::new("the recording"), &error));
+        }
+        if events == 0 && unreadable > 0 {
+            return Err(Failure::new(Kind::BadInput, "no call could be read")
+                .help("check the [[calls]] of the mapping against the log")
+                .after(self.shown));
+        }
+        let output = self.writer.finish().map_err(|e| failure(Path::new("the recording"), &e))?;
+        output.finish()?;
+        // The counts are no part of the recording.
+        let _ = write!(std::io::stderr(), "{}{}", self.shown, summary(&self.total));
+        Ok(Answer::new(String::new(), unreadable == 0))
+    }
+}
+
+fn add(total: &mut Imported, more: Imported) {
+    total.transcripts += more.transcripts;
+    total.events += more.events;
+    total.ignored += more.ignored;
+    total.unidentified += more.unidentified;
+    total.unreadable += more.unreadable;
+    for (name, count) in more.unmapped {
+        *total.unmapped.entry(name).or_default() += count;
+    }
+}
+
+fn summary(total: &Imported) -> String {
+    let count = |n: u64, word: &str| plural(usize::try_from(n).unwrap_or(usize::MAX), word);
+    let mut text = format!("{} from {}\n", count(total.events, "event"), count(total.transcripts, "transcript"));
+    let unmapped: u64 = total.unmapped.values().sum();
+    for (n, what) in [
+        (total.ignored, "ignored by the mapping"),
+        (unmapped, "of functions that the mapping does not name"),
+        (total.unidentified, "without an identity"),
+        (total.unreadable, "not readable"),
+    ] {
+        if n > 0 {
+            let _ = writeln!(text, "  {} {what}", count(n, "call"));
+        }
+    }
+    text
+}
+
+fn failure(path: &Path, error: &WriteError) -> Failure {
+    match error {
+        WriteError::Io(error) => Failure::writing(path, error),
+        WriteError::TooLong { .. } => Failure::new(Kind::BadInput, error.to_string()),
+    }
+}

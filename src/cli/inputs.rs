@@ -1,0 +1,107 @@
+//! Which files a list of paths, globs and directories stands for.
+//!
+//! The order never depends on the file system: what a glob or directory gives is sorted. A pattern
+//! that finds nothing is an error, so that a typo never passes for an empty recording.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::failure::{Failure, Kind};
+use super::files;
+
+/// How deep directories are followed.
+const MAX_DEPTH: usize = 16;
+
+/// The files, in order and each once; `-` stays as it is.
+pub(super) fn expand(given: &[PathBuf], extension: &str) -> Result<Vec<PathBuf>, Failure> {
+    let mut found: Vec<PathBuf> = Vec::new();
+    for path in given {
+        let more = if files::is_stdin(path) {
+            vec![path.clone()]
+        } else if path.is_dir() {
+            let mut files = Vec::new();
+            walk(path, extension, MAX_DEPTH, &mut files)?;
+            files.sort();
+            some(files, path, &format!("there is no `*.{extension}` in the directory `{}`", path.display()))?
+        } else if path.exists() || !is_glob(path) {
+            vec![path.clone()]
+        } else {
+            some(matching(path)?, path, &format!("nothing matches `{}`", path.display()))?
+        };
+        found.extend(more);
+    }
+    let mut seen = std::collections::BTreeSet::new();
+    found.retain(|path| seen.insert(path.clone()));
+    Ok(found)
+}
+
+fn is_glob(path: &Path) -> bool {
+    path.to_string_lossy().contains(['*', '?', '['])
+}
+
+fn some(files: Vec<PathBuf>, path: &Path, message: &str) -> Result<Vec<PathBuf>, Failure> {
+    if files.is_empty() {
+        let help = format!("check the path; `{}` is taken from this directory", path.display());
+        return Err(Failure::new(Kind::CannotRead, message).help(help));
+    }
+    Ok(files)
+}
+
+fn matching(pattern: &Path) -> Result<Vec<PathBuf>, Failure> {
+    let bad = |cause: String| {
+        Failure::new(Kind::Usage, format!("`{}` is not a pattern: {cause}", pattern.display()))
+            .help("`*` is any run of characters but `/`, `**` any directories")
+    };
+    let text = pattern.to_str().ok_or_else(|| bad("it is not UTF-8".to_owned()))?;
+    let mut files = Vec::new();
+    for found in glob::glob(text).map_err(|e| bad(e.to_string().to_lowercase()))? {
+        let path = found.map_err(|e| Failure::reading(e.path(), e.error()))?;
+        if !path.is_dir() {
+            files.push(path);
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+/// Files below a directory. Links to directories are not followed, so that none leads round.
+fn walk(directory: &Path, extension: &str, depth: usize, found: &mut Vec<PathBuf>) -> Result<(), Failure> {
+    let failed = |e: &std::io::Error| Failure::reading(directory, e);
+    for entry in fs::read_dir(directory).map_err(|e| failed(&e))? {
+        let entry = entry.map_err(|e| failed(&e))?;
+        let path = entry.path();
+        let kind = entry.file_type().map_err(|e| failed(&e))?;
+        if kind.is_dir() {
+            if depth > 0 {
+                walk(&path, extension, depth - 1, found)?;
+            }
+        } else if path.extension().is_some_and(|e| e == extension) && !path.is_dir() {
+            found.push(path);
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn directories_and_globs_give_sorted_files_once() {
+        let root = tempfile::tempdir().unwrap();
+        fs::create_dir(root.path().join("b")).unwrap();
+        for name in ["b/2.jsonl", "b/1.jsonl", "a.jsonl", "note.txt"] {
+            fs::write(root.path().join(name), "").unwrap();
+        }
+        let at = |name: &str| root.path().join(name);
+        let names = |given: &[PathBuf]| {
+            let found = expand(given, "jsonl").unwrap();
+            found.iter().map(|p| p.strip_prefix(root.path()).unwrap().display().to_string()).collect::<Vec<_>>()
+        };
+        assert_eq!(names(&[root.path().to_owned()]), ["a.jsonl", "b/1.jsonl", "b/2.jsonl"]);
+        assert_eq!(names(&[at("b/*.jsonl"), at("a.jsonl"), at("b/1.jsonl")]), ["b/1.jsonl", "b/2.jsonl", "a.jsonl"]);
+        assert!(expand(&[at("c/*.jsonl")], "jsonl").is_err());
+        assert!(expand(&[at("b")], "csv").is_err());
+        assert_eq!(expand(&["-".into()], "jsonl").unwrap(), [PathBuf::from("-")]);
+    }
+}
