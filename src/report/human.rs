@@ -96,12 +96,12 @@ impl<'a> Neighbourhood<'a> {
         });
         let snippet = Snippet::source(cut.text).line_start(cut.first_line).annotations(annotations);
         if !cut.shifted {
-            return vec![snippet.path(&*self.source.name).into()];
+            return vec![snippet.path(Some(harmless(&self.source.name))).into()];
         }
         // The renderer would count the column in what is left of the line.
         let first = self.primary().map_or_else(|| ranges.first().map_or(0, |r| r.start), |l| l.span.start as usize);
         let (line, column) = self.source.line_column(u32::try_from(first).unwrap_or(u32::MAX));
-        let origin = Origin::path(&*self.source.name).line(line as usize).char_column(column as usize);
+        let origin = Origin::path(harmless(&self.source.name)).line(line as usize).char_column(column as usize);
         vec![origin.into(), snippet.into()]
     }
 }

@@ -3,4 +3,5 @@
 mod codes;
 mod layers;
 mod recordings;
+mod render;
 mod schema;
