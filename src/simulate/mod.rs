@@ -1,1 +1,52 @@
-//! rehearsals
+//! Rehearsals: recorded requests judged by a candidate policy and held against a baseline.
+//!
+//! The function that decides is the one that decides in production, [`crate::pdp::judge`], and each
+//! token is judged at the instant of its recording. Nothing is guessed: what a recording did not
+//! keep makes a request undecidable and is counted with bounds. No event is left out of the counts,
+//! memory does not grow with the recording, and a report made from parts is the report of the whole.
+
+mod answer;
+mod bounded;
+mod counts;
+mod gate;
+mod rehearsal;
+mod report;
+
+use std::fmt;
+
+pub use answer::{Answer, RuleName};
+pub use bounded::{MAX_KEYS, MAX_SAMPLES};
+pub use counts::{Counts, Range};
+pub use gate::{Breach, GateVerdict, Measure, gate};
+pub use rehearsal::Rehearsal;
+pub use report::{Change, Changes, Drift, Group, Groups, Kind, Report, Sample, Skipped, StatementHits, Window};
+
+use crate::policy::CompiledPolicy;
+use crate::traffic::{Numbered, Unreadable};
+
+/// Rehearses one source in one go.
+pub fn simulate(
+    candidate: &CompiledPolicy,
+    baseline: Option<&CompiledPolicy>,
+    source: &str,
+    items: impl IntoIterator<Item = Result<Numbered, Unreadable>>,
+) -> Report {
+    let mut rehearsal = Rehearsal::new(candidate, baseline);
+    rehearsal.source(source);
+    for item in items {
+        rehearsal.item(&item);
+    }
+    rehearsal.finish()
+}
+
+/// Why two reports are not parts of one whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NotOneWhole;
+
+impl fmt::Display for NotOneWhole {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the reports are of different policies: merge only parts of one rehearsal")
+    }
+}
+
+impl std::error::Error for NotOneWhole {}

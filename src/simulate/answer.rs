@@ -1,0 +1,129 @@
+//! One answer to one request, in a form that outlives the policy that gave it.
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::{Decision, Effect, Missing, Reason, Rule, RuleKind, Verdict};
+use crate::traffic::Decided;
+
+/// What was answered.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", rename_all_fields = "snake_case", tag = "answer", deny_unknown_fields)]
+pub enum Answer {
+    /// Nothing is known of an answer.
+    None,
+    /// Allowed.
+    Allow {
+        /// The statement that decided.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        rule: Option<RuleName>,
+    },
+    /// Denied.
+    Deny {
+        /// The reason code.
+        reason: Reason,
+        /// The statement that decided, where one did.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        rule: Option<RuleName>,
+    },
+    /// It depends on what was not recorded.
+    Undecidable {
+        /// The facts, and the argument path after `arguments:`.
+        missing: Vec<String>,
+    },
+}
+
+/// A statement by kind and name; of one without a name, its place.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RuleName {
+    /// What kind of statement.
+    pub kind: RuleKind,
+    /// Its name; empty when it has none.
+    pub name: String,
+    /// Where it stands, as `file:line:column`; empty when that is not known.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub at: String,
+}
+
+impl From<Rule<'_>> for RuleName {
+    fn from(rule: Rule<'_>) -> Self {
+        let at = if rule.position.line == 0 { String::new() } else { rule.position.to_string() };
+        Self { kind: rule.kind, name: rule.name.to_owned(), at }
+    }
+}
+
+impl RuleName {
+    /// `grant support-desk`; of a statement without a name, its place.
+    pub fn label(&self) -> String {
+        let name = if self.name.is_empty() { &self.at } else { &self.name };
+        format!("{} {name}", self.kind)
+    }
+}
+
+/// One side of a comparison, borrowed: what a policy says now, or what was recorded.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Side<'a> {
+    Nothing,
+    Recorded(&'a Decided),
+    Judged(Verdict<'a>),
+}
+
+impl<'a> Side<'a> {
+    /// The effect, if there is a decided one.
+    pub(super) fn effect(&self) -> Option<Effect> {
+        match self {
+            Self::Recorded(decided) => Some(decided.effect),
+            Self::Judged(Verdict::Decided(decision)) => Some(decision.effect),
+            Self::Nothing | Self::Judged(Verdict::Undecided(_)) => None,
+        }
+    }
+
+    pub(super) fn decision(&self) -> Option<&Decision<'a>> {
+        match self {
+            Self::Judged(Verdict::Decided(decision)) => Some(decision),
+            _ => None,
+        }
+    }
+
+    pub(super) fn reason(&self) -> Option<Reason> {
+        match self {
+            Self::Recorded(decided) => Some(decided.reason),
+            _ => self.decision().map(|d| d.reason),
+        }
+    }
+
+    /// The statement by kind and name. Those without a name are not told apart: their places move
+    /// with every edit above them.
+    pub(super) fn rule(&self) -> Option<(RuleKind, &str)> {
+        match self {
+            Self::Recorded(decided) => decided.rule.as_ref().map(|r| (r.kind, r.name.as_str())),
+            _ => self.decision().and_then(|d| d.rule).map(|r| (r.kind, r.name)),
+        }
+    }
+
+    pub(super) fn answer(&self) -> Answer {
+        let answer = |effect, reason, rule| match effect {
+            Effect::Allow => Answer::Allow { rule },
+            Effect::Deny => Answer::Deny { reason, rule },
+        };
+        match self {
+            Self::Nothing => Answer::None,
+            Self::Recorded(Decided { effect, reason, rule, .. }) => {
+                let rule = rule.as_ref();
+                let named = rule.map(|r| RuleName { kind: r.kind, name: r.name.clone(), at: String::new() });
+                answer(*effect, *reason, named)
+            }
+            Self::Judged(Verdict::Decided(d)) => answer(d.effect, d.reason, d.rule.map(Into::into)),
+            Self::Judged(Verdict::Undecided(missing)) => Answer::Undecidable { missing: missing_names(missing) },
+        }
+    }
+}
+
+/// The missing facts by name; arguments with the path that was asked for.
+pub(super) fn missing_names(missing: &Missing<'_>) -> Vec<String> {
+    let name = |fact: &str| match missing.argument {
+        Some(path) if fact == "arguments" => format!("arguments:{path}"),
+        _ => fact.to_owned(),
+    };
+    missing.facts.names().map(name).collect()
+}

@@ -1,0 +1,387 @@
+//! The fold over events. Holds counts and a few samples, never the events.
+
+use std::collections::BTreeMap;
+
+use hashbrown::HashMap;
+
+use super::answer::{Answer, RuleName, Side, missing_names};
+use super::bounded::{MAX_KEYS, MAX_SAMPLES, Tallies, keep_sample, trim_map};
+use super::counts::Counts;
+use super::report::{Changes, Drift, Kind, Report, Sample, Skipped, StatementHits, Window};
+use crate::model::{Effect, Fact, Request, ResourceKind, Rule, RuleKind, Verdict};
+use crate::pdp;
+use crate::policy::CompiledPolicy;
+use crate::traffic::chat::Imported;
+use crate::traffic::{Event, Numbered, Place, Unreadable};
+
+/// A rehearsal that events are fed to.
+#[derive(Debug)]
+pub struct Rehearsal<'p> {
+    candidate: &'p CompiledPolicy,
+    baseline: Option<&'p CompiledPolicy>,
+    digests: (String, Option<String>),
+    source: String,
+    totals: Counts,
+    drift: Drift,
+    drifted: Rows,
+    changed: Rows,
+    unreadable: BTreeMap<String, u64>,
+    unreadable_samples: Vec<Sample>,
+    skipped: Skipped,
+    window: Option<Window>,
+    missing: BTreeMap<String, u64>,
+    subjects: Tallies,
+    agents: Tallies,
+    doors: Tallies,
+    items: Tallies,
+    reasons: Tallies,
+    /// By the address of the statement's place, which is one for each statement.
+    rules: HashMap<usize, RuleCounts<'p>, foldhash::fast::FixedState>,
+    no_rule: Counts,
+    label: String,
+}
+
+#[derive(Debug)]
+struct RuleCounts<'p> {
+    rule: Rule<'p>,
+    counts: Counts,
+}
+
+/// Changes by what they are.
+#[derive(Debug, Default)]
+struct Rows {
+    map: BTreeMap<(Kind, String, Answer, Answer), (u64, Window, Vec<Sample>)>,
+    full: bool,
+    others: u64,
+}
+
+impl<'p> Rehearsal<'p> {
+    /// A rehearsal of `candidate`. Without a baseline the recorded decisions are compared with.
+    pub fn new(candidate: &'p CompiledPolicy, baseline: Option<&'p CompiledPolicy>) -> Self {
+        Self {
+            candidate,
+            baseline,
+            digests: (candidate.digest().to_string(), baseline.map(|b| b.digest().to_string())),
+            source: String::new(),
+            totals: Counts::default(),
+            drift: Drift::default(),
+            drifted: Rows::default(),
+            changed: Rows::default(),
+            unreadable: BTreeMap::new(),
+            unreadable_samples: Vec::new(),
+            skipped: Skipped::default(),
+            window: None,
+            missing: BTreeMap::new(),
+            subjects: Tallies::default(),
+            agents: Tallies::default(),
+            doors: Tallies::default(),
+            items: Tallies::default(),
+            reasons: Tallies::default(),
+            rules: HashMap::default(),
+            no_rule: Counts::default(),
+            label: String::new(),
+        }
+    }
+
+    /// Names the source of what is fed from now on.
+    pub fn source(&mut self, name: &str) {
+        name.clone_into(&mut self.source);
+    }
+
+    /// Feeds an event, or what stands in its place.
+    pub fn item(&mut self, item: &Result<Numbered, Unreadable>) {
+        match item {
+            Ok(Numbered { place, event }) => self.event(*place, event),
+            Err(unreadable) => self.unreadable(unreadable),
+        }
+    }
+
+    /// Feeds a record that could not be read.
+    pub fn unreadable(&mut self, unreadable: &Unreadable) {
+        *self.unreadable.entry(unreadable.code.as_str().to_owned()).or_default() += 1;
+        let here = (self.source.as_str(), unreadable.place);
+        keep_sample(
+            &mut self.unreadable_samples,
+            |kept| here < (kept.source.as_str(), kept.place),
+            || Sample {
+                source: self.source.clone(),
+                place: unreadable.place,
+                about: format!("{} ({})", unreadable.message, unreadable.code),
+            },
+        );
+    }
+
+    /// Feeds what an importer left out.
+    pub fn imported(&mut self, imported: &Imported) {
+        self.skipped.ignored += imported.ignored;
+        self.skipped.unidentified += imported.unidentified;
+        for (function, count) in &imported.unmapped {
+            *self.skipped.unmapped.entry(function.clone()).or_default() += count;
+        }
+    }
+
+    /// Feeds an event.
+    pub fn event(&mut self, place: Place, event: &Event) {
+        let claims = event.claims();
+        let request = event.request(&claims);
+        let candidate = pdp::judge(self.candidate, &request);
+        let baseline = self.baseline.map(|policy| pdp::judge(policy, &request));
+        let after = Side::Judged(candidate);
+        let before = match (&baseline, &event.decided) {
+            (Some(verdict), _) => Side::Judged(*verdict),
+            (None, Some(decided)) => Side::Recorded(decided),
+            (None, None) => Side::Nothing,
+        };
+        let now = Window::at(event.time);
+        self.window = Some(self.window.map_or(now, |w| w.join(now)));
+        write_item(&mut self.label, &request);
+        self.check_drift(place, event, &baseline, candidate);
+
+        let (counts, kind) = compare(&before, &after);
+        if let Some(kind) = kind {
+            let about = Witness { source: &self.source, place, event };
+            self.changed.add(kind, &self.label, &before, &after, &about);
+        }
+        self.totals.add(&counts);
+        self.items.of(&self.label).add(&counts);
+        self.doors.of(request.resource.door).add(&counts);
+        self.agents.of(shown(request.subject.agent)).add(&counts);
+        write_subject(&mut self.label, event);
+        self.subjects.of(&self.label).add(&counts);
+        match candidate {
+            Verdict::Decided(decision) => {
+                self.reasons.of(decision.reason.code()).add(&counts);
+                let counted = match decision.rule {
+                    None => &mut self.no_rule,
+                    Some(rule) => {
+                        let address = std::ptr::from_ref(rule.position).addr();
+                        let entry = self.rules.entry(address);
+                        &mut entry.or_insert_with(|| RuleCounts { rule, counts: Counts::default() }).counts
+                    }
+                };
+                counted.add(&counts);
+            }
+            Verdict::Undecided(missing) => {
+                self.reasons.of("undecidable").add(&counts);
+                self.no_rule.add(&counts);
+                for name in missing_names(&missing) {
+                    *self.missing.entry(name).or_default() += 1;
+                }
+            }
+        }
+    }
+
+    /// Holds the recorded decision against the policy that made it, if that policy is here.
+    fn check_drift(&mut self, place: Place, event: &Event, baseline: &Option<Verdict<'p>>, candidate: Verdict<'p>) {
+        let Some(decided) = &event.decided else {
+            self.drift.undecided += 1;
+            return;
+        };
+        let now = match baseline {
+            Some(verdict) if self.digests.1.as_ref() == Some(&decided.digest) => Side::Judged(*verdict),
+            _ if self.digests.0 == decided.digest => Side::Judged(candidate),
+            _ => {
+                self.drift.other_policy += 1;
+                return;
+            }
+        };
+        self.drift.checked += 1;
+        let recorded = Side::Recorded(decided);
+        if now.effect().is_none() {
+            self.drift.undecidable += 1;
+        } else if now.effect() == recorded.effect()
+            && now.reason() == recorded.reason()
+            && now.rule() == recorded.rule()
+        {
+            self.drift.same += 1;
+        } else {
+            let about = Witness { source: &self.source, place, event };
+            self.drifted.add(Kind::Drift, &self.label, &recorded, &now, &about);
+        }
+    }
+
+    /// The report.
+    pub fn finish(mut self) -> Report {
+        let statements = self.statements();
+        let mut rules = Tallies::default();
+        for RuleCounts { rule, counts } in self.rules.values() {
+            rules.of(&RuleName::from(*rule).label()).add(counts);
+        }
+        if self.no_rule.events > 0 {
+            rules.of("(no statement)").add(&self.no_rule);
+        }
+        self.drift.different = self.drifted.finish();
+        Report {
+            candidate: self.digests.0,
+            baseline: self.digests.1,
+            drift: self.drift,
+            totals: self.totals,
+            unreadable: self.unreadable,
+            unreadable_samples: self.unreadable_samples,
+            skipped: self.skipped,
+            window: self.window,
+            changes: self.changed.finish(),
+            missing: self.missing,
+            subjects: self.subjects.finish(),
+            agents: self.agents.finish(),
+            doors: self.doors.finish(),
+            items: self.items.finish(),
+            rules: rules.finish(),
+            reasons: self.reasons.finish(),
+            statements,
+        }
+    }
+
+    /// Every grant and deny of the candidate, in its order, also those that nothing hit.
+    fn statements(&self) -> Vec<StatementHits> {
+        let (set, positions) = (self.candidate.set(), self.candidate.positions());
+        let grants = set.grants.iter().zip(&positions.grants).map(|(s, p)| (RuleKind::Grant, s, p));
+        let denies = set.denies.iter().zip(&positions.denies).map(|(s, p)| (RuleKind::Deny, s, p));
+        grants
+            .chain(denies)
+            .map(|(kind, statement, position)| {
+                let name = statement.name.as_deref().unwrap_or_default();
+                let counts =
+                    self.rules.get(&std::ptr::from_ref(position).addr()).map_or(Counts::default(), |r| r.counts);
+                let (decided, nearly) = match kind {
+                    RuleKind::Grant => (counts.allowed, counts.denied),
+                    _ => (counts.denied, 0),
+                };
+                StatementHits { rule: Rule { kind, name, position }.into(), decided, nearly }
+            })
+            .collect()
+    }
+}
+
+/// How one event comes out, and whether that is worth a line.
+fn compare(before: &Side<'_>, after: &Side<'_>) -> (Counts, Option<Kind>) {
+    let mut counts = Counts { events: 1, ..Counts::default() };
+    match after.effect() {
+        Some(Effect::Allow) => counts.allowed = 1,
+        Some(Effect::Deny) => counts.denied = 1,
+        None => counts.undecidable = 1,
+    }
+    if matches!(before, Side::Nothing) {
+        counts.uncompared = 1;
+        return (counts, after.effect().is_none().then_some(Kind::Undecidable));
+    }
+    let kind = match (before.effect(), after.effect()) {
+        (Some(Effect::Allow), Some(Effect::Deny)) => {
+            counts.newly_denied = 1;
+            Some(Kind::NewlyDenied)
+        }
+        (Some(Effect::Deny), Some(Effect::Allow)) => {
+            counts.newly_allowed = 1;
+            Some(Kind::NewlyAllowed)
+        }
+        (Some(effect), Some(_)) => {
+            match effect {
+                Effect::Allow => counts.still_allowed = 1,
+                Effect::Deny => counts.still_denied = 1,
+            }
+            nuance(before, after, &mut counts)
+        }
+        (was, is) => {
+            counts.unsettled = 1;
+            counts.maybe_newly_denied = u64::from(was != Some(Effect::Deny) && is != Some(Effect::Allow));
+            counts.maybe_newly_allowed = u64::from(was != Some(Effect::Allow) && is != Some(Effect::Deny));
+            Some(Kind::Undecidable)
+        }
+    };
+    (counts, kind)
+}
+
+fn nuance(before: &Side<'_>, after: &Side<'_>, counts: &mut Counts) -> Option<Kind> {
+    if before.reason() != after.reason() {
+        counts.other_reason = 1;
+        return Some(Kind::OtherReason);
+    }
+    if before.rule() != after.rule() {
+        counts.other_rule = 1;
+        return Some(Kind::OtherRule);
+    }
+    // A recording does not keep obligations.
+    let differ = before.decision().zip(after.decision()).is_some_and(|(b, a)| b.obligations != a.obligations);
+    counts.other_obligations = u64::from(differ);
+    differ.then_some(Kind::OtherObligations)
+}
+
+/// An event as a witness, before it is copied.
+struct Witness<'a> {
+    source: &'a str,
+    place: Place,
+    event: &'a Event,
+}
+
+impl Rows {
+    fn add(&mut self, kind: Kind, item: &str, before: &Side<'_>, after: &Side<'_>, about: &Witness<'_>) {
+        let key = (kind, item.to_owned(), before.answer(), after.answer());
+        if self.full && self.map.last_key_value().is_some_and(|(highest, _)| key > *highest) {
+            self.others += 1;
+            return;
+        }
+        let now = Window::at(about.event.time);
+        let row = self.map.entry(key).or_insert_with(|| (0, now, Vec::with_capacity(MAX_SAMPLES)));
+        row.0 += 1;
+        row.1 = row.1.join(now);
+        let here = (about.source, about.place);
+        keep_sample(
+            &mut row.2,
+            |kept| here < (kept.source.as_str(), kept.place),
+            || {
+                let mut subject = String::new();
+                write_subject(&mut subject, about.event);
+                Sample { source: about.source.to_owned(), place: about.place, about: subject }
+            },
+        );
+        if self.map.len() > MAX_KEYS {
+            self.full = true;
+            self.others += trim_map(&mut self.map, MAX_KEYS).map(|row| row.0).sum::<u64>();
+        }
+    }
+
+    fn finish(self) -> Changes {
+        Changes::of(self.map, self.others)
+    }
+}
+
+fn shown<'a>(fact: Fact<&'a str>) -> &'a str {
+    match fact {
+        Fact::Known(text) => text,
+        Fact::Absent => "(none)",
+        Fact::Unknown => "(unknown)",
+    }
+}
+
+/// `issuer/sub`, so that one `sub` of two issuers is two subjects.
+fn write_subject(label: &mut String, event: &Event) {
+    label.clear();
+    let part = |fact: Fact<&'_ String>| shown(fact.map(String::as_str)).to_owned();
+    match (event.subject.issuer.fact(), event.subject.sub.fact()) {
+        (Fact::Known(issuer), Fact::Known(sub)) => {
+            label.push_str(issuer);
+            label.push('/');
+            label.push_str(sub);
+        }
+        (Fact::Unknown, Fact::Unknown) => label.push_str("(unknown)"),
+        (issuer, sub) => {
+            label.push_str(&part(issuer));
+            label.push('/');
+            label.push_str(&part(sub));
+        }
+    }
+}
+
+/// `door:tool`, `door:prompt:NAME`, `door:resource:URI`; of the server itself `door: method`.
+fn write_item(label: &mut String, request: &Request<'_>) {
+    label.clear();
+    let resource = &request.resource;
+    label.push_str(resource.door);
+    label.push_str(match resource.kind {
+        ResourceKind::Server => ": ",
+        ResourceKind::Tool => ":",
+        ResourceKind::Prompt => ":prompt:",
+        ResourceKind::Resource => ":resource:",
+    });
+    label.push_str(if resource.kind == ResourceKind::Server { request.action.method() } else { resource.name });
+}

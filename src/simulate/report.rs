@@ -1,0 +1,304 @@
+//! What a rehearsal found, as plain data that parts of it merge into.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::NotOneWhole;
+use super::answer::{Answer, RuleName};
+use super::bounded::{MAX_KEYS, MAX_SAMPLES, trim_map};
+use super::counts::Counts;
+use crate::model::Timestamp;
+use crate::traffic::Place;
+
+/// The whole of a rehearsal, or a part of one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Report {
+    /// The digest of the candidate.
+    pub candidate: String,
+    /// The digest of the baseline.
+    pub baseline: Option<String>,
+    /// Whether the recorded decisions are reproduced by the policy that made them.
+    pub drift: Drift,
+    /// All events together.
+    pub totals: Counts,
+    /// Records that could not be read, by code.
+    pub unreadable: BTreeMap<String, u64>,
+    /// The first of them.
+    pub unreadable_samples: Vec<Sample>,
+    /// What importers left out or could not attribute.
+    pub skipped: Skipped,
+    /// The first and the last instant.
+    pub window: Option<Window>,
+    /// What comes out differently, or may.
+    pub changes: Changes,
+    /// Events that lacked a fact, by fact.
+    pub missing: BTreeMap<String, u64>,
+    /// By subject.
+    pub subjects: Groups,
+    /// By agent.
+    pub agents: Groups,
+    /// By door.
+    pub doors: Groups,
+    /// By tool, prompt or resource.
+    pub items: Groups,
+    /// By the candidate's statement that decided.
+    pub rules: Groups,
+    /// By the candidate's reason.
+    pub reasons: Groups,
+    /// Each grant and deny of the candidate with how often it decided.
+    pub statements: Vec<StatementHits>,
+}
+
+/// Recorded decisions against the policy that made them.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Drift {
+    /// Events decided by the baseline or the candidate, by digest.
+    pub checked: u64,
+    /// Of these, those that come out as recorded.
+    pub same: u64,
+    /// Of these, those that cannot be decided from what was recorded.
+    pub undecidable: u64,
+    /// Events decided by a policy that is neither.
+    pub other_policy: u64,
+    /// Events without a recorded decision.
+    pub undecided: u64,
+    /// Those that come out otherwise.
+    pub different: Changes,
+}
+
+/// What importers left out or could not attribute.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Skipped {
+    /// Calls that a mapping says are no MCP calls.
+    pub ignored: u64,
+    /// Calls of which no mapping says anything, by function.
+    pub unmapped: BTreeMap<String, u64>,
+    /// Events, counted as such, to which no identity rule applied.
+    pub unidentified: u64,
+}
+
+/// A span of time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Window {
+    /// The first instant.
+    pub first: Timestamp,
+    /// The last instant.
+    pub last: Timestamp,
+}
+
+impl Window {
+    /// The instant as a window.
+    pub(super) const fn at(time: Timestamp) -> Self {
+        Self { first: time, last: time }
+    }
+
+    /// The window around both.
+    pub(super) fn join(self, other: Self) -> Self {
+        Self { first: self.first.min(other.first), last: self.last.max(other.last) }
+    }
+}
+
+/// Counts by name.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Groups {
+    /// By name, at most [`MAX_KEYS`].
+    pub list: Vec<Group>,
+    /// Those over the limit, together.
+    pub others: Counts,
+}
+
+/// The counts of one name.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Group {
+    /// The name.
+    pub name: String,
+    /// The counts.
+    pub counts: Counts,
+}
+
+/// Changes, at most [`MAX_KEYS`] different ones.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Changes {
+    /// In the order of what they are.
+    pub list: Vec<Change>,
+    /// Events over the limit.
+    pub others: u64,
+}
+
+/// Events that come out differently in the same way.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Change {
+    /// In what way.
+    pub kind: Kind,
+    /// The tool, prompt or resource, as `door:item`.
+    pub item: String,
+    /// What was answered before: by the baseline, or in the recording.
+    pub before: Answer,
+    /// What the candidate answers.
+    pub after: Answer,
+    /// How many events.
+    pub count: u64,
+    /// When.
+    pub window: Window,
+    /// The first of them, in the order of their places.
+    pub samples: Vec<Sample>,
+}
+
+/// The ways in which an event comes out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Kind {
+    /// Not as recorded, by the policy that was recorded.
+    Drift,
+    /// Allowed before and denied now.
+    NewlyDenied,
+    /// Denied before and allowed now.
+    NewlyAllowed,
+    /// Not decidable on one side or both.
+    Undecidable,
+    /// Denied before and now, for another reason.
+    OtherReason,
+    /// The same answer by another statement.
+    OtherRule,
+    /// The same answer with other obligations.
+    OtherObligations,
+}
+
+/// One event as a witness.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Sample {
+    /// The recording.
+    pub source: String,
+    /// The place in it.
+    pub place: Place,
+    /// The subject; of what could not be read, the message.
+    pub about: String,
+}
+
+/// How often one statement decided.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StatementHits {
+    /// The statement.
+    pub rule: RuleName,
+    /// How many events it decided: a grant by allowing them, a deny by denying them.
+    pub decided: u64,
+    /// A grant that would have allowed but for its argument rules or its end date.
+    pub nearly: u64,
+}
+
+type Key = (Kind, String, Answer, Answer);
+type Row = (u64, Window, Vec<Sample>);
+
+impl Changes {
+    pub(super) fn of(map: BTreeMap<Key, Row>, others: u64) -> Self {
+        let list = map.into_iter().map(|((kind, item, before, after), (count, window, samples))| Change {
+            kind,
+            item,
+            before,
+            after,
+            count,
+            window,
+            samples,
+        });
+        Self { list: list.collect(), others }
+    }
+
+    fn merge(&mut self, other: Self) {
+        let mut map: BTreeMap<Key, Row> = BTreeMap::new();
+        let mut others = self.others.saturating_add(other.others);
+        let full = [&*self, &other].into_iter().filter(|c| c.others > 0).filter_map(|c| c.list.last());
+        let highest = full.map(Change::key).min();
+        for change in std::mem::take(&mut self.list).into_iter().chain(other.list) {
+            let key = change.key();
+            if highest.as_ref().is_some_and(|highest| key > *highest) {
+                others = others.saturating_add(change.count);
+                continue;
+            }
+            let row = map.entry(key).or_insert((0, change.window, Vec::new()));
+            row.0 = row.0.saturating_add(change.count);
+            row.1 = row.1.join(change.window);
+            merge_samples(&mut row.2, change.samples);
+        }
+        others = trim_map(&mut map, MAX_KEYS).fold(others, |sum, row| sum.saturating_add(row.0));
+        *self = Self::of(map, others);
+    }
+}
+
+impl Change {
+    fn key(&self) -> Key {
+        (self.kind, self.item.clone(), self.before.clone(), self.after.clone())
+    }
+}
+
+fn merge_samples(into: &mut Vec<Sample>, more: Vec<Sample>) {
+    into.extend(more);
+    into.sort();
+    into.truncate(MAX_SAMPLES);
+}
+
+fn merge_numbers(into: &mut BTreeMap<String, u64>, more: BTreeMap<String, u64>) {
+    for (name, count) in more {
+        let sum = into.entry(name).or_default();
+        *sum = sum.saturating_add(count);
+    }
+}
+
+impl Report {
+    /// Joins another part of the same rehearsal to this one.
+    ///
+    /// # Errors
+    ///
+    /// When the policies are not the same.
+    pub fn merge(&mut self, other: Self) -> Result<(), NotOneWhole> {
+        let rules = |r: &Self| r.statements.iter().map(|s| s.rule.clone()).collect::<Vec<_>>();
+        if self.candidate != other.candidate || self.baseline != other.baseline || rules(self) != rules(&other) {
+            return Err(NotOneWhole);
+        }
+        let add = |a: &mut u64, b: u64| *a = a.saturating_add(b);
+        add(&mut self.drift.checked, other.drift.checked);
+        add(&mut self.drift.same, other.drift.same);
+        add(&mut self.drift.undecidable, other.drift.undecidable);
+        add(&mut self.drift.other_policy, other.drift.other_policy);
+        add(&mut self.drift.undecided, other.drift.undecided);
+        self.drift.different.merge(other.drift.different);
+        self.totals.add(&other.totals);
+        merge_numbers(&mut self.unreadable, other.unreadable);
+        merge_samples(&mut self.unreadable_samples, other.unreadable_samples);
+        add(&mut self.skipped.ignored, other.skipped.ignored);
+        add(&mut self.skipped.unidentified, other.skipped.unidentified);
+        merge_numbers(&mut self.skipped.unmapped, other.skipped.unmapped);
+        self.window = match (self.window, other.window) {
+            (Some(a), Some(b)) => Some(a.join(b)),
+            (a, b) => a.or(b),
+        };
+        self.changes.merge(other.changes);
+        merge_numbers(&mut self.missing, other.missing);
+        self.subjects.merge(other.subjects);
+        self.agents.merge(other.agents);
+        self.doors.merge(other.doors);
+        self.items.merge(other.items);
+        self.rules.merge(other.rules);
+        self.reasons.merge(other.reasons);
+        for (mine, theirs) in self.statements.iter_mut().zip(other.statements) {
+            add(&mut mine.decided, theirs.decided);
+            add(&mut mine.nearly, theirs.nearly);
+        }
+        Ok(())
+    }
+
+    /// How many records could not be read.
+    pub fn unreadable_total(&self) -> u64 {
+        self.unreadable.values().sum()
+    }
+}
