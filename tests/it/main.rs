@@ -3,5 +3,6 @@
 mod codes;
 mod layers;
 mod recordings;
+mod rehearsals;
 mod render;
 mod schema;
