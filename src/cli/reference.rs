@@ -33,8 +33,7 @@ fn section(page: &mut String, command: &Command, level: usize) {
     for text in [command.get_before_help(), command.get_after_help()].into_iter().flatten() {
         line(page, format_args!("```text\n{text}\n```\n"));
     }
-    let usage = command.clone().render_usage().to_string();
-    line(page, format_args!("`{}`\n", usage.trim_start_matches("Usage: ").trim()));
+    line(page, format_args!("```text\n{}\n```\n", command.clone().render_usage().to_string().trim()));
     let shown = |arg: &&Arg| !arg.is_hide_set() && !matches!(arg.get_id().as_str(), "help" | "version");
     let own: Vec<&Arg> = command.get_arguments().filter(shown).filter(|a| root || !a.is_global_set()).collect();
     if own.is_empty() {

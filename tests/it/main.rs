@@ -1,6 +1,8 @@
 //! The integration tests, in one binary.
 
 mod codes;
+#[cfg(feature = "cli")]
+mod docs;
 mod layers;
 mod recordings;
 mod rehearsals;

@@ -6,6 +6,7 @@ mod decide;
 mod explain;
 mod import;
 mod init;
+mod schema;
 
 use super::answer::Answer;
 use super::failure::Failure;
@@ -19,6 +20,7 @@ pub(super) enum Command {
     Decide(Box<decide::Args>),
     Explain(Box<explain::Args>),
     Import(import::Args),
+    Schema(schema::Args),
     Completions(completions::Args),
 }
 
@@ -31,6 +33,7 @@ impl Command {
             Self::Decide(args) => args.run(color),
             Self::Explain(args) => args.run(),
             Self::Import(args) => args.run(color),
+            Self::Schema(args) => args.run(),
             Self::Completions(args) => args.run(),
         }
     }
