@@ -63,14 +63,14 @@ pub(super) fn list(schema: &Value) -> Value {
     json!({ "type": "array", "items": schema })
 }
 
-/// A list that is not empty.
-pub(super) fn filled(schema: &Value) -> Value {
-    json!({ "type": "array", "items": schema, "minItems": 1 })
+/// One, or a list of at least one.
+pub(super) fn one_or_many(schema: &Value) -> Value {
+    json!({ "anyOf": [schema, { "type": "array", "items": schema, "minItems": 1 }] })
 }
 
-/// One, or a list of them.
-pub(super) fn one_or_many(schema: &Value) -> Value {
-    json!({ "anyOf": [schema, filled(schema)] })
+/// One, or a list that may be empty.
+pub(super) fn one_or_list(schema: &Value) -> Value {
+    json!({ "anyOf": [schema, list(schema)] })
 }
 
 /// Any string but the empty one.

@@ -10,15 +10,15 @@ use serde_json::{Value, json};
 
 use crate::policy::set::Algorithm;
 use blocks::{
-    count, defined, described, filled, form, key, list, map, named, one_or_many, or, required, table, text, words,
+    count, defined, described, form, key, list, map, named, one_or_list, one_or_many, or, required, table, text, words,
 };
 
 /// Server and issuer names.
 const NAME: &str = "^[A-Za-z0-9_-][A-Za-z0-9_.-]*$";
 /// Tool, prompt and resource names: scope characters (RFC 6749 section 3.3) but `:`, `*` and `?`.
 const ITEM_NAME: &str = r"^[!#-)+-9;->@-\[\]-~]+$";
-/// A token scope.
-const SCOPE: &str = r"^[!#-\[\]-~]+$";
+/// A token scope without wildcards.
+const SCOPE: &str = r"^[!#-)+->@-\[\]-~]+$";
 
 /// The schema (draft 2020-12) of the policy language, version 1.
 pub fn policy_schema() -> Value {
@@ -31,7 +31,7 @@ pub fn policy_schema() -> Value {
         key(
             "scopes",
             "Bundles: what one token scope carries, as item patterns and other bundles.",
-            named(SCOPE, &filled(&text())),
+            named(SCOPE, &one_or_many(&text())),
         ),
         key("grants", "Who may do what. A token scope is needed as well.", list(&defined("grant"))),
         key("denies", "Who may not do what. Wins over every grant.", list(&defined("deny"))),
@@ -81,7 +81,7 @@ fn duration() -> Value {
 fn rate() -> Value {
     let mut schema = described(
         "So many requests in a time, counted for each subject, each agent or all together.",
-        form("^[0-9]+/(s|min|h|d)( per (subject|agent|all))?$"),
+        form("^0*[1-9][0-9]*/(s|min|h|d)( per (subject|agent|all))?$"),
     );
     if let Some(object) = schema.as_object_mut() {
         object.insert("examples".to_owned(), json!(["10/min per subject", "100/h per agent", "1000/d per all"]));
@@ -116,16 +116,16 @@ fn issuer() -> Value {
         required("url", "The `iss` of its tokens, to the letter. Its metadata is found from it.", text()),
         key("jwks_url", "Where its keys are, instead of discovery.", text()),
         key("jwks_file", "A file with its keys, for offline use.", text()),
-        key("audiences", "Accepted `aud` values. Default: the resource identifier of each door.", list(&text())),
+        key("audiences", "Accepted `aud` values. Default: the resource identifier of each door.", one_or_list(&text())),
         key(
             "algorithms",
             "Accepted signature algorithms.",
-            or(json!(["EdDSA", "ES256"]), filled(&words(Algorithm::ALL.iter().map(|(name, _)| *name)))),
+            or(json!(["EdDSA", "ES256"]), one_or_many(&words(Algorithm::ALL.iter().map(|(name, _)| *name)))),
         ),
         key("max_lifetime", "The longest `exp - iat`.", or("1h", defined("duration"))),
         key("clock_skew", "How far `iat` and `nbf` may lie ahead; at most 5m.", or("30s", defined("duration"))),
         key("claims", "Which claims hold which facts, as dotted paths.", claims),
-        key("groups", "The groups that exist. When given, other names are errors.", filled(&text())),
+        key("groups", "The groups that exist. When given, other names are errors.", one_or_list(&text())),
     ])
 }
 
@@ -135,7 +135,7 @@ fn server() -> Value {
         key(
             "command",
             "The program and its arguments, for stdio. Or give `url`.",
-            filled(&json!({ "type": "string" })),
+            one_or_many(&json!({ "type": "string" })),
         ),
         key("resource", "The identifier that `aud` must hold. Default: `{gateway.url}/NAME/mcp`.", text()),
         key("issuers", "The issuers accepted here. Default: all.", one_or_many(&form(NAME))),
@@ -143,7 +143,7 @@ fn server() -> Value {
         key("credential", "Where the credential for this server comes from. Default: none is sent.", credential()),
         key("audit", "The audit class of everything behind this door.", or("standard", text())),
         key("rate", "How often this door may be passed.", defined("rate")),
-        key("callers", "The servers that may call this one; a grant is needed as well.", one_or_many(&form(NAME))),
+        key("callers", "The servers that may call this one; a grant is needed as well.", one_or_list(&form(NAME))),
         key("identity", "Who this server is when it calls another.", identity()),
         key("tools", "The tools that may be called, by name.", named(ITEM_NAME, &defined("tool"))),
         key("prompts", "The prompts that may be used, by name.", named(ITEM_NAME, &defined("prompt"))),
@@ -170,7 +170,7 @@ fn credential() -> Value {
         table([
             required("vault", "How Vault gives it.", words(["kv", "oidc", "dynamic"])),
             required("path", "The path of the secret or the role.", text()),
-            key("policies", "The Vault policies of a token made for this server.", list(&text())),
+            key("policies", "The Vault policies of a token made for this server.", one_or_list(&text())),
             key("ttl", "The longest life of the credential.", defined("duration")),
         ]),
     ];
@@ -191,7 +191,7 @@ fn item_keys() -> [blocks::Key; 4] {
 fn argument_keys() -> [blocks::Key; 2] {
     [
         key("args", "What its arguments must be, for every caller.", defined("args")),
-        key("capture", "Arguments that recordings keep although no rule reads them.", one_or_many(&text())),
+        key("capture", "Arguments that recordings keep although no rule reads them.", one_or_list(&text())),
     ]
 }
 
@@ -213,7 +213,7 @@ fn audit() -> Value {
 
 fn rollout() -> Value {
     table([
-        key("recordings", "Recordings to replay: paths and globs beside the policy.", one_or_many(&text())),
+        key("recordings", "Recordings to replay: paths and globs beside the policy.", one_or_list(&text())),
         key("max_newly_denied", "The most requests that may be newly denied.", or(0, count())),
         key("max_newly_allowed", "The most requests that may be newly allowed.", or(0, count())),
         key("max_undecidable", "The most requests that may stay undecided.", or(0, count())),

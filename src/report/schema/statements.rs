@@ -2,10 +2,10 @@
 
 use serde_json::{Value, json};
 
+use super::NAME;
 use super::blocks::{
-    boolean, count, defined, described, filled, form, key, list, map, one_or_many, or, required, table, text, words,
+    boolean, count, defined, described, form, key, map, one_or_list, one_or_many, or, required, table, text, words,
 };
-use super::{NAME, SCOPE};
 use crate::model::Reason;
 
 /// The definitions by name.
@@ -66,7 +66,7 @@ fn matcher() -> Value {
     let texts = one_or_many(&text());
     let mut schema = table([
         key("eq", "The same value; numbers by value.", defined("scalar")),
-        key("one_of", "One of these values.", filled(&defined("scalar"))),
+        key("one_of", "One of these values.", json!({ "type": "array", "items": defined("scalar"), "minItems": 1 })),
         key("min", "A number at least this.", json!({ "type": "number" })),
         key("max", "A number at most this.", json!({ "type": "number" })),
         key("glob", "A string that a glob matches: `*` stops at `/`, `**` does not.", texts.clone()),
@@ -128,26 +128,20 @@ fn test() -> Value {
         key("now", "The instant to judge at.", or("2026-01-01T00:00:00Z", defined("instant"))),
         key("others", "What must hold for items that neither list names.", or("deny", words(["deny", "any"]))),
         required("as", "Who asks, and with which token.", subject()),
-        key("allow", "What must be allowed.", list(&defined("expectation"))),
-        key("deny", "What must be denied.", list(&defined("expectation"))),
+        key("allow", "What must be allowed.", one_or_list(&defined("expectation"))),
+        key("deny", "What must be denied.", one_or_list(&defined("expectation"))),
     ])
 }
 
 fn subject() -> Value {
-    let texts = one_or_many(&text());
+    let (texts, scope) = (one_or_list(&text()), json!({ "type": "string" }));
     table([
         key("issuer", "The issuer by name. May be left out when there is only one.", form(NAME)),
         key("sub", "The subject.", text()),
         key("agent", "The acting client.", text()),
         key("groups", "The groups.", texts.clone()),
         key("claims", "Mapped claims by name.", map(&texts)),
-        key(
-            "scope",
-            "The scopes of the token, as one text with spaces or as a list.",
-            json!({
-                "anyOf": [{ "type": "string" }, list(&form(SCOPE))],
-            }),
-        ),
+        key("scope", "The scopes of the token, as one text with spaces or as a list.", one_or_list(&scope)),
         key("aud", "The audience. Default: what the door asks for.", texts),
         key("age", "The time since `iat`.", or("0s", defined("duration"))),
         key("lifetime", "`exp - iat`. Default: the `max_lifetime` of the issuer.", defined("duration")),
