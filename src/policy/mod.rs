@@ -6,6 +6,7 @@
 pub mod argument;
 pub mod checks;
 mod compiled;
+mod file;
 pub mod glob;
 mod index;
 mod load;
@@ -14,5 +15,6 @@ pub mod number;
 pub mod set;
 
 pub use compiled::{CompiledPolicy, Digest, Positions};
+pub use file::{FORMAT, FileError};
 pub(crate) use index::{Door, Entry, Filed, Index, IssuerEntry, Target, group_hash};
 pub use load::{Layers, Loaded, LoadedPolicy, load};

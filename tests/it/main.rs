@@ -3,8 +3,11 @@
 mod codes;
 #[cfg(feature = "cli")]
 mod docs;
+mod decide;
 mod layers;
+mod oracle;
 mod recordings;
 mod rehearsals;
 mod render;
 mod schema;
+mod universe;

@@ -1,0 +1,192 @@
+//! The decision keeps its promises, held against a naive interpreter on random policies.
+
+use doorward::model::{Effect, Position, Request, RuleKind, Verdict};
+use doorward::pdp::{decide, judge};
+use doorward::policy::set::PolicySet;
+use doorward::policy::{CompiledPolicy, Positions};
+use proptest::prelude::*;
+use proptest::sample::Index;
+
+use crate::oracle;
+use crate::universe::{Ask, ask, hidden, policy, statement};
+
+/// Compiles a set with positions by which a statement can be known again: its place in the set.
+pub(crate) fn compile(mut set: PolicySet) -> CompiledPolicy {
+    set.grants.sort();
+    set.denies.sort();
+    let numbered = |count: usize| {
+        (0..count).map(|n| Position { file: "test".into(), line: u32::try_from(n).unwrap(), column: 1 }).collect()
+    };
+    let positions =
+        Positions { grants: numbered(set.grants.len()), denies: numbered(set.denies.len()), ..Positions::default() };
+    CompiledPolicy::compile(set, positions)
+}
+
+fn answer(policy: &CompiledPolicy, request: &Request<'_>) -> oracle::Answer {
+    let decision = decide(policy, request);
+    let statement = decision.rule.filter(|r| matches!(r.kind, RuleKind::Grant | RuleKind::Deny));
+    (decision.effect, decision.reason, statement.map(|r| (r.kind, r.position.line as usize)))
+}
+
+fn effect(policy: &CompiledPolicy, ask: &Ask) -> Effect {
+    ask.with(|request| decide(policy, request).effect)
+}
+
+fn config() -> ProptestConfig {
+    ProptestConfig { failure_persistence: None, cases: 400, ..ProptestConfig::default() }
+}
+
+proptest! {
+    #![proptest_config(config())]
+
+    #[test]
+    fn decide_agrees_with_a_naive_interpreter(set in policy(), asks in prop::collection::vec(ask(), 1..8)) {
+        let policy = compile(set);
+        for ask in &asks {
+            ask.with(|request| {
+                prop_assert_eq!(answer(&policy, request), oracle::decide(policy.set(), request));
+                Ok(())
+            })?;
+        }
+    }
+
+    #[test]
+    fn an_unknown_fact_never_decides(set in policy(), (full, part) in ask().prop_flat_map(|a| (Just(a.clone()), hidden(a)))) {
+        let policy = compile(set);
+        part.with(|request| {
+            if let Verdict::Decided(decision) = judge(&policy, request) {
+                prop_assert_eq!(decision.effect, effect(&policy, &full));
+            } else {
+                prop_assert_eq!(decide(&policy, request).effect, Effect::Deny);
+            }
+            Ok(())
+        })?;
+        prop_assert!(full.with(|request| matches!(judge(&policy, request), Verdict::Decided(_))));
+    }
+
+    #[test]
+    fn an_empty_policy_denies_everything(set in policy(), ask in ask()) {
+        let policy = compile(PolicySet { grants: Vec::new(), ..set });
+        prop_assert_eq!(effect(&policy, &ask), Effect::Deny);
+        prop_assert_eq!(effect(&compile(PolicySet::default()), &ask), Effect::Deny);
+    }
+
+    #[test]
+    fn adding_a_deny_never_adds_access(set in policy(), deny in statement(), ask in ask()) {
+        let before = effect(&compile(set.clone()), &ask);
+        let mut more = set;
+        more.denies.push(deny);
+        prop_assert!(before == Effect::Allow || effect(&compile(more), &ask) == Effect::Deny);
+    }
+
+    #[test]
+    fn removing_a_grant_never_adds_access(set in policy(), which in any::<Index>(), ask in ask()) {
+        prop_assume!(!set.grants.is_empty());
+        let before = effect(&compile(set.clone()), &ask);
+        let mut fewer = set;
+        fewer.grants.remove(which.index(fewer.grants.len()));
+        prop_assert!(before == Effect::Allow || effect(&compile(fewer), &ask) == Effect::Deny);
+    }
+
+    #[test]
+    fn the_order_of_statements_changes_neither_digest_nor_decision(set in policy(), ask in ask()) {
+        let mut turned = set.clone();
+        turned.grants.reverse();
+        turned.denies.reverse();
+        let (policy, turned) =
+            (CompiledPolicy::compile(set, Positions::default()), CompiledPolicy::compile(turned, Positions::default()));
+        prop_assert_eq!(policy.digest(), turned.digest());
+        ask.with(|request| {
+            prop_assert_eq!(decide(&policy, request), decide(&turned, request));
+            Ok(())
+        })?;
+    }
+
+    #[test]
+    fn a_changed_decision_means_a_changed_digest(a in policy(), b in policy(), ask in ask()) {
+        let (a, b) = (compile(a), compile(b));
+        let differ = ask.with(|request| {
+            let (x, y) = (decide(&a, request), decide(&b, request));
+            (x.effect, x.reason, x.obligations) != (y.effect, y.reason, y.obligations)
+        });
+        prop_assert!(!differ || a.digest() != b.digest());
+        prop_assert_eq!(a.digest() == b.digest(), a.set() == b.set());
+    }
+}
+
+/// A property that never meets an allow proves nothing: the pools must meet often enough.
+#[test]
+fn the_universe_has_allows_and_every_reason() {
+    use proptest::strategy::ValueTree;
+    use proptest::test_runner::TestRunner;
+    let mut runner = TestRunner::deterministic();
+    let mut seen = std::collections::BTreeMap::<&str, u32>::new();
+    for _ in 0..12_000 {
+        let (set, ask) = (policy(), ask()).new_tree(&mut runner).unwrap().current();
+        let policy = compile(set);
+        let reason = ask.with(|request| decide(&policy, request).reason);
+        *seen.entry(reason.code()).or_default() += 1;
+    }
+    let missing: Vec<&str> = doorward::model::Reason::ALL
+        .iter()
+        .map(|r| r.code())
+        .filter(|code| *code != "missing-fact" && !seen.contains_key(code))
+        .collect();
+    assert!(missing.is_empty(), "never seen: {missing:?} in {seen:?}");
+    assert!(seen["granted"] > 20, "{seen:?}");
+}
+
+fn with_retention(mut set: PolicySet) -> PolicySet {
+    for class in ["standard", "money"] {
+        set.audit.retention.insert(class.to_owned(), 86_400);
+    }
+    for grant in &mut set.grants {
+        if grant.to == doorward::policy::set::Selector::default() {
+            grant.to.issuers.push("i1".to_owned());
+        }
+    }
+    set
+}
+
+proptest! {
+    #![proptest_config(config())]
+
+    #[test]
+    fn the_compiled_file_decides_like_its_source(set in policy(), ask in ask()) {
+        let policy = compile(with_retention(set));
+        let file = policy.to_file().unwrap();
+        let loaded = CompiledPolicy::from_file(&file).unwrap();
+        prop_assert_eq!(loaded.digest(), policy.digest());
+        prop_assert_eq!(loaded.to_file().unwrap(), file);
+        ask.with(|request| {
+            prop_assert_eq!(decide(&loaded, request), decide(&policy, request));
+            Ok(())
+        })?;
+    }
+
+    #[test]
+    fn a_changed_file_is_refused_or_means_the_same(set in policy(), at in any::<Index>(), byte in any::<u8>()) {
+        let policy = compile(with_retention(set));
+        let mut file = policy.to_file().unwrap();
+        let at = at.index(file.len());
+        file[at] = byte;
+        if let Ok(loaded) = CompiledPolicy::from_file(&file) {
+            prop_assert_eq!(loaded.set(), policy.set());
+        }
+    }
+}
+
+#[test]
+fn a_file_of_another_format_or_digest_is_refused_by_name() {
+    let file = String::from_utf8(compile(PolicySet::default()).to_file().unwrap()).unwrap();
+    let code = |text: &str| CompiledPolicy::from_file(text.as_bytes()).unwrap_err().code();
+    assert_eq!(code(&file.replace("doorward.policy/v1", "doorward.policy/v2")), "compiled-format");
+    assert_eq!(code(&file.replace("\"store\":\"\"", "\"store\":\"sqlite:x\"")), "compiled-digest");
+    assert_eq!(
+        code(&file.replacen("\"grants\":[]", "\"grants\":[{\"to\":{},\"items\":[\"a:b\"]}]", 1)),
+        "compiled-invalid"
+    );
+    assert_eq!(code(&file.replace("\"scopes\"", "\"scope\"")), "compiled-malformed");
+    assert_eq!(code(file.get(..40).unwrap()), "compiled-malformed");
+    assert_eq!(code(""), "compiled-malformed");
+}
