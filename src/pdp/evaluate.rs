@@ -39,6 +39,11 @@ impl<'p> Checks<'p> {
     const fn has_failed(&self) -> bool {
         self.failed.is_some()
     }
+
+    /// The first failure, or else what the answer lacks.
+    pub(super) const fn outcome(&self) -> (Option<(Reason, Option<Rule<'p>>)>, Missing<'p>) {
+        (self.failed, self.missing)
+    }
 }
 
 /// A request with the part of the policy that it reaches.
@@ -173,9 +178,9 @@ impl<'p, 'r> Case<'p, 'r> {
         }
     }
 
-    fn check_denies(&self, checks: &mut Checks<'p>) {
+    pub(super) fn check_denies(&self, checks: &mut Checks<'p>) {
         let mut first: Option<u32> = None;
-        for (filed, target, at_door) in self.filed(|d| &d.denies, |t| &t.denies) {
+        for (filed, target, at_door) in self.filed_denies() {
             self.each(filed, &mut |entry| {
                 if first.is_some_and(|f| f <= entry.statement) {
                     return;
@@ -203,7 +208,7 @@ impl<'p, 'r> Case<'p, 'r> {
     }
 
     /// Finds the first grant that applies, and returns it as a rule.
-    fn check_grants(&self, checks: &mut Checks<'p>) -> Option<Rule<'p>> {
+    pub(super) fn check_grants(&self, checks: &mut Checks<'p>) -> Option<Rule<'p>> {
         let mut granted: Option<u32> = None;
         let mut expired: Option<u32> = None;
         let mut args: Option<u32> = None;
@@ -240,7 +245,7 @@ impl<'p, 'r> Case<'p, 'r> {
     }
 
     /// The argument rules of the tool itself, which hold for every caller.
-    fn check_args(&self, checks: &mut Checks<'p>) {
+    pub(super) fn check_args(&self, checks: &mut Checks<'p>) {
         match self.target.args.permit(&self.request.context.arguments) {
             ArgsOutcome::Hold => {}
             ArgsOutcome::Fail(_) => checks.fail(Reason::Args, Some(target_rule(self.target))),
@@ -248,17 +253,15 @@ impl<'p, 'r> Case<'p, 'r> {
         }
     }
 
-    /// The lists in which a statement about the resource may be filed. The last of the three says
-    /// whether it is filed under the door and its argument rules must still be matched to the item.
-    fn filed(
-        &self,
-        of_door: fn(&'p Door) -> &'p Filed,
-        of_target: fn(&'p Target) -> &'p Filed,
-    ) -> impl Iterator<Item = (&'p Filed, &'p Target, bool)> + use<'p, 'r> {
+    /// The lists in which a deny of the resource may be filed: every URI pattern counts. The last of
+    /// the three says whether the list is the door's, where argument rules must still be matched to
+    /// the item.
+    pub(super) fn filed_denies(&self) -> impl Iterator<Item = (&'p Filed, &'p Target, bool)> + use<'p, 'r> {
         // The server itself has all its statements in its own list.
-        let at_door = (self.request.resource.kind != ResourceKind::Server).then(|| of_door(self.door));
+        let door = self.door;
+        let at_door = (self.request.resource.kind != ResourceKind::Server).then_some(&door.denies);
         self.targets()
-            .flat_map(move |t| std::iter::once((of_target(t), t, false)).chain(at_door.map(|filed| (filed, t, true))))
+            .flat_map(move |t| std::iter::once((&t.denies, t, false)).chain(at_door.map(|filed| (filed, t, true))))
     }
 
     /// The lists for grants: of several URI patterns only the most specific one can be granted.
@@ -280,7 +283,7 @@ impl<'p, 'r> Case<'p, 'r> {
         filed.others.iter().for_each(|entry| visit(entry));
     }
 
-    fn standing(
+    pub(super) fn standing(
         &self,
         statement: &'p Statement,
         entry: &'p Entry,
@@ -318,13 +321,13 @@ impl<'p, 'r> Case<'p, 'r> {
         if missing.is_empty() { Standing::Applies } else { Standing::Depends(missing) }
     }
 
-    fn grant_rule(&self, number: u32) -> Option<Rule<'p>> {
+    pub(super) fn grant_rule(&self, number: u32) -> Option<Rule<'p>> {
         let position = self.policy.positions().grants.get(number as usize)?;
         let name = self.policy.set().grants.get(number as usize)?.name.as_deref().unwrap_or("");
         Some(Rule { kind: RuleKind::Grant, name, position })
     }
 
-    fn deny_rule(&self, number: u32) -> Option<Rule<'p>> {
+    pub(super) fn deny_rule(&self, number: u32) -> Option<Rule<'p>> {
         let position = self.policy.positions().denies.get(number as usize)?;
         let name = self.policy.set().denies.get(number as usize)?.name.as_deref().unwrap_or("");
         Some(Rule { kind: RuleKind::Deny, name, position })

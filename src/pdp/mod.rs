@@ -8,10 +8,14 @@
 //! enough; a server that calls is listed; no deny applies; the token carries a scope; a grant
 //! applies; the argument rules of the tool hold.
 
+mod advice;
 mod evaluate;
+mod explain;
 mod selector;
 mod token;
 mod truth;
+
+pub use explain::{Check, Condition, Considered, Explanation, Outcome, explain};
 
 use crate::model::{Decision, Effect, Reason, Request, Verdict};
 use crate::policy::CompiledPolicy;

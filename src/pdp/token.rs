@@ -18,28 +18,27 @@ pub(super) struct Standard<'p> {
     pub(super) ttl: Option<(u32, Rule<'p>)>,
 }
 
-/// Holds the token against the policy, in the order of the reasons.
+/// One check of the token.
+pub(super) type TokenCheck = for<'p> fn(&Standard<'p>, &Request<'_>, &mut Checks<'p>);
+
+/// The checks with the reason that each gives, in order.
+pub(super) const CHECKS: [(Reason, TokenCheck); 6] = [
+    (Reason::Issuer, issuer),
+    (Reason::Audience, audience),
+    (Reason::TokenExpired, expired),
+    (Reason::TokenNotYetValid, not_yet_valid),
+    (Reason::TokenLifetime, lifetime),
+    (Reason::TokenStale, stale),
+];
+
+/// Holds the token against the policy.
 pub(super) fn check<'p>(standard: &Standard<'p>, request: &Request<'_>, checks: &mut Checks<'p>) {
-    issuer(standard, checks);
-    audience(standard, request, checks);
-    let (token, now) = (&request.context.token, request.context.now);
-    match token.expires_at {
-        Fact::Known(expires) if now < expires => {}
-        Fact::Known(_) | Fact::Absent => checks.fail(Reason::TokenExpired, None),
-        Fact::Unknown => checks.lack(FactSet::EXPIRES_AT),
-    }
-    not_yet_valid(standard, request, checks);
-    lifetime(standard, request, checks);
-    if let Some((ttl, rule)) = standard.ttl {
-        match token.issued_at {
-            Fact::Known(issued) if now < issued.plus(i64::from(ttl)) => {}
-            Fact::Known(_) | Fact::Absent => checks.fail(Reason::TokenStale, Some(rule)),
-            Fact::Unknown => checks.lack(FactSet::ISSUED_AT),
-        }
+    for (_, check) in CHECKS {
+        check(standard, request, checks);
     }
 }
 
-fn issuer<'p>(standard: &Standard<'p>, checks: &mut Checks<'p>) {
+fn issuer<'p>(standard: &Standard<'p>, _: &Request<'_>, checks: &mut Checks<'p>) {
     match standard.issuer {
         Fact::Known(entry) => {
             let accepted = standard.door.issuers.as_deref().is_none_or(|list| list.contains(&entry.name));
@@ -66,6 +65,23 @@ fn audience<'p>(standard: &Standard<'p>, request: &Request<'_>, checks: &mut Che
     };
     if !accepted {
         checks.fail(Reason::Audience, Some(server_rule(standard.door)));
+    }
+}
+
+fn expired<'p>(_: &Standard<'p>, request: &Request<'_>, checks: &mut Checks<'p>) {
+    match request.context.token.expires_at {
+        Fact::Known(expires) if request.context.now < expires => {}
+        Fact::Known(_) | Fact::Absent => checks.fail(Reason::TokenExpired, None),
+        Fact::Unknown => checks.lack(FactSet::EXPIRES_AT),
+    }
+}
+
+fn stale<'p>(standard: &Standard<'p>, request: &Request<'_>, checks: &mut Checks<'p>) {
+    let Some((ttl, rule)) = standard.ttl else { return };
+    match request.context.token.issued_at {
+        Fact::Known(issued) if request.context.now < issued.plus(i64::from(ttl)) => {}
+        Fact::Known(_) | Fact::Absent => checks.fail(Reason::TokenStale, Some(rule)),
+        Fact::Unknown => checks.lack(FactSet::ISSUED_AT),
     }
 }
 

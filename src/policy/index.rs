@@ -158,6 +158,17 @@ impl Index {
         self.identities.get(found).map(|(_, _, server)| server.as_str())
     }
 
+    /// The names of all doors.
+    pub(crate) fn door_names(&self) -> impl Iterator<Item = &str> {
+        self.doors.iter().map(|door| &*door.name)
+    }
+
+    /// The names of one kind of thing behind a door.
+    pub(crate) fn names<'i>(&'i self, door: &str, kind: ResourceKind) -> impl Iterator<Item = &'i str> + use<'i> {
+        let number = self.doors.iter().position(|d| *d.name == *door).map(count);
+        self.targets.iter().filter(move |t| Some(t.door) == number && t.kind == kind).map(|t| &*t.name)
+    }
+
     /// Whether any server can be a caller.
     pub(crate) fn has_identities(&self) -> bool {
         !self.identities.is_empty()
@@ -176,6 +187,11 @@ impl Filed {
         let scan_all = self.by_group.len() <= 8;
         let rest = self.by_group.get(start..).unwrap_or(&[]);
         rest.iter().take_while(move |(h, _)| scan_all || *h == hash).filter(move |(h, _)| *h == hash).map(|(_, e)| e)
+    }
+
+    /// Every statement; one that asks for several groups comes several times.
+    pub(crate) fn all(&self) -> impl Iterator<Item = &Entry> {
+        self.by_group.iter().map(|(_, entry)| entry).chain(&self.others)
     }
 
     fn add(by_group: &mut Vec<(u64, Entry)>, others: &mut Vec<Entry>, statement: &Statement, entry: Entry) {

@@ -1,9 +1,9 @@
 //! The integration tests, in one binary.
 
 mod codes;
+mod decide;
 #[cfg(feature = "cli")]
 mod docs;
-mod decide;
 mod layers;
 mod oracle;
 mod recordings;
