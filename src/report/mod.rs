@@ -6,6 +6,7 @@
 pub mod decision;
 #[cfg(feature = "cli")]
 mod excerpt;
+pub mod explain;
 pub mod github;
 #[cfg(feature = "cli")]
 pub mod human;

@@ -1,7 +1,7 @@
 //! The decision keeps its promises, held against a naive interpreter on random policies.
 
 use doorward::model::{Effect, Position, Request, RuleKind, Verdict};
-use doorward::pdp::{decide, judge};
+use doorward::pdp::{Outcome, decide, explain, judge};
 use doorward::policy::set::PolicySet;
 use doorward::policy::{CompiledPolicy, Positions};
 use proptest::prelude::*;
@@ -189,4 +189,39 @@ fn a_file_of_another_format_or_digest_is_refused_by_name() {
     assert_eq!(code(&file.replace("\"scopes\"", "\"scope\"")), "compiled-malformed");
     assert_eq!(code(file.get(..40).unwrap()), "compiled-malformed");
     assert_eq!(code(""), "compiled-malformed");
+}
+
+proptest! {
+    #![proptest_config(config())]
+
+    #[test]
+    fn explain_agrees_with_decide(set in policy(), ask in ask().prop_flat_map(hidden)) {
+        let policy = compile(set);
+        ask.with(|request| {
+            let explanation = explain(&policy, request);
+            prop_assert_eq!(explanation.verdict, judge(&policy, request));
+            let failed = explanation.checks.iter().find(|c| c.outcome == Outcome::No);
+            match explanation.verdict {
+                Verdict::Decided(decision) if decision.effect == Effect::Deny => {
+                    let failed = failed.expect("a deny has a failed check");
+                    prop_assert_eq!((failed.reason, failed.rule), (decision.reason, decision.rule));
+                    prop_assert!(!explanation.advice.is_empty(), "no advice for {}", decision.reason);
+                }
+                Verdict::Decided(decision) => {
+                    prop_assert!(explanation.checks.iter().all(|c| c.outcome == Outcome::Yes));
+                    let applying = |kind| explanation.statements.iter().find(|s| s.rule.kind == kind && s.outcome == Outcome::Yes);
+                    prop_assert_eq!(applying(RuleKind::Grant).map(|s| s.rule), decision.rule);
+                    prop_assert!(applying(RuleKind::Deny).is_none() && explanation.advice.is_empty());
+                }
+                Verdict::Undecided(_) => {
+                    prop_assert!(failed.is_none());
+                    prop_assert!(explanation.checks.iter().any(|c| c.outcome == Outcome::Unknown));
+                }
+            }
+            for statement in &explanation.statements {
+                prop_assert_eq!(statement.condition.is_none(), statement.outcome == Outcome::Yes, "{:?}", statement);
+            }
+            Ok(())
+        })?;
+    }
 }
