@@ -35,7 +35,9 @@ impl fmt::Display for GlobError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Empty => f.write_str("the pattern is empty: write `*` to match any text"),
-            Self::TooLong => write!(f, "the pattern has more than {MAX_ELEMENTS} elements: use fewer, or split it into several"),
+            Self::TooLong => {
+                write!(f, "the pattern has more than {MAX_ELEMENTS} elements: use fewer, or split it into several")
+            }
             Self::DanglingEscape => f.write_str("the pattern ends in a lone `\\`: write `\\\\` for that character"),
         }
     }

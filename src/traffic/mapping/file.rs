@@ -345,8 +345,8 @@ mod tests {
         m.toml:2:18: `2026-01-01` is not an instant [invalid-value] write date, time and offset, such as `2026-03-02T09:00:00Z`
         m.toml:2:37: `5 s` is not a duration [invalid-value] write whole units, such as `90s` or `1h30m`
         m.toml:4:1: a call rule says in one way where the server and the tool stand [invalid-value] give `split` (and `prefix`), or `door`, or `server`, `tool` and `arguments`, or `ignore = true`
-        m.toml:9:12: `\`: the pattern ends in a lone `\` [invalid-pattern] -
-        m.toml:11:1: ``: the pattern is empty [invalid-pattern] -
+        m.toml:9:12: `\`: the pattern ends in a lone `\`: write `\\` for that character [invalid-pattern] -
+        m.toml:11:1: ``: the pattern is empty: write `*` to match any text [invalid-pattern] -
         m.toml:11:1: `age` and `lifetime` of a token are given together [missing-key] -
         m.toml:14:11: `sub` is given and absent in one rule [invalid-value] remove one of the two
         m.toml:14:18: `agnt` is not a fact that can be absent [invalid-value] did you mean `agent`?
