@@ -46,15 +46,6 @@ pub(super) fn open(path: &Path, limit: Option<u64>) -> Result<File, Failure> {
     }
 }
 
-/// Reads text, or stdin for `-`, of at most `limit` bytes.
-pub(super) fn read_text(path: &Path, limit: u64) -> Result<String, Failure> {
-    String::from_utf8(read(path, limit)?).map_err(|error| {
-        let line = 1 + error.as_bytes().iter().take(error.utf8_error().valid_up_to()).filter(|b| **b == b'\n').count();
-        Failure::new(Kind::BadInput, format!("`{}` is not UTF-8 text, first at line {line}", display_name(path)))
-            .help("save it as UTF-8")
-    })
-}
-
 /// Reads all of a stream of at most `limit` bytes.
 pub(super) fn bounded(stream: impl Read, path: &Path, limit: u64) -> Result<Vec<u8>, Failure> {
     let mut bytes = Vec::new();

@@ -11,7 +11,9 @@ use super::failure::{Failure, Kind};
 use super::files;
 use super::git;
 use super::terminal::When;
-use crate::policy::{Layers, Loaded, LoadedPolicy, load};
+use crate::diagnostics::{Diagnostic, Sources};
+use crate::policy::checks::Checks;
+use crate::policy::{CompiledPolicy, Layers, Loaded, load};
 use crate::report::{Style, human};
 
 /// The file that is looked for.
@@ -33,44 +35,106 @@ pub(super) struct PolicyArgs {
 }
 
 impl PolicyArgs {
-    /// Finds and reads the policy. What is wrong in it is among the problems.
+    /// Finds and reads the sources. What is wrong in them is among the problems.
     pub(super) fn read(&self) -> Result<Loaded, Failure> {
-        let named = self.policy.clone().or_else(|| variable("DOORWARD_POLICY"));
-        let path = match named {
-            Some(path) => PathBuf::from(path),
-            None => discover()?,
-        };
-        let profile = match &self.profile {
-            Some(profile) => Some(profile.clone()),
-            None => utf8_variable("DOORWARD_PROFILE")?,
-        };
-        read_named(&path, profile.as_deref())
+        let path = self.path()?;
+        match read_named(&path, self.profile()?.as_deref())? {
+            Named::Sources(loaded) => Ok(*loaded),
+            Named::Compiled(_) => Err(Failure::new(
+                Kind::BadInput,
+                format!("`{}` is a compiled policy, which has no tests and no invariants", files::display_name(&path)),
+            )
+            .help("name the policies.toml that it was compiled from")),
+        }
     }
 
-    /// Finds and reads a policy that must be good.
-    pub(super) fn open(&self, color: When) -> Result<(Loaded, LoadedPolicy), Failure> {
-        good(self.read()?, color)
+    /// Finds and reads a policy, from sources or compiled, that must be good.
+    pub(super) fn open(&self, color: When) -> Result<Opened, Failure> {
+        let path = self.path()?;
+        let opened = read_named(&path, self.profile()?.as_deref())?.good(color)?;
+        let on_disk = !files::is_stdin(&path) && git::Revision::parse(&path).is_none();
+        let directory = path.parent().filter(|_| on_disk).map(Path::to_owned);
+        Ok(Opened { directory, ..opened })
+    }
+
+    fn path(&self) -> Result<PathBuf, Failure> {
+        match self.policy.clone().or_else(|| variable("DOORWARD_POLICY")) {
+            Some(path) => Ok(PathBuf::from(path)),
+            None => discover(),
+        }
+    }
+
+    fn profile(&self) -> Result<Option<String>, Failure> {
+        match &self.profile {
+            Some(profile) => Ok(Some(profile.clone())),
+            None => utf8_variable("DOORWARD_PROFILE"),
+        }
     }
 }
 
-/// Reads a policy by its path, `-` or `git:REV:PATH`, with the overlay of a profile and the
-/// environment.
-pub(super) fn read_named(path: &Path, profile: Option<&str>) -> Result<Loaded, Failure> {
-    let mut files = vec![read_layer(path)?];
+/// A policy that can be used.
+#[derive(Debug)]
+pub(super) struct Opened {
+    /// The policy.
+    pub(super) compiled: CompiledPolicy,
+    /// What judges it; nothing for a compiled file.
+    pub(super) checks: Checks,
+    /// The directory of the file it was read from.
+    pub(super) directory: Option<PathBuf>,
+}
+
+/// Reads a policy that must be good by its path, `-` or `git:REV:PATH`: sources or a compiled file.
+pub(super) fn read_compiled(path: &Path, color: When) -> Result<CompiledPolicy, Failure> {
+    Ok(read_named(path, None)?.good(color)?.compiled)
+}
+
+/// What a path holds.
+enum Named {
+    Sources(Box<Loaded>),
+    Compiled(CompiledPolicy),
+}
+
+/// Reads a policy with the overlay of a profile and the environment. A compiled file is final:
+/// nothing is laid over it.
+fn read_named(path: &Path, profile: Option<&str>) -> Result<Named, Failure> {
+    let first = read_layer(path)?;
+    // No TOML document begins like that.
+    if first.1.trim_ascii_start().first() == Some(&b'{') {
+        let compiled = CompiledPolicy::from_file(&first.1).map_err(|e| {
+            Failure::new(Kind::BadInput, format!("`{}` cannot be used: {e}", first.0))
+                .help("write it again with `doorward compile`")
+        })?;
+        return match profile {
+            None => Ok(Named::Compiled(compiled)),
+            Some(_) => Err(Failure::new(Kind::Usage, "a compiled policy has no profiles")
+                .help("leave the profile out, or name the policies.toml")),
+        };
+    }
+    let mut files = vec![first];
     if let Some(profile) = profile {
         files.push(read_layer(&overlay(path, profile)?)?);
     }
-    Ok(load(&Layers { files, environment: environment()? }))
+    Ok(Named::Sources(Box::new(load(&Layers { files, environment: environment()? }))))
 }
 
-/// The policy, or its problems as the reason why there is no answer.
-pub(super) fn good(mut loaded: Loaded, color: When) -> Result<(Loaded, LoadedPolicy), Failure> {
-    match loaded.policy.take() {
-        Some(policy) => Ok((loaded, policy)),
-        None => Err(Failure::new(Kind::BadPolicy, "the policy cannot be used")
-            .help("`doorward explain CODE` says more about each problem")
-            .after(human::check(&loaded.problems, &loaded.sources, Style::new(color.on_stderr())))),
+impl Named {
+    /// The policy, or its problems as the reason why there is no answer.
+    fn good(self, color: When) -> Result<Opened, Failure> {
+        match self {
+            Self::Compiled(compiled) => Ok(Opened { compiled, checks: Checks::default(), directory: None }),
+            Self::Sources(loaded) => match loaded.policy {
+                Some(policy) => Ok(Opened { compiled: policy.compiled, checks: policy.checks, directory: None }),
+                None => Err(bad(&loaded.problems, &loaded.sources, color)),
+            },
+        }
     }
+}
+
+/// A policy that cannot be used, with its problems.
+pub(super) fn bad(problems: &[Diagnostic], sources: &Sources, color: When) -> Failure {
+    Failure::new(Kind::BadPolicy, "the policy cannot be used")
+        .help("`doorward explain CODE` says more about each problem")
+        .after(human::check(problems, sources, Style::new(color.on_stderr())))
 }
 
 fn read_layer(path: &Path) -> Result<(String, Vec<u8>), Failure> {

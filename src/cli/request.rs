@@ -4,14 +4,19 @@
 //! recorded, and the other way round. What is not given is known to be absent, never unknown.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use super::failure::{Failure, Kind};
+use super::files;
 use super::time;
 use crate::diagnostics::did_you_mean;
 use crate::model::{Action, ResourceKind, Timestamp};
 use crate::policy::CompiledPolicy;
 use crate::policy::set::{Item, PolicySet};
-use crate::traffic::{Event, Field, Identity, TokenFacts, read_arguments};
+use crate::traffic::{Event, Field, Identity, TokenFacts, read_arguments, read_event};
+
+/// The largest request that is read, in bytes.
+const REQUEST_LIMIT: u64 = 4 << 20;
 
 /// Who asks.
 #[derive(Clone, Debug, Default, clap::Args)]
@@ -57,7 +62,7 @@ pub(super) struct TokenArgs {
 #[command(next_help_heading = "For what")]
 pub(super) struct CallArgs {
     /// `SERVER:TOOL`, `SERVER:prompt:NAME`, `SERVER:resource:NAME`, or `SERVER:` for the server itself
-    #[arg(value_name = "CALL", allow_hyphen_values = false)]
+    #[arg(value_name = "CALL", required_unless_present = "request", default_value = "")]
     pub(super) call: String,
     /// The arguments, as a JSON object
     #[arg(long, value_name = "JSON")]
@@ -242,6 +247,14 @@ impl TokenArgs {
     pub(super) fn scopes(&self) -> Vec<String> {
         self.scope.iter().filter(|s| !s.is_empty()).cloned().collect()
     }
+}
+
+/// Reads one event of a recording from a file, or from stdin for `-`.
+pub(super) fn read_request(path: &Path) -> Result<Event, Failure> {
+    read_event(&files::read(path, REQUEST_LIMIT)?).map_err(|e| {
+        Failure::new(Kind::BadInput, format!("`{}` is no request: {e}", files::display_name(path)))
+            .help("`doorward decide --format event` writes one from flags")
+    })
 }
 
 /// Adds a help line with the nearest known name.

@@ -4,17 +4,13 @@ use std::path::PathBuf;
 
 use crate::cli::answer::Answer;
 use crate::cli::failure::{Failure, Kind};
-use crate::cli::files;
 use crate::cli::policy::PolicyArgs;
-use crate::cli::request::{CallArgs, SubjectArgs, TokenArgs, event};
+use crate::cli::request::{CallArgs, SubjectArgs, TokenArgs, event, read_request};
 use crate::cli::terminal::When;
 use crate::cli::time::NowArg;
 use crate::pdp::decide;
 use crate::report::{Style, decision};
-use crate::traffic::{Event, line, read_event};
-
-/// The largest request that is read, in bytes.
-const REQUEST_LIMIT: u64 = 4 << 20;
+use crate::traffic::line;
 
 /// How to write the answer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -61,8 +57,8 @@ pub(in crate::cli) struct Args {
 impl Args {
     /// Exit code 0 for allow, 1 for deny.
     pub(in crate::cli) fn run(self, color: When) -> Result<Answer, Failure> {
-        let (_, policy) = self.policy.open(color)?;
-        let policy = &policy.compiled;
+        let opened = self.policy.open(color)?;
+        let policy = &opened.compiled;
         let event = match &self.request {
             Some(path) => read_request(path)?,
             None => event(policy, &self.who, &self.token, &self.call, self.now.instant())?,
@@ -83,11 +79,4 @@ impl Args {
         };
         Ok(Answer::new(text, decision.is_allow()).to(self.output))
     }
-}
-
-fn read_request(path: &std::path::Path) -> Result<Event, Failure> {
-    read_event(&files::read(path, REQUEST_LIMIT)?).map_err(|e| {
-        Failure::new(Kind::BadInput, format!("`{}` is no request: {e}", files::display_name(path)))
-            .help("`doorward decide --format event` writes one from flags")
-    })
 }

@@ -1,34 +1,101 @@
 //! `doorward explain`: the page of a code or reason, or why one request is decided as it is.
 
+use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use crate::cli::answer::Answer;
 use crate::cli::failure::{Failure, Kind};
-use crate::report::pages;
+use crate::cli::policy::PolicyArgs;
+use crate::cli::request::{CallArgs, SubjectArgs, TokenArgs, event, read_request};
+use crate::cli::terminal::When;
+use crate::cli::time::NowArg;
+use crate::pdp;
+use crate::report::{Style, explain, pages};
+
+/// How to write the answer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+enum Format {
+    /// For a person
+    #[default]
+    Human,
+    /// One JSON document
+    Json,
+}
 
 /// Explain a code, a reason, or the decision of one request
 #[derive(Debug, clap::Args)]
-#[command(before_help = "\
+#[command(
+    before_help = "\
 Examples:
   doorward explain shadowed-grant
-  doorward explain --sub ana --groups support --scope tickets:refund tickets:refund --arg amount=60")]
+  doorward explain codes
+  doorward explain --sub ana --groups support --scope tickets:refund tickets:refund --arg amount=60",
+    after_help = "\
+CALL may also be a code or a reason, which prints its page, or `codes` for a list of both.
+The explanation shows argument values: it is for whoever owns the policy, not for the caller.
+
+Exit codes: 0 allow, or a page; 1 deny; 2 there is no answer",
+    override_usage = "doorward explain CODE\n       doorward explain [OPTIONS] CALL\n       doorward explain [OPTIONS] --request FILE"
+)]
 pub(in crate::cli) struct Args {
-    code: String,
+    #[command(flatten)]
+    policy: PolicyArgs,
+    /// Take the request from a file, or `-` for stdin: one event of a recording, judged at its own time
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["call", "now"])]
+    request: Option<PathBuf>,
+    #[command(flatten)]
+    now: NowArg,
+    /// How to write the answer
+    #[arg(long, value_name = "FORMAT", default_value = "human")]
+    format: Format,
+    /// Write the answer to a file
     #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,
+    #[command(flatten)]
+    who: SubjectArgs,
+    #[command(flatten)]
+    token: TokenArgs,
+    #[command(flatten)]
+    call: CallArgs,
 }
 
 impl Args {
-    /// Prints the page.
-    pub(in crate::cli) fn run(self) -> Result<Answer, Failure> {
-        page(&self.code).map(|text| Answer::yes(text).to(self.output))
+    /// Exit code 0 for allow and for a page, 1 for deny.
+    pub(in crate::cli) fn run(self, color: When) -> Result<Answer, Failure> {
+        if self.request.is_none() && !self.call.call.contains(':') {
+            return Ok(Answer::yes(page(&self.call.call)?).to(self.output));
+        }
+        let opened = self.policy.open(color)?;
+        let policy = &opened.compiled;
+        let event = match &self.request {
+            Some(path) => read_request(path)?,
+            None => event(policy, &self.who, &self.token, &self.call, self.now.instant())?,
+        };
+        let claims = event.claims();
+        let request = event.request(&claims);
+        let decision = pdp::decide(policy, &request);
+        let path = pdp::explain(policy, &request);
+        let text = match self.format {
+            Format::Human => explain::human(&path, &request, Style::new(self.output.is_none() && color.on_stdout())),
+            Format::Json => explain::json(&path, &policy.digest().to_string()),
+        };
+        Ok(Answer::new(text, decision.is_allow()).to(self.output))
     }
 }
 
-fn page(code: &str) -> Result<&'static str, Failure> {
-    pages::page(code).ok_or_else(|| {
-        let failure = Failure::new(Kind::UnknownName, format!("`{code}` is no code, no reason and no call"));
-        match pages::nearest(code) {
+/// The page of a code or reason, or the list of them.
+fn page(name: &str) -> Result<String, Failure> {
+    if name == "codes" {
+        let mut list = String::new();
+        for (name, text) in pages::index() {
+            // Writing to a string does not fail.
+            let _ = writeln!(list, "{name:<24} {text}");
+        }
+        return Ok(list);
+    }
+    pages::page(name).map(str::to_owned).ok_or_else(|| {
+        let failure = Failure::new(Kind::UnknownName, format!("`{name}` is no code, no reason and no call"));
+        match pages::nearest(name) {
             Some(near) => failure.help(format!("did you mean `{near}`?")),
             None => failure.help("a call is `SERVER:TOOL`; `doorward explain codes` lists the codes"),
         }

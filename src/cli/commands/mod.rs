@@ -1,6 +1,7 @@
 //! One file per command: arguments in, an answer out.
 
 mod check;
+mod compile;
 mod completions;
 mod decide;
 mod explain;
@@ -17,6 +18,7 @@ use super::terminal::When;
 pub(super) enum Command {
     Init(init::Args),
     Check(check::Args),
+    Compile(compile::Args),
     Decide(Box<decide::Args>),
     Explain(Box<explain::Args>),
     Import(import::Args),
@@ -30,8 +32,9 @@ impl Command {
         match self {
             Self::Init(args) => args.run(),
             Self::Check(args) => args.run(color),
+            Self::Compile(args) => args.run(color),
             Self::Decide(args) => args.run(color),
-            Self::Explain(args) => args.run(),
+            Self::Explain(args) => args.run(color),
             Self::Import(args) => args.run(color),
             Self::Schema(args) => args.run(),
             Self::Completions(args) => args.run(),
