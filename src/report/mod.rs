@@ -16,6 +16,7 @@ pub mod pages;
 mod place;
 pub mod sarif;
 pub mod schema;
+pub mod simulate;
 mod style;
 mod text;
 

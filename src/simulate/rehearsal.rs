@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use hashbrown::HashMap;
 
-use super::answer::{Answer, RuleName, Side, missing_names};
+use super::answer::{RuleName, Side, missing_names};
 use super::bounded::{MAX_KEYS, MAX_SAMPLES, Tallies, keep_sample, trim_map};
 use super::counts::Counts;
-use super::report::{Changes, Drift, Kind, Report, Sample, Skipped, StatementHits, Window};
+use super::report::{Changes, Drift, Key, Kind, Report, Row, Sample, Skipped, StatementHits, Window};
 use crate::model::{Effect, Fact, Request, ResourceKind, Rule, RuleKind, Verdict};
 use crate::pdp;
 use crate::policy::CompiledPolicy;
@@ -50,7 +50,7 @@ struct RuleCounts<'p> {
 /// Changes by what they are.
 #[derive(Debug, Default)]
 struct Rows {
-    map: BTreeMap<(Kind, String, Answer, Answer), (u64, Window, Vec<Sample>)>,
+    map: BTreeMap<Key, Row>,
     full: bool,
     others: u64,
 }
@@ -135,7 +135,7 @@ impl<'p> Rehearsal<'p> {
         let now = Window::at(event.time);
         self.window = Some(self.window.map_or(now, |w| w.join(now)));
         write_item(&mut self.label, &request);
-        self.check_drift(place, event, &baseline, candidate);
+        self.check_drift(place, event, baseline.as_ref(), candidate);
 
         let (counts, kind) = compare(&before, &after);
         if let Some(kind) = kind {
@@ -172,7 +172,7 @@ impl<'p> Rehearsal<'p> {
     }
 
     /// Holds the recorded decision against the policy that made it, if that policy is here.
-    fn check_drift(&mut self, place: Place, event: &Event, baseline: &Option<Verdict<'p>>, candidate: Verdict<'p>) {
+    fn check_drift(&mut self, place: Place, event: &Event, baseline: Option<&Verdict<'p>>, candidate: Verdict<'p>) {
         let Some(decided) = &event.decided else {
             self.drift.undecided += 1;
             return;
@@ -345,7 +345,7 @@ impl Rows {
     }
 }
 
-fn shown<'a>(fact: Fact<&'a str>) -> &'a str {
+fn shown(fact: Fact<&str>) -> &str {
     match fact {
         Fact::Known(text) => text,
         Fact::Absent => "(none)",

@@ -197,8 +197,10 @@ pub struct StatementHits {
     pub nearly: u64,
 }
 
-type Key = (Kind, String, Answer, Answer);
-type Row = (u64, Window, Vec<Sample>);
+/// What tells one change from another.
+pub(super) type Key = (Kind, String, Answer, Answer);
+/// How many, when, and which first.
+pub(super) type Row = (u64, Window, Vec<Sample>);
 
 impl Changes {
     pub(super) fn of(map: BTreeMap<Key, Row>, others: u64) -> Self {

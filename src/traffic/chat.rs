@@ -192,7 +192,7 @@ impl Import<'_> {
             *self.counts.unmapped.entry(if known { name } else { "…" }.to_owned()).or_default() += 1;
             return Ok(None);
         };
-        let named = |server: &str, tool: &str| (self.mapping.door(server), tool.to_owned());
+        let renamed = |server: &str, tool: &str| (self.mapping.door(server), tool.to_owned());
         let ((door, tool), arguments) = match &rule.shape {
             CallShape::Ignore => {
                 self.counts.ignored += 1;
@@ -204,7 +204,7 @@ impl Import<'_> {
                     .strip_prefix(prefix.as_str())
                     .and_then(|rest| rest.split_once(separator.as_str()))
                     .ok_or_else(|| format!("`{name}` is not `{prefix}SERVER{separator}TOOL`"))?;
-                (named(server, tool), object(function.get("arguments"))?)
+                (renamed(server, tool), object(function.get("arguments"))?)
             }
             CallShape::Wrapper { server, tool, arguments } => {
                 let mut outer = object(function.get("arguments"))?.unwrap_or_default();
@@ -212,7 +212,7 @@ impl Import<'_> {
                     let value = outer.get(key).and_then(Value::as_str);
                     value.ok_or_else(|| format!("the arguments of `{name}` have no text `{key}`"))
                 };
-                let names = named(text(server)?, text(tool)?);
+                let names = renamed(text(server)?, text(tool)?);
                 let inner = outer.remove(arguments.as_str());
                 (names, object(inner.as_ref())?)
             }

@@ -1,0 +1,499 @@
+//! A rehearsal for people and as JSON.
+//!
+//! What may be wrong with the answer comes first: drift, then what could not be read. The order of
+//! everything else is by impact and then by name, so that the same rehearsal gives the same bytes.
+
+use std::cmp::Reverse;
+use std::fmt::Write;
+
+use serde::Serialize;
+
+use super::style::Style;
+use super::text::{Cell, Columns, harmless, pretty};
+use crate::simulate::{
+    Answer, Breach, Change, Changes, Counts, GateVerdict, Group, Groups, Kind, Range, Report, Sample,
+};
+
+/// The schema of the JSON form.
+pub const SCHEMA: &str = "doorward.simulation/v1";
+
+/// How much of each table people are shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Rows of each table.
+    pub rows: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { rows: 15 }
+    }
+}
+
+/// The rehearsal as JSON. `report` in it is a part that merges with others.
+pub fn json(report: &Report, gate: &GateVerdict) -> String {
+    #[derive(Serialize)]
+    struct Ranges {
+        allowed: Range,
+        denied: Range,
+        newly_denied: Range,
+        newly_allowed: Range,
+    }
+    #[derive(Serialize)]
+    struct Whole<'a> {
+        schema: &'static str,
+        #[serde(flatten)]
+        gate: &'a GateVerdict,
+        ranges: Ranges,
+        report: &'a Report,
+    }
+    let totals = &report.totals;
+    let ranges = Ranges {
+        allowed: totals.allowed_range(),
+        denied: totals.denied_range(),
+        newly_denied: totals.newly_denied_range(),
+        newly_allowed: totals.newly_allowed_range(),
+    };
+    pretty(&Whole { schema: SCHEMA, gate, ranges, report })
+}
+
+/// The rehearsal for people.
+pub fn human(report: &Report, gate: &GateVerdict, limits: Limits, style: Style) -> String {
+    let mut page = Page { out: String::new(), style, limits };
+    page.trust(report);
+    page.totals(report);
+    page.changes(&report.changes);
+    for (title, groups) in [
+        ("by reason", &report.reasons),
+        ("by statement", &report.rules),
+        ("by door", &report.doors),
+        ("by tool, prompt and resource", &report.items),
+        ("by subject", &report.subjects),
+        ("by agent", &report.agents),
+    ] {
+        page.groups(title, groups);
+    }
+    page.never_hit(report);
+    page.gate(gate);
+    page.out
+}
+
+struct Page {
+    out: String,
+    style: Style,
+    limits: Limits,
+}
+
+impl Page {
+    fn line(&mut self, text: impl std::fmt::Display) {
+        // Writing to a string cannot fail.
+        let _ = writeln!(self.out, "{text}");
+    }
+
+    fn heading(&mut self, text: &str) {
+        let heading = self.style.strong(text);
+        self.line(format_args!("\n{heading}"));
+    }
+
+    /// Whether the answer can be trusted at all.
+    fn trust(&mut self, report: &Report) {
+        let style = self.style;
+        let drift = &report.drift;
+        if drift.checked > 0 {
+            let (same, of) = (drift.same, drift.checked - drift.undecidable);
+            if same == of {
+                let all = many(of, "recorded decision");
+                self.line(format_args!("{} by the policy that made them: {all}", style.good("reproduced")));
+            } else {
+                let text = format!("{} of {} are not as recorded", of - same, many(of, "decision"));
+                self.line(format_args!("{}: {text}, by the very policy that made them", style.bad("drift")));
+                self.line("  an engine that does not reproduce yesterday is no judge of tomorrow");
+                self.change_rows(&drift.different);
+            }
+            if drift.undecidable > 0 {
+                let count = many(drift.undecidable, "decision");
+                self.line(format_args!("  {count} cannot be checked: not everything they rest on was recorded"));
+            }
+        }
+        if drift.other_policy > 0 {
+            let events = many(drift.other_policy, "event");
+            self.line(format_args!("{events} {} decided by a policy that is not here", were(drift.other_policy)));
+        }
+        let unreadable = report.unreadable_total();
+        if unreadable > 0 {
+            let text = format!("{} could not be read", many(unreadable, "record"));
+            self.line(format_args!("{}", style.bad(text)));
+            for (code, count) in &report.unreadable {
+                self.line(format_args!("  {count}  {code}"));
+            }
+            for Sample { source, place, about } in &report.unreadable_samples {
+                let (at, about) = (style.faint(format!("{}:{place}", harmless(source))), harmless(about));
+                self.line(format_args!("  {at}  {about}"));
+            }
+        }
+        let skipped = &report.skipped;
+        if skipped.ignored > 0 {
+            let calls = many(skipped.ignored, "call");
+            self.line(format_args!("{calls} left out: the mapping says they are no MCP calls"));
+        }
+        for (function, count) in &skipped.unmapped {
+            let (calls, name) = (many(*count, "call"), harmless(function));
+            self.line(format_args!(
+                "{}: {calls} of `{name}`, of which the mapping says nothing",
+                style.caution("left out")
+            ));
+        }
+        if skipped.unidentified > 0 {
+            let events = many(skipped.unidentified, "event");
+            self.line(format_args!("{}: no identity rule is about {events}", style.caution("unknown subject")));
+        }
+    }
+
+    fn totals(&mut self, report: &Report) {
+        let totals = &report.totals;
+        let events = many(totals.events, "event");
+        let when = report.window.map(|w| format!(", {} to {}", w.first, w.last)).unwrap_or_default();
+        self.heading(&format!("{events}{when}"));
+        let mut table = Columns::new(2);
+        let mut row = |name: &str, count: u64, most: u64, cell: fn(String) -> Cell| {
+            let note = if most > count { format!("at least; at most {most}") } else { String::new() };
+            table.row([cell(name.to_owned()), Cell::number(count), Cell::faint(note)]);
+        };
+        row("allowed", totals.allowed, totals.allowed_range().at_most, Cell::good);
+        row("denied", totals.denied, totals.denied_range().at_most, Cell::bad);
+        row("undecidable", totals.undecidable, 0, Cell::caution);
+        self.table(&table);
+        for (fact, count) in &report.missing {
+            let lack = if *count == 1 { "lacks" } else { "lack" };
+            self.line(format_args!("  {} {lack} `{}`", many(*count, "event"), harmless(fact)));
+        }
+        if totals.uncompared == totals.events {
+            return;
+        }
+        self.heading(if report.baseline.is_some() { "against the baseline" } else { "against what was recorded" });
+        let mut table = Columns::new(2);
+        let mut row = |name: &str, count: u64, most: u64, cell: fn(String) -> Cell| {
+            let note = if most > count { format!("at least; at most {most}") } else { String::new() };
+            let cell = if count > 0 { cell(name.to_owned()) } else { Cell::text(name) };
+            table.row([cell, Cell::number(count), Cell::faint(note)]);
+        };
+        row("still allowed", totals.still_allowed, 0, Cell::text);
+        row("still denied", totals.still_denied, 0, Cell::text);
+        row("newly denied", totals.newly_denied, totals.newly_denied_range().at_most, Cell::bad);
+        row("newly allowed", totals.newly_allowed, totals.newly_allowed_range().at_most, Cell::caution);
+        for (name, count) in [
+            ("undecidable on a side", totals.unsettled),
+            ("nothing to compare with", totals.uncompared),
+            ("denied for another reason", totals.other_reason),
+            ("same by another statement", totals.other_rule),
+            ("same with other obligations", totals.other_obligations),
+        ] {
+            if count > 0 {
+                row(name, count, 0, Cell::text);
+            }
+        }
+        self.table(&table);
+    }
+
+    fn table(&mut self, table: &Columns) {
+        let text = table.render(self.style);
+        self.out.push_str(&text);
+    }
+
+    fn changes(&mut self, changes: &Changes) {
+        if changes.list.is_empty() {
+            return;
+        }
+        self.heading("what comes out differently");
+        self.change_rows(changes);
+    }
+
+    fn change_rows(&mut self, changes: &Changes) {
+        let mut list: Vec<&Change> = changes.list.iter().collect();
+        // Within one kind by count; the sort is stable and the list is in order.
+        list.sort_by_key(|change| (change.kind, Reverse(change.count)));
+        let mut table = Columns::new(2);
+        for change in list.iter().take(self.limits.rows) {
+            let first = change.samples.first();
+            let place = first.map(|s| format!("{}:{}", s.source, s.place)).unwrap_or_default();
+            let about = first.map(|s| s.about.clone()).unwrap_or_default();
+            table.row([
+                Cell::number(change.count),
+                kind(change.kind),
+                Cell::strong(change.item.clone()),
+                Cell::text(format!("{} → {}", answer(&change.before), answer(&change.after))),
+                Cell::text(about),
+                Cell::faint(place),
+            ]);
+        }
+        self.table(&table);
+        let rest = list.len().saturating_sub(self.limits.rows);
+        if rest > 0 {
+            self.line(format_args!("  and {} more in the JSON report", many(rest as u64, "row")));
+        }
+        if changes.others > 0 {
+            self.line(format_args!("  and {} of further kinds", many(changes.others, "event")));
+        }
+    }
+
+    fn groups(&mut self, title: &str, groups: &Groups) {
+        if groups.list.is_empty() {
+            return;
+        }
+        self.heading(title);
+        let mut list: Vec<&Group> = groups.list.iter().collect();
+        list.sort_by_key(|group| Reverse(group.counts.impact()));
+        let all = list.iter().map(|g| g.counts).chain([groups.others]);
+        let compared = all.clone().any(|c| c.newly_denied + c.newly_allowed > 0);
+        let undecided = all.clone().any(|c| c.undecidable > 0);
+        let mut table = Columns::new(2);
+        let head = ["events", "allowed", "denied", "undecidable", "newly denied", "newly allowed"];
+        let shown = [true, true, true, undecided, compared, compared];
+        let pick =
+            move |cells: [Cell; 6]| cells.into_iter().zip(shown).filter(|(_, shown)| *shown).map(|(cell, _)| cell);
+        table.row([Cell::text("")].into_iter().chain(pick(head.map(Cell::faint))));
+        let cells = |c: &Counts| {
+            pick([c.events, c.allowed, c.denied, c.undecidable, c.newly_denied, c.newly_allowed].map(Cell::number))
+        };
+        for group in list.iter().take(self.limits.rows) {
+            table.row([Cell::text(group.name.clone())].into_iter().chain(cells(&group.counts)));
+        }
+        let mut rest = groups.others;
+        list.iter().skip(self.limits.rows).for_each(|group| rest.add(&group.counts));
+        if rest.events > 0 {
+            let more = if groups.others.events > 0 {
+                "all others".to_owned()
+            } else {
+                format!("{} others", list.len() - self.limits.rows)
+            };
+            table.row([Cell::faint(more)].into_iter().chain(cells(&rest)));
+        }
+        self.table(&table);
+    }
+
+    fn never_hit(&mut self, report: &Report) {
+        let idle: Vec<_> = report.statements.iter().filter(|s| s.decided == 0).collect();
+        if idle.is_empty() || report.totals.events == 0 {
+            return;
+        }
+        self.heading("statements that decided nothing here");
+        let mut table = Columns::new(2);
+        for hits in idle {
+            let note = if hits.nearly > 0 {
+                format!("{} failed only its argument rules or its end date", many(hits.nearly, "event"))
+            } else {
+                String::new()
+            };
+            table.row([Cell::text(hits.rule.label()), Cell::faint(hits.rule.at.clone()), Cell::caution(note)]);
+        }
+        self.table(&table);
+    }
+
+    fn gate(&mut self, gate: &GateVerdict) {
+        let style = self.style;
+        match gate {
+            GateVerdict::Open => {}
+            GateVerdict::Holds => self.line(format_args!("\n{}", style.good("the gate holds"))),
+            GateVerdict::Broken { breaches } => {
+                self.line(format_args!("\n{}", style.bad("the gate does not hold")));
+                for Breach { what, count, limit } in breaches {
+                    self.line(format_args!("  {} = {limit}, and there are {count}", what.key()));
+                }
+            }
+            GateVerdict::CannotTell { because } => {
+                self.line(format_args!("\n{}", style.caution("the gate cannot be judged")));
+                for reason in because {
+                    self.line(format_args!("  {reason}"));
+                }
+            }
+        }
+    }
+}
+
+fn many(count: u64, word: &str) -> String {
+    format!("{count} {word}{}", if count == 1 { "" } else { "s" })
+}
+
+fn were(count: u64) -> &'static str {
+    if count == 1 { "was" } else { "were" }
+}
+
+fn kind(kind: Kind) -> Cell {
+    match kind {
+        Kind::Drift => Cell::bad("not as recorded"),
+        Kind::NewlyDenied => Cell::bad("newly denied"),
+        Kind::NewlyAllowed => Cell::caution("newly allowed"),
+        Kind::Undecidable => Cell::caution("undecidable"),
+        Kind::OtherReason => Cell::text("other reason"),
+        Kind::OtherRule => Cell::text("other statement"),
+        Kind::OtherObligations => Cell::text("other obligations"),
+    }
+}
+
+fn answer(answer: &Answer) -> String {
+    match answer {
+        Answer::None => "?".to_owned(),
+        Answer::Allow { rule: None } => "allow".to_owned(),
+        Answer::Allow { rule: Some(rule) } => format!("allow by {}", rule.label()),
+        Answer::Deny { reason, rule: None } => format!("deny {reason}"),
+        Answer::Deny { reason, rule: Some(rule) } => format!("deny {reason} by {}", rule.label()),
+        Answer::Undecidable { missing } => format!("needs {}", missing.join(", ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::model::{Reason, RuleKind, Timestamp};
+    use crate::simulate::{Drift, Measure, RuleName, Skipped, StatementHits, Window};
+
+    fn rule(kind: RuleKind, name: &str) -> RuleName {
+        RuleName { kind, name: name.to_owned(), at: "policies.toml:12:8".to_owned() }
+    }
+
+    fn change(kind: Kind, count: u64, before: Answer, after: Answer) -> Change {
+        let sample = |record: u64| Sample {
+            source: "a\u{1b}[31m.jsonl".to_owned(),
+            place: record.into(),
+            about: "corp/ana".to_owned(),
+        };
+        let window = Window { first: Timestamp(1_767_225_600), last: Timestamp(1_767_225_700) };
+        Change {
+            kind,
+            item: "tickets:refund".to_owned(),
+            before,
+            after,
+            count,
+            window,
+            samples: vec![sample(7), sample(9)],
+        }
+    }
+
+    fn groups(rows: &[(&str, Counts)]) -> Groups {
+        let list = rows.iter().map(|(name, counts)| Group { name: (*name).to_owned(), counts: *counts }).collect();
+        Groups { list, others: Counts::default() }
+    }
+
+    fn report() -> Report {
+        let totals = Counts {
+            events: 12,
+            allowed: 5,
+            denied: 6,
+            undecidable: 1,
+            still_allowed: 4,
+            still_denied: 2,
+            newly_denied: 4,
+            newly_allowed: 1,
+            unsettled: 1,
+            maybe_newly_denied: 1,
+            other_reason: 1,
+            ..Counts::default()
+        };
+        let part = Counts { events: 4, denied: 4, newly_denied: 4, ..Counts::default() };
+        let rest = Counts { events: 8, allowed: 5, denied: 2, undecidable: 1, newly_allowed: 1, ..Counts::default() };
+        let grant = Answer::Allow { rule: Some(rule(RuleKind::Grant, "support-desk")) };
+        let args = Answer::Deny { reason: Reason::Args, rule: Some(rule(RuleKind::Grant, "support-desk")) };
+        let denied = Answer::Deny { reason: Reason::NoGrant, rule: None };
+        let unknown = Answer::Undecidable { missing: vec!["arguments:amount".to_owned()] };
+        Report {
+            candidate: "sha256:aa".to_owned(),
+            baseline: Some("sha256:bb".to_owned()),
+            drift: Drift {
+                checked: 10,
+                same: 8,
+                undecidable: 1,
+                other_policy: 1,
+                undecided: 1,
+                different: Changes { list: vec![change(Kind::Drift, 1, grant.clone(), denied.clone())], others: 0 },
+            },
+            totals,
+            unreadable: [("not-json".to_owned(), 2)].into(),
+            unreadable_samples: vec![Sample {
+                source: "a.jsonl".to_owned(),
+                place: 4.into(),
+                about: "the line is not a JSON object (not-json)".to_owned(),
+            }],
+            skipped: Skipped { ignored: 3, unmapped: [("guess".to_owned(), 1)].into(), unidentified: 2 },
+            window: Some(Window { first: Timestamp(1_767_225_600), last: Timestamp(1_767_229_200) }),
+            changes: Changes {
+                list: vec![
+                    change(Kind::NewlyDenied, 1, grant.clone(), denied.clone()),
+                    change(Kind::NewlyDenied, 3, grant.clone(), args.clone()),
+                    change(Kind::NewlyAllowed, 1, denied.clone(), grant.clone()),
+                    change(Kind::Undecidable, 1, grant, unknown),
+                    change(Kind::OtherReason, 1, denied, args),
+                ],
+                others: 0,
+            },
+            missing: [("arguments:amount".to_owned(), 1)].into(),
+            subjects: groups(&[("corp/ana", rest), ("corp/kim", part)]),
+            agents: Groups::default(),
+            doors: Groups::default(),
+            items: groups(&[("tickets:refund", part), ("tickets:search", rest)]),
+            rules: Groups::default(),
+            reasons: Groups::default(),
+            statements: vec![
+                StatementHits { rule: rule(RuleKind::Grant, "support-desk"), decided: 5, nearly: 0 },
+                StatementHits { rule: rule(RuleKind::Grant, "leads"), decided: 0, nearly: 2 },
+                StatementHits { rule: rule(RuleKind::Deny, ""), decided: 0, nearly: 0 },
+            ],
+        }
+    }
+
+    fn broken() -> GateVerdict {
+        GateVerdict::Broken { breaches: vec![Breach { what: Measure::NewlyDenied, count: 4, limit: 0 }] }
+    }
+
+    #[test]
+    fn people_read_doubts_first_and_then_what_changes_most() {
+        insta::assert_snapshot!(human(&report(), &broken(), Limits::default(), Style::PLAIN));
+    }
+
+    #[test]
+    fn a_table_that_is_cut_says_how_much_is_missing() {
+        let text = human(&report(), &GateVerdict::Open, Limits { rows: 1 }, Style::PLAIN);
+        assert!(text.contains("and 4 rows more in the JSON report") && text.contains("1 others"), "{text}");
+    }
+
+    #[test]
+    fn the_json_form_holds_the_whole_report() {
+        let text = json(&report(), &broken());
+        insta::assert_snapshot!(text);
+        let value: serde_json::Value = serde_json::from_str(&text).unwrap();
+        let back: Report = serde_json::from_value(value["report"].clone()).unwrap();
+        assert_eq!(back, report());
+    }
+
+    #[test]
+    fn a_rehearsal_without_events_or_comparison_stays_short() {
+        let empty = Report {
+            baseline: None,
+            drift: Drift::default(),
+            totals: Counts::default(),
+            unreadable: BTreeMap::new(),
+            unreadable_samples: Vec::new(),
+            skipped: Skipped::default(),
+            window: None,
+            changes: Changes::default(),
+            missing: BTreeMap::new(),
+            subjects: Groups::default(),
+            items: Groups::default(),
+            ..report()
+        };
+        let gate = GateVerdict::CannotTell { because: vec!["there are no events".to_owned()] };
+        insta::assert_snapshot!(human(&empty, &gate, Limits::default(), Style::PLAIN), @"
+
+        0 events
+          allowed      0
+          denied       0
+          undecidable  0
+
+        the gate cannot be judged
+          there are no events
+        ");
+        let holds = human(&empty, &GateVerdict::Holds, Limits::default(), Style::PLAIN);
+        assert!(holds.ends_with("the gate holds\n"));
+    }
+}
