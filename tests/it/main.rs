@@ -1,5 +1,13 @@
 //! The integration tests, in one binary.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    reason = "what a test's own functions cannot do must fail the test"
+)]
+
 mod codes;
 mod decide;
 #[cfg(feature = "cli")]
