@@ -67,7 +67,8 @@ codes! {
     EmptyRange = "empty-range", Error, "limits that no value can meet";
     EmptySelector = "empty-selector", Error, "a grant that does not say to whom";
     EmptyStatement = "empty-statement", Error, "a statement that names nothing";
-    DuplicateName = "duplicate-name", Error, "two statements or scopes of one name";
+    DuplicateName = "duplicate-name", Error, "two things where one name must mean one";
+    UnusedArgs = "unused-args", Error, "argument rules for items that the statement is not about";
     UnknownIssuer = "unknown-issuer", Error, "an issuer that is not declared";
     UnknownServer = "unknown-server", Error, "a server that is not declared";
     UnknownItem = "unknown-item", Error, "a tool, prompt or resource that is not declared";

@@ -71,6 +71,26 @@ impl Sources {
         })
     }
 
+    /// Blots out the text of a span, so that no report can show it. Offsets and columns stay.
+    pub fn mask(&mut self, span: Span) {
+        let Some(source) = self.list.get_mut(span.source.0 as usize) else { return };
+        let range = span.start as usize..span.end as usize;
+        let Some(secret) = source.text.get(range.clone()) else { return };
+        let blot: String = secret
+            .chars()
+            .map(|c| match c.len_utf8() {
+                1 if c == '\n' => '\n',
+                1 => '*',
+                2 => '\u{b7}',
+                3 => '\u{2022}',
+                _ => '\u{1d7ce}',
+            })
+            .collect();
+        let mut text = source.text.to_string();
+        text.replace_range(range, &blot);
+        source.text = text.into();
+    }
+
     /// The text of a span.
     pub fn text(&self, span: Span) -> &str {
         self.get(span.source).and_then(|s| s.text.get(span.start as usize..span.end as usize)).unwrap_or("")

@@ -1,8 +1,13 @@
 //! From texts and variables to a compiled policy and a list of problems.
 
+use std::collections::BTreeSet;
+
 use super::checks::{Checks, Spans};
-use super::compiled::CompiledPolicy;
-use crate::diagnostics::{Diagnostic, Sources};
+use super::compiled::{CompiledPolicy, Positions};
+use super::resolve::{self, Resolved};
+use super::source::{self, Kind, Node};
+use super::{document, environment, layers};
+use crate::diagnostics::{self, Code, Diagnostic, Severity, Sources, Span};
 
 /// What a policy is read from, lowest layer first.
 #[derive(Clone, Debug, Default)]
@@ -36,6 +41,60 @@ pub struct LoadedPolicy {
 }
 
 /// Reads a policy. Never fails: what is wrong is among the problems.
-pub fn load(_layers: &Layers) -> Loaded {
-    Loaded::default()
+pub fn load(layers: &Layers) -> Loaded {
+    let mut sources = Sources::default();
+    let mut problems = Vec::new();
+    let policy = read(layers, &mut sources, &mut problems);
+    for problem in problems.iter().filter(|p| p.code == Code::SecretInPolicy) {
+        if let Some(label) = &problem.primary {
+            sources.mask(label.span);
+        }
+    }
+    diagnostics::sort(&mut problems);
+    let usable = problems.iter().all(|problem| problem.severity() != Severity::Error);
+    Loaded { sources, problems, policy: policy.filter(|_| usable) }
+}
+
+fn read(layers: &Layers, sources: &mut Sources, problems: &mut Vec<Diagnostic>) -> Option<LoadedPolicy> {
+    if layers.files.is_empty() {
+        let problem = Diagnostic::new(Code::MissingKey, "there is no policy file")
+            .help("write a `policies.toml` that begins with `version = 1`");
+        problems.push(problem);
+        return None;
+    }
+    let files: Vec<Option<Node>> =
+        layers.files.iter().map(|(name, bytes)| source::read(name, bytes, sources, problems)).collect();
+    // Without one of the files every name in it would be unknown: what is known is said first.
+    let mut trees: Vec<Node> = files.into_iter().collect::<Option<_>>()?;
+    let servers = trees.iter().flat_map(server_names).collect::<BTreeSet<_>>().into_iter().collect::<Vec<_>>();
+    trees.extend(environment::read(layers, &servers, sources, problems));
+    let root = layers::merge(trees);
+    let document = document::read(&root, problems)?;
+    drop(root);
+    let Resolved { set, checks, spans } = resolve::resolve(document, problems);
+    if problems.iter().any(|problem| problem.severity() == Severity::Error) {
+        return None;
+    }
+    let positions = positions(&spans, sources);
+    Some(LoadedPolicy { compiled: CompiledPolicy::compile(set, positions), checks, spans })
+}
+
+fn server_names(root: &Node) -> Vec<Box<str>> {
+    let Kind::Table(table) = &root.kind else { return Vec::new() };
+    let servers = table.iter().find(|(key, _)| **key == *"servers");
+    match servers.map(|(_, node)| &node.kind) {
+        Some(Kind::Table(servers)) => servers.iter().map(|(name, _)| name.clone()).collect(),
+        _ => Vec::new(),
+    }
+}
+
+fn positions(spans: &Spans, sources: &Sources) -> Positions {
+    let place = |span: &Span| sources.position(*span);
+    Positions {
+        issuers: spans.issuers.iter().map(|(name, span)| (name.clone(), place(span))).collect(),
+        servers: spans.servers.iter().map(|(name, span)| (name.clone(), place(span))).collect(),
+        items: spans.items.iter().map(|(name, span)| (name.clone(), place(span))).collect(),
+        grants: spans.grants.iter().map(|s| place(&s.head)).collect(),
+        denies: spans.denies.iter().map(|s| place(&s.head)).collect(),
+    }
 }

@@ -6,13 +6,22 @@
 pub mod argument;
 pub mod checks;
 mod compiled;
+mod document;
+mod duration;
+mod environment;
 mod file;
 pub mod glob;
 mod index;
+mod instant;
+mod layers;
 mod load;
 pub mod matcher;
+mod name;
 pub mod number;
+mod resolve;
+mod secret;
 pub mod set;
+mod source;
 
 pub use compiled::{CompiledPolicy, Digest, Positions};
 pub use file::{FORMAT, FileError};

@@ -19,3 +19,4 @@ mod rehearsals;
 mod render;
 mod schema;
 mod universe;
+mod ui;

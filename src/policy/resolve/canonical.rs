@@ -1,0 +1,86 @@
+//! The policy set in its fixed order, with the places in the same order.
+
+use std::collections::BTreeMap;
+
+use super::Resolved;
+use crate::diagnostics::{Code, Diagnostic};
+use crate::model::ResourceKind;
+use crate::policy::checks::{Checks, Spans, StatementSpans};
+use crate::policy::document::{DeclaredStatement, Document};
+use crate::policy::set::{ItemPattern, PolicySet, Statement};
+
+/// Fills in what a test leaves to its issuer.
+pub(super) fn fill_tests(document: &mut Document, problems: &mut Vec<Diagnostic>) {
+    let only = match document.issuers.as_slice() {
+        [one] => Some(one.name.value.clone()),
+        _ => None,
+    };
+    let lifetimes: BTreeMap<&str, u32> =
+        document.issuers.iter().map(|i| (i.name.value.as_str(), i.issuer.max_lifetime)).collect();
+    for declared in &mut document.tests {
+        let subject = &mut declared.test.subject;
+        if declared.no_issuer {
+            match &only {
+                Some(issuer) => subject.issuer.clone_from(issuer),
+                None => {
+                    let problem = Diagnostic::new(Code::MissingKey, "the subject of a test needs `issuer`")
+                        .at(declared.subject, "")
+                        .help("it may be left out only where one issuer is declared");
+                    problems.push(problem);
+                }
+            }
+        }
+        if declared.no_lifetime {
+            subject.lifetime = lifetimes.get(subject.issuer.as_str()).copied().unwrap_or(0);
+        }
+    }
+}
+
+pub(super) fn build(document: Document, scopes: BTreeMap<String, Vec<ItemPattern>>) -> Resolved {
+    let mut spans = Spans {
+        issuers: document.issuers.iter().map(|i| (i.name.value.clone(), i.name.span)).collect(),
+        scopes: document.scopes.iter().map(|(name, _)| (name.value.clone(), name.span)).collect(),
+        ..Spans::default()
+    };
+    let mut servers = BTreeMap::new();
+    for declared in document.servers {
+        let name = declared.name.value;
+        let mut server = declared.server;
+        for item in declared.items {
+            let list = match item.kind {
+                ResourceKind::Tool | ResourceKind::Server => &mut server.tools,
+                ResourceKind::Prompt => &mut server.prompts,
+                ResourceKind::Resource => &mut server.resources,
+            };
+            list.insert(item.name.value.clone(), item.item);
+            spans.items.insert((name.clone(), item.kind, item.name.value), item.name.span);
+        }
+        spans.servers.insert(name.clone(), declared.name.span);
+        servers.insert(name, server);
+    }
+    let (grants, grant_spans) = ordered(document.grants);
+    let (denies, deny_spans) = ordered(document.denies);
+    spans.grants = grant_spans;
+    spans.denies = deny_spans;
+    let set = PolicySet {
+        issuers: document.issuers.into_iter().map(|i| (i.name.value, i.issuer)).collect(),
+        servers,
+        scopes,
+        grants,
+        denies,
+        audit: document.audit,
+        gateway: document.gateway,
+        vault: document.vault,
+    };
+    let checks = Checks {
+        invariants: document.invariants,
+        tests: document.tests.into_iter().map(|t| t.test).collect(),
+        rollout: document.rollout,
+    };
+    Resolved { set, checks, spans }
+}
+
+fn ordered(mut declared: Vec<DeclaredStatement>) -> (Vec<Statement>, Vec<StatementSpans>) {
+    declared.sort_by(|a, b| a.statement.cmp(&b.statement));
+    declared.into_iter().map(|d| (d.statement, d.spans)).unzip()
+}

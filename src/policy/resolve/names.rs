@@ -1,0 +1,398 @@
+//! Whether what is referred to is declared, and declared once.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::diagnostics::{Code, Diagnostic, Span, did_you_mean};
+use crate::policy::document::{At, DeclaredIssuer, DeclaredStatement, Document, Mentions};
+use crate::policy::glob::NameGlob;
+use crate::policy::name::quoted;
+use crate::policy::set::{ItemPattern, item_name};
+
+/// How many suggestions are looked for before it costs more than it helps.
+const MAX_SUGGESTIONS: u32 = 200;
+/// How many letters of a word are worth a suggestion.
+const MAX_WORD: usize = 128;
+
+/// Everything that can be referred to.
+pub(super) struct Index {
+    issuers: BTreeMap<String, Option<Vec<String>>>,
+    claims: BTreeMap<String, BTreeSet<String>>,
+    servers: BTreeMap<String, DeclaredNames>,
+    bundles: BTreeSet<String>,
+    scopes: BTreeSet<String>,
+    classes: BTreeSet<String>,
+}
+
+struct DeclaredNames {
+    items: BTreeSet<String>,
+    span: Span,
+    has_identity: bool,
+}
+
+impl Index {
+    pub(super) fn of(document: &Document) -> Self {
+        let names = |issuer: &DeclaredIssuer| issuer.issuer.claims.others.keys().cloned().collect();
+        Self {
+            issuers: document.issuers.iter().map(|i| (i.name.value.clone(), i.groups.clone())).collect(),
+            claims: document.issuers.iter().map(|i| (i.name.value.clone(), names(i))).collect(),
+            servers: document
+                .servers
+                .iter()
+                .map(|s| {
+                    let items = s.items.iter().map(|i| item_name(i.kind, &i.name.value)).collect();
+                    let names = DeclaredNames { items, span: s.name.span, has_identity: s.identity.is_some() };
+                    (s.name.value.clone(), names)
+                })
+                .collect(),
+            bundles: document.scopes.iter().map(|(name, _)| name.value.clone()).collect(),
+            scopes: document
+                .servers
+                .iter()
+                .flat_map(|s| &s.items)
+                .flat_map(|i| i.item.scopes.iter().cloned())
+                .collect(),
+            classes: document.audit.retention.keys().cloned().collect(),
+        }
+    }
+
+    pub(super) fn has_bundle(&self, name: &str) -> bool {
+        self.bundles.contains(name)
+    }
+
+    fn matching<'i>(&'i self, server: &'i NameGlob) -> Box<dyn Iterator<Item = (&'i str, &'i DeclaredNames)> + 'i> {
+        match server.literal() {
+            Some(name) => {
+                Box::new(self.servers.get_key_value(name).into_iter().map(|(name, found)| (name.as_str(), found)))
+            }
+            None => Box::new(
+                self.servers
+                    .iter()
+                    .filter(|(name, _)| server.matches(name))
+                    .map(|(name, found)| (name.as_str(), found)),
+            ),
+        }
+    }
+}
+
+/// What a pattern covers.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Cover {
+    Something,
+    NoServer,
+    NoItem,
+}
+
+/// Follows references and reports those that lead nowhere.
+pub(super) struct Check<'i, 'p> {
+    index: &'i Index,
+    problems: &'p mut Vec<Diagnostic>,
+    suggestions: u32,
+    /// Answers for patterns with a wildcard over servers.
+    seen: BTreeMap<ItemPattern, Cover>,
+}
+
+impl<'i, 'p> Check<'i, 'p> {
+    pub(super) fn new(index: &'i Index, problems: &'p mut Vec<Diagnostic>) -> Self {
+        Self { index, problems, suggestions: 0, seen: BTreeMap::new() }
+    }
+
+    pub(super) fn index(&self) -> &'i Index {
+        self.index
+    }
+
+    pub(super) fn report(&mut self, problem: Diagnostic) {
+        self.problems.push(problem);
+    }
+
+    pub(super) fn everything(&mut self, document: &Document) {
+        let references = &document.references;
+        for at in &references.issuers {
+            self.issuer(at);
+        }
+        for at in &references.callers {
+            self.caller(at);
+        }
+        for at in &references.classes {
+            self.class(at);
+        }
+        for mentions in &references.mentions {
+            self.mentions(mentions);
+        }
+        for at in &references.scopes {
+            self.scope(at);
+        }
+        for (pattern, span) in &references.patterns {
+            self.pattern(pattern, *span);
+        }
+        for statement in document.grants.iter().chain(&document.denies) {
+            self.statement(statement);
+        }
+        self.declared_once(document);
+    }
+
+    /// The nearest known word, as long as there are not too many to look for.
+    fn suggest<'k>(&mut self, word: &str, known: impl IntoIterator<Item = &'k String>) -> Option<&'k str> {
+        self.suggestions += 1;
+        let worth = self.suggestions <= MAX_SUGGESTIONS && word.len() <= MAX_WORD;
+        worth.then(|| did_you_mean(word, known.into_iter().map(String::as_str))).flatten()
+    }
+
+    fn unknown<'k>(
+        &mut self,
+        code: Code,
+        what: &str,
+        at: (&str, Span),
+        known: impl IntoIterator<Item = &'k String>,
+        otherwise: &str,
+    ) {
+        let near = self.suggest(at.0, known);
+        let help = near.map_or_else(|| otherwise.to_owned(), |near| format!("did you mean `{}`?", quoted(near)));
+        self.report(Diagnostic::new(code, format!("{what} `{}`", quoted(at.0))).at(at.1, "").help(help));
+    }
+
+    fn issuer(&mut self, at: &At<String>) {
+        let index = self.index;
+        if !index.issuers.contains_key(&at.value) {
+            let help = "declare it as `[issuers.NAME]`";
+            self.unknown(Code::UnknownIssuer, "there is no issuer", (&at.value, at.span), index.issuers.keys(), help);
+        }
+    }
+
+    fn server(&mut self, name: &str, span: Span) {
+        let index = self.index;
+        let help = "declare it as `[servers.NAME]`";
+        self.unknown(Code::UnknownServer, "there is no server", (name, span), index.servers.keys(), help);
+    }
+
+    fn caller(&mut self, at: &At<String>) {
+        match self.index.servers.get(&at.value) {
+            None => self.server(&at.value, at.span),
+            Some(found) if !found.has_identity => {
+                let message = format!("the server `{}` has no identity to call with", quoted(&at.value));
+                let problem = Diagnostic::new(Code::CallerWithoutIdentity, message)
+                    .at(at.span, "")
+                    .also(found.span, "declared here")
+                    .help("add `identity = { issuer = \"..\", subject = \"..\" }` to the calling server");
+                self.report(problem);
+            }
+            Some(_) => {}
+        }
+    }
+
+    fn class(&mut self, at: &At<String>) {
+        let index = self.index;
+        if !index.classes.contains(&at.value) {
+            let help = format!("add `{} = \"90d\"` to `[audit.retention]`", quoted(&at.value));
+            self.unknown(
+                Code::UnknownAuditClass,
+                "no retention for audit class",
+                (&at.value, at.span),
+                &index.classes,
+                &help,
+            );
+        }
+    }
+
+    fn mentions(&mut self, mentions: &Mentions) {
+        let index = self.index;
+        for at in &mentions.issuers {
+            self.issuer(at);
+        }
+        for at in &mentions.servers {
+            self.caller(at);
+        }
+        let asked = |name: &String| mentions.issuers.is_empty() || mentions.issuers.iter().any(|at| at.value == *name);
+        // An issuer without a list may have any group.
+        let lists: Option<Vec<&Vec<String>>> =
+            index.issuers.iter().filter(|(name, _)| asked(name)).map(|(_, groups)| groups.as_ref()).collect();
+        if let Some(lists) = lists.filter(|lists| !lists.is_empty()) {
+            for at in &mentions.groups {
+                if !lists.iter().any(|list| list.iter().any(|group| at.value.matches(group))) {
+                    let word = at.value.literal().unwrap_or(at.value.as_str()).to_owned();
+                    let help = "add it to `groups` of its issuer";
+                    self.unknown(
+                        Code::UnknownGroup,
+                        "no issuer lists a group",
+                        (&word, at.span),
+                        lists.iter().copied().flatten(),
+                        help,
+                    );
+                }
+            }
+        }
+        let claims: Vec<&BTreeSet<String>> =
+            index.claims.iter().filter(|(name, _)| asked(name)).map(|(_, c)| c).collect();
+        for at in &mentions.claims {
+            if claims.iter().any(|known| known.contains(&at.value)) || claims.is_empty() {
+                continue;
+            }
+            let help = match at.value.as_str() {
+                "groups" | "group" => "groups are asked for with `groups = [..]`",
+                "agent" | "client_id" => "agents are asked for with `agents = [..]`",
+                _ => "map it in `claims` of its issuer",
+            };
+            self.unknown(
+                Code::UnknownClaim,
+                "no issuer maps a claim",
+                (&at.value, at.span),
+                claims.iter().copied().flatten(),
+                help,
+            );
+        }
+    }
+
+    fn scope(&mut self, at: &At<String>) {
+        let index = self.index;
+        if !index.scopes.contains(&at.value) && !index.bundles.contains(&at.value) {
+            let known = index.bundles.iter().chain(&index.scopes);
+            let help = "a scope is one of a tool, prompt or resource, or a bundle in `[scopes]`";
+            self.unknown(Code::UnknownScope, "nothing is carried by scope", (&at.value, at.span), known, help);
+        }
+    }
+
+    /// An entry of a bundle that is neither a bundle nor an item pattern.
+    pub(super) fn unknown_bundle(&mut self, at: &At<String>) {
+        let index = self.index;
+        let help = "name another bundle, or items as `server:tool` or `server:*`";
+        self.unknown(Code::UnknownScope, "there is no bundle", (&at.value, at.span), &index.bundles, help);
+    }
+
+    /// Reports a pattern that covers nothing that is declared.
+    pub(super) fn pattern(&mut self, pattern: &ItemPattern, span: Span) {
+        let index = self.index;
+        match self.cover(pattern) {
+            Cover::Something => {}
+            Cover::NoServer => match pattern.server.literal() {
+                Some(name) => self.server(name, span),
+                None => {
+                    let message = format!("no server is named like `{}`", quoted(pattern.server.as_str()));
+                    self.report(
+                        Diagnostic::new(Code::UnknownServer, message)
+                            .at(span, "")
+                            .help("declare it as `[servers.NAME]`"),
+                    );
+                }
+            },
+            Cover::NoItem => {
+                let found: Vec<_> = index.matching(&pattern.server).take(2).collect();
+                let message = format!("`{}` covers nothing that is declared", quoted(&pattern.to_string()));
+                let mut problem = Diagnostic::new(Code::UnknownItem, message).at(span, "");
+                let mut help = "declare it as `[servers.NAME.tools.NAME]`, or `prompts` or `resources`".to_owned();
+                if let [(server, names)] = found.as_slice() {
+                    problem = problem.also(names.span, "the server");
+                    let word = pattern.item.literal().unwrap_or(pattern.item.as_str()).to_owned();
+                    let near = self.suggest(&word, &names.items).or_else(|| {
+                        names
+                            .items
+                            .iter()
+                            .map(String::as_str)
+                            .find(|item| item.split_once(':').is_some_and(|(_, name)| name == word))
+                    });
+                    help = near.map_or(help, |near| format!("did you mean `{server}:{}`?", quoted(near)));
+                }
+                self.report(problem.help(help));
+            }
+        }
+    }
+
+    fn cover(&mut self, pattern: &ItemPattern) -> Cover {
+        if pattern.server.literal().is_some() {
+            return Self::look(self.index, pattern);
+        }
+        if let Some(cover) = self.seen.get(pattern) {
+            return *cover;
+        }
+        let cover = Self::look(self.index, pattern);
+        self.seen.insert(pattern.clone(), cover);
+        cover
+    }
+
+    fn look(index: &Index, pattern: &ItemPattern) -> Cover {
+        let mut cover = Cover::NoServer;
+        for (_, names) in index.matching(&pattern.server) {
+            cover = Cover::NoItem;
+            // The server itself counts: its name is empty.
+            let found = match pattern.item.literal() {
+                Some(item) => names.items.contains(item),
+                None => pattern.item.matches("") || names.items.iter().any(|item| pattern.item.matches(item)),
+            };
+            if found {
+                return Cover::Something;
+            }
+        }
+        cover
+    }
+
+    fn statement(&mut self, declared: &DeclaredStatement) {
+        for (pattern, span) in &declared.spans.items {
+            self.pattern(pattern, *span);
+        }
+        for (pattern, span) in &declared.args {
+            let before = self.problems.len();
+            self.pattern(pattern, *span);
+            let statement = &declared.statement;
+            if self.problems.len() > before || statement.items.is_empty() || statement.items.contains(pattern) {
+                continue;
+            }
+            let met = self.index.matching(&pattern.server).any(|(server, names)| match pattern.item.literal() {
+                Some(item) => statement.covers(server, item),
+                None => names.items.iter().any(|item| pattern.item.matches(item) && statement.covers(server, item)),
+            });
+            if !met {
+                let message = format!("`{}` covers nothing that the statement is about", quoted(&pattern.to_string()));
+                let mut problem = Diagnostic::new(Code::UnusedArgs, message).at(*span, "");
+                if let Some((_, items)) = declared.spans.items.first() {
+                    problem = problem.also(*items, "what it is about begins here");
+                }
+                self.report(problem.help("name an item of the statement, or add this one to it"));
+            }
+        }
+    }
+
+    fn declared_once(&mut self, document: &Document) {
+        let named = |list: &'_ [DeclaredStatement]| -> Vec<(String, Span)> {
+            list.iter().filter_map(|s| s.statement.name.clone().map(|name| (name, s.spans.head))).collect()
+        };
+        self.once("grants have the name", named(&document.grants), "give each its own name");
+        self.once("denies have the name", named(&document.denies), "give each its own name");
+        let invariants = document.invariants.iter().map(|i| (i.name.clone(), i.span)).collect();
+        self.once("invariants have the name", invariants, "give each its own name");
+        let tests = document.tests.iter().map(|t| (t.test.name.clone(), t.test.span)).collect();
+        self.once("tests have the name", tests, "give each its own name");
+        let issuers = document.issuers.iter().map(|i| (i.issuer.url.clone(), i.url)).collect();
+        self.once("issuers have the URL", issuers, "a token could be either's: declare the issuer once");
+        let doors = document.servers.iter().map(|s| (s.server.resource.clone(), s.resource)).collect();
+        self.once(
+            "servers have the identifier",
+            doors,
+            "a token for one door must not open another: give each its own `resource`",
+        );
+        let identities = document.servers.iter().filter_map(|s| {
+            let identity = s.server.identity.as_ref()?;
+            Some((format!("{} {}", identity.issuer, identity.subject), s.identity?))
+        });
+        self.once("servers have the identity", identities.collect(), "give each server its own subject");
+    }
+
+    fn once(&mut self, what: &str, named: Vec<(String, Span)>, help: &str) {
+        let mut seen: BTreeMap<String, Span> = BTreeMap::new();
+        for (name, span) in named {
+            // What is empty is missing, and has been reported as such.
+            if name.is_empty() {
+                continue;
+            }
+            match seen.get(&name) {
+                Some(first) => {
+                    let problem = Diagnostic::new(Code::DuplicateName, format!("two {what} `{}`", quoted(&name)))
+                        .at(span, "")
+                        .also(*first, "the first one")
+                        .help(help);
+                    self.report(problem);
+                }
+                None => {
+                    seen.insert(name, span);
+                }
+            }
+        }
+    }
+}

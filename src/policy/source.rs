@@ -1,0 +1,246 @@
+//! TOML text as a tree in which every key and value knows its place.
+//!
+//! The `toml` crate reads; this module keeps what it read. It knows nothing of the policy language,
+//! and never works on a text that is too large, too deep or not UTF-8.
+
+use serde_json::Value;
+use toml::de::{DeTable, DeValue};
+use toml_parser::lexer::TokenKind;
+
+use crate::diagnostics::{Code, Diagnostic, SourceId, Sources, Span};
+
+/// The most bytes of one file.
+const MAX_BYTES: usize = 16 << 20;
+/// The most tokens of one file: what bounds the memory of the parser.
+const MAX_TOKENS: usize = 4 << 20;
+/// The deepest nesting of brackets and dotted keys.
+const MAX_DEPTH: usize = 64;
+/// The most syntax errors reported for one file.
+const MAX_SYNTAX_ERRORS: usize = 50;
+/// The most bytes of a file of which every syntax error is looked for, and not just the first.
+const MAX_RECOVERY: usize = 1 << 20;
+
+/// A value with its place.
+#[derive(Clone, Debug)]
+pub(super) struct Node {
+    /// The value; of a table its header, or its key where it has none.
+    pub(super) span: Span,
+    /// The key; of an array element the element.
+    pub(super) key_span: Span,
+    /// The value itself.
+    pub(super) kind: Kind,
+}
+
+/// What a value is.
+#[derive(Clone, Debug)]
+pub(super) enum Kind {
+    String(Box<str>),
+    Integer(i128),
+    Float(f64),
+    Boolean(bool),
+    /// As TOML writes it.
+    Datetime(Box<str>),
+    Array(Vec<Node>),
+    Table(Table),
+}
+
+/// Keys with values, sorted by key.
+pub(super) type Table = Vec<(Box<str>, Node)>;
+
+impl Kind {
+    /// The type, with its article.
+    pub(super) fn type_name(&self) -> &'static str {
+        match self {
+            Self::String(_) => "a string",
+            Self::Integer(_) => "an integer",
+            Self::Float(_) => "a float",
+            Self::Boolean(_) => "a boolean",
+            Self::Datetime(_) => "a date",
+            Self::Array(_) => "a list",
+            Self::Table(_) => "a table",
+        }
+    }
+}
+
+impl Node {
+    /// The value as JSON; a date is its text. `None` when JSON cannot hold it.
+    pub(super) fn to_json(&self) -> Option<Value> {
+        match &self.kind {
+            Kind::String(text) | Kind::Datetime(text) => Some(Value::from(&**text)),
+            Kind::Boolean(value) => Some((*value).into()),
+            Kind::Integer(number) => {
+                i64::try_from(*number).map(Value::from).or_else(|_| u64::try_from(*number).map(Value::from)).ok()
+            }
+            Kind::Float(number) => serde_json::Number::from_f64(*number).map(Value::Number),
+            Kind::Array(list) => list.iter().map(Self::to_json).collect::<Option<_>>().map(Value::Array),
+            Kind::Table(table) => table
+                .iter()
+                .map(|(key, node)| Some((key.to_string(), node.to_json()?)))
+                .collect::<Option<_>>()
+                .map(Value::Object),
+        }
+    }
+}
+
+/// Reads one file. `None` when there is nothing to go on with; the problems say why.
+pub(super) fn read(name: &str, bytes: &[u8], sources: &mut Sources, problems: &mut Vec<Diagnostic>) -> Option<Node> {
+    let oversize = |what: &str| {
+        Diagnostic::new(Code::TooLarge, format!("`{}` has more than {what}", super::name::quoted(name)))
+            .help("split what the file holds over a base file and an overlay, or generate less of it")
+    };
+    if bytes.len() > MAX_BYTES {
+        problems.push(oversize(&format!("{} MiB", MAX_BYTES >> 20)));
+        return None;
+    }
+    let text = match std::str::from_utf8(bytes) {
+        Ok(text) => text.strip_prefix('\u{feff}').unwrap_or(text),
+        Err(error) => {
+            let readable = bytes.get(..error.valid_up_to()).and_then(|b| std::str::from_utf8(b).ok()).unwrap_or("");
+            let source = sources.add(name, readable);
+            let end = offset(readable.len());
+            let problem = Diagnostic::new(Code::NotUtf8, format!("byte {} is not UTF-8 text", error.valid_up_to() + 1))
+                .at(Span { source, start: end, end }, "the text up to here can be read")
+                .help("save the file as UTF-8");
+            problems.push(problem);
+            return None;
+        }
+    };
+    let source = sources.add(name, text);
+    match measure(text) {
+        Size::Fits => {}
+        Size::TooMany => {
+            problems.push(oversize(&format!("{MAX_TOKENS} tokens")));
+            return None;
+        }
+        Size::TooDeep(start, end) => {
+            let problem = Diagnostic::new(Code::TooLarge, format!("nested more than {MAX_DEPTH} levels deep"))
+                .at(Span { source, start: offset(start), end: offset(end) }, "")
+                .help("no key of the language is this deep");
+            problems.push(problem);
+            return None;
+        }
+    }
+    let (root, errors) = parse(text);
+    if !errors.is_empty() {
+        problems.extend(errors.iter().take(MAX_SYNTAX_ERRORS).map(|error| syntax(error, text, source)));
+        return None;
+    }
+    let mut tree = Tree { source, problems };
+    let here = Span { source, start: 0, end: 0 };
+    Some(Node { span: here, key_span: here, kind: Kind::Table(tree.table(root?)) })
+}
+
+/// Parses twice at most: all errors cost memory, so a large file gets only its first.
+fn parse(text: &str) -> (Option<DeTable<'_>>, Vec<toml::de::Error>) {
+    match DeTable::parse(text) {
+        Ok(root) => (Some(root.into_inner()), Vec::new()),
+        Err(_) if text.len() <= MAX_RECOVERY => (None, DeTable::parse_recoverable(text).1),
+        Err(first) => (None, vec![first]),
+    }
+}
+
+fn syntax(error: &toml::de::Error, text: &str, source: SourceId) -> Diagnostic {
+    let place = error.span().unwrap_or(text.len()..text.len());
+    let message = super::name::quoted_line(error.message());
+    let problem = Diagnostic::new(Code::TomlSyntax, message)
+        .at(Span { source, start: offset(place.start), end: offset(place.end.max(place.start)) }, "");
+    if error.message().starts_with("duplicate key") {
+        problem.help("a table may stand only once, and a key only once in it: merge the two")
+    } else {
+        problem.help("see https://toml.io for the syntax")
+    }
+}
+
+enum Size {
+    Fits,
+    TooMany,
+    TooDeep(usize, usize),
+}
+
+/// Whether the parser, and whatever walks its tree, can afford the text.
+fn measure(text: &str) -> Size {
+    // For each open bracket, the dots of the key that leads to it.
+    let mut open = vec![0usize];
+    let mut dots = 0usize;
+    for (count, token) in toml_parser::Source::new(text).lex().enumerate() {
+        if count > MAX_TOKENS {
+            return Size::TooMany;
+        }
+        match token.kind() {
+            TokenKind::LeftSquareBracket | TokenKind::LeftCurlyBracket => open.push(0),
+            TokenKind::RightSquareBracket | TokenKind::RightCurlyBracket if open.len() > 1 => {
+                dots -= open.pop().unwrap_or(0);
+            }
+            TokenKind::Comma | TokenKind::Newline => {
+                if let Some(here) = open.last_mut() {
+                    dots -= std::mem::take(here);
+                }
+            }
+            TokenKind::Dot => {
+                if let Some(here) = open.last_mut() {
+                    *here += 1;
+                    dots += 1;
+                }
+            }
+            _ => {}
+        }
+        if open.len() + dots > MAX_DEPTH {
+            return Size::TooDeep(token.span().start(), token.span().end());
+        }
+    }
+    Size::Fits
+}
+
+struct Tree<'a> {
+    source: SourceId,
+    problems: &'a mut Vec<Diagnostic>,
+}
+
+impl Tree<'_> {
+    fn table(&mut self, table: DeTable<'_>) -> Table {
+        table
+            .into_iter()
+            .map(|(key, value)| {
+                let key_span = self.span(&key.span());
+                let span = self.span(&value.span());
+                (key.into_inner().into(), self.node(key_span, span, value.into_inner()))
+            })
+            .collect()
+    }
+
+    fn node(&mut self, key_span: Span, span: Span, value: DeValue<'_>) -> Node {
+        let kind = match value {
+            DeValue::String(text) => Kind::String(text.into()),
+            DeValue::Boolean(value) => Kind::Boolean(value),
+            DeValue::Integer(value) => {
+                Kind::Integer(i128::from_str_radix(value.as_str(), value.radix()).unwrap_or_else(|_| {
+                    let problem = Diagnostic::new(Code::InvalidValue, "the integer is too large")
+                        .at(span, "")
+                        .help("integers have at most 64 bits");
+                    self.problems.push(problem);
+                    0
+                }))
+            }
+            DeValue::Float(value) => Kind::Float(value.as_str().parse().unwrap_or(f64::NAN)),
+            DeValue::Datetime(value) => Kind::Datetime(value.to_string().into()),
+            DeValue::Array(list) => Kind::Array(
+                list.into_iter()
+                    .map(|item| {
+                        let span = self.span(&item.span());
+                        self.node(span, span, item.into_inner())
+                    })
+                    .collect(),
+            ),
+            DeValue::Table(table) => Kind::Table(self.table(table)),
+        };
+        Node { span, key_span, kind }
+    }
+
+    fn span(&self, range: &std::ops::Range<usize>) -> Span {
+        Span { source: self.source, start: offset(range.start), end: offset(range.end) }
+    }
+}
+
+fn offset(byte: usize) -> u32 {
+    u32::try_from(byte).unwrap_or(u32::MAX)
+}
