@@ -46,6 +46,6 @@ fn the_example_has_no_problems() {
     let loaded = load(&layers(&[("policies.toml", include_str!("../../policies.toml"))]));
     assert_eq!(shown(&loaded), "");
     let policy = loaded.policy.unwrap();
-    assert_eq!(policy.compiled.set().grants.len(), 5);
-    assert_eq!(policy.spans.grants.len(), 5);
+    assert_eq!(policy.compiled.set().grants.len(), 3);
+    assert_eq!(policy.spans.grants.len(), 3);
 }
