@@ -8,10 +8,10 @@ use super::selector::{caller, selects};
 use super::token::{Standard, check, server_rule, shorter, target_rule};
 use super::truth::{Truth, join};
 use crate::model::{
-    Decision, Effect, Fact, FactSet, Missing, Obligations, Reason, Request, ResourceKind, Rule, RuleKind, Strings,
-    Verdict,
+    Arguments, Decision, Effect, Fact, FactSet, Missing, Obligations, Reason, Request, ResourceKind, Rule, RuleKind,
+    Strings, Verdict,
 };
-use crate::policy::matcher::{ArgRules, ArgsOutcome};
+use crate::policy::matcher::{ArgsOutcome, RuleList};
 use crate::policy::set::Statement;
 use crate::policy::{CompiledPolicy, Door, Entry, Filed, Target, group_hash};
 
@@ -92,17 +92,18 @@ pub(super) fn judge<'p>(policy: &'p CompiledPolicy, request: &Request<'_>) -> Ve
     let mut checks = Checks::default();
     check(&case.standard(), request, &mut checks);
     let mut rule = None;
+    let groups = if checks.has_failed() { Groups::default() } else { Groups::of(request) };
     if !checks.has_failed() {
         case.check_caller(&mut checks);
     }
     if !checks.has_failed() {
-        case.check_denies(&mut checks);
+        case.check_denies(&groups, &mut checks);
     }
     if !checks.has_failed() {
         case.check_scope(&mut checks);
     }
     if !checks.has_failed() {
-        rule = case.check_grants(&mut checks);
+        rule = case.check_grants(&groups, &mut checks);
     }
     if !checks.has_failed() {
         case.check_args(&mut checks);
@@ -178,15 +179,14 @@ impl<'p, 'r> Case<'p, 'r> {
         }
     }
 
-    pub(super) fn check_denies(&self, checks: &mut Checks<'p>) {
+    pub(super) fn check_denies(&self, groups: &Groups, checks: &mut Checks<'p>) {
         let mut first: Option<u32> = None;
         for (filed, target, at_door) in self.filed_denies() {
-            self.each(filed, &mut |entry| {
+            self.each(filed, groups, &mut |entry, selected| {
                 if first.is_some_and(|f| f <= entry.statement) {
                     return;
                 }
-                let Some(statement) = self.policy.set().denies.get(entry.statement as usize) else { return };
-                match self.standing(statement, entry, target, at_door, ArgRules::forbid) {
+                match self.standing(entry, selected, &self.policy.set().denies, target, at_door, RuleList::forbid) {
                     Standing::Applies => first = Some(entry.statement),
                     Standing::Depends(missing) => checks.depend(missing),
                     Standing::Elsewhere | Standing::Expired | Standing::ArgsFail(_) => {}
@@ -208,19 +208,18 @@ impl<'p, 'r> Case<'p, 'r> {
     }
 
     /// Finds the first grant that applies, and returns it as a rule.
-    pub(super) fn check_grants(&self, checks: &mut Checks<'p>) -> Option<Rule<'p>> {
+    pub(super) fn check_grants(&self, groups: &Groups, checks: &mut Checks<'p>) -> Option<Rule<'p>> {
         let mut granted: Option<u32> = None;
         let mut expired: Option<u32> = None;
         let mut args: Option<u32> = None;
         let mut missing = Missing::NONE;
         let lower = |best: Option<u32>, number: u32| Some(best.map_or(number, |b| b.min(number)));
         for (filed, target, at_door) in self.filed_grants() {
-            self.each(filed, &mut |entry| {
+            self.each(filed, groups, &mut |entry, selected| {
                 if granted.is_some_and(|g| g <= entry.statement) {
                     return;
                 }
-                let Some(statement) = self.policy.set().grants.get(entry.statement as usize) else { return };
-                match self.standing(statement, entry, target, at_door, ArgRules::permit) {
+                match self.standing(entry, selected, &self.policy.set().grants, target, at_door, RuleList::permit) {
                     Standing::Applies => granted = Some(entry.statement),
                     Standing::Expired => expired = lower(expired, entry.statement),
                     Standing::ArgsFail(_) => args = lower(args, entry.statement),
@@ -271,44 +270,49 @@ impl<'p, 'r> Case<'p, 'r> {
         std::iter::once((&self.target.grants, self.target, false)).chain(door)
     }
 
-    /// Calls `visit` with each entry that can apply.
-    fn each(&self, filed: &'p Filed, visit: &mut impl FnMut(&'p Entry)) {
+    /// Calls `visit` with each entry that can apply, and with whether its selector is known to hold.
+    fn each(&self, filed: &'p Filed, groups: &Groups, visit: &mut impl FnMut(&'p Entry, bool)) {
         if !filed.by_group.is_empty() {
             match self.request.subject.groups {
-                Fact::Known(groups) => each_of_groups(filed, groups, visit),
+                Fact::Known(names) => {
+                    let index = self.policy.index();
+                    for group in groups.hashed(names) {
+                        index.each_of_group(filed, group, &mut |entry| visit(entry, entry.plain));
+                    }
+                }
                 Fact::Absent => {}
-                Fact::Unknown => filed.by_group.iter().for_each(|(_, entry)| visit(entry)),
+                Fact::Unknown => filed.by_group.iter().for_each(|named| visit(&named.entry, false)),
             }
         }
-        filed.others.iter().for_each(|entry| visit(entry));
+        filed.others.iter().for_each(|entry| visit(entry, false));
     }
 
+    /// How far a statement gets. `selected` says that it is live and about the subject.
     pub(super) fn standing(
         &self,
-        statement: &'p Statement,
         entry: &'p Entry,
+        selected: bool,
+        statements: &'p [Statement],
         target: &'p Target,
         at_door: bool,
-        hold: fn(&'p ArgRules, &crate::model::Arguments<'_>) -> ArgsOutcome<'p>,
+        hold: fn(&'p RuleList, &Arguments<'_>) -> ArgsOutcome<'p>,
     ) -> Standing<'p> {
-        let subject = &self.request.subject;
-        let truth = selects(&statement.to, subject, self.caller);
-        if truth == Truth::No {
-            return Standing::Elsewhere;
-        }
-        if !statement.is_live(self.request.context.now) {
-            // An expired statement cannot change the effect, whatever is unknown about it.
-            return if truth == Truth::Yes { Standing::Expired } else { Standing::Elsewhere };
-        }
-        let mut missing = match truth {
-            Truth::Unknown(missing) => missing,
-            Truth::Yes | Truth::No => Missing::NONE,
-        };
-        for number in &entry.args {
-            let Some((pattern, rules)) = statement.args.get(*number as usize) else { continue };
-            if at_door && !pattern.item.matches(&target.item) {
-                continue;
+        let mut missing = Missing::NONE;
+        if !selected {
+            let Some(statement) = statements.get(entry.statement as usize) else { return Standing::Elsewhere };
+            let truth = selects(&statement.to, &self.request.subject, self.caller);
+            if truth == Truth::No {
+                return Standing::Elsewhere;
             }
+            if !statement.is_live(self.request.context.now) {
+                // An expired statement cannot change the effect, whatever is unknown about it.
+                return if truth == Truth::Yes { Standing::Expired } else { Standing::Elsewhere };
+            }
+            if let Truth::Unknown(facts) = truth {
+                missing = facts;
+            }
+        }
+        for rules in self.policy.index().rules(entry, target, at_door) {
             match hold(rules, &self.request.context.arguments) {
                 ArgsOutcome::Hold => {}
                 ArgsOutcome::Fail(path) => {
@@ -334,9 +338,24 @@ impl<'p, 'r> Case<'p, 'r> {
     }
 }
 
-fn each_of_groups<'p>(filed: &'p Filed, groups: Strings<'_>, visit: &mut impl FnMut(&'p Entry)) {
-    for group in groups.iter() {
-        filed.of_group(group_hash(group)).for_each(|entry| visit(entry));
+/// The hashes of the subject's groups, taken once for the lists of denies and grants of the target
+/// and its door. A subject in more groups pays for hashing the rest at each list.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Groups([u64; 16]);
+
+impl Groups {
+    pub(super) fn of(request: &Request<'_>) -> Self {
+        let mut hashes = Self::default();
+        if let Fact::Known(names) = request.subject.groups {
+            hashes.0.iter_mut().zip(names.iter()).for_each(|(hash, name)| *hash = group_hash(name));
+        }
+        hashes
+    }
+
+    /// Each name with its hash.
+    fn hashed<'n>(&self, names: Strings<'n>) -> impl Iterator<Item = (u64, &'n str)> {
+        let known = self.0.iter().map(|hash| Some(*hash)).chain(std::iter::repeat(None));
+        names.iter().zip(known).map(|(name, hash)| (hash.unwrap_or_else(|| group_hash(name)), name))
     }
 }
 

@@ -5,13 +5,13 @@
 //! for the operator: it shows argument values and must never reach a caller.
 
 use super::advice;
-use super::evaluate::{Case, Checks, Standing, resolve};
+use super::evaluate::{Case, Checks, Groups, Standing, resolve};
 use super::selector::selects;
 use super::token;
 use super::truth::Truth;
 use crate::model::{Effect, Fact, Reason, Request, ResourceKind, Rule, RuleKind, Strings, Verdict};
 use crate::policy::CompiledPolicy;
-use crate::policy::matcher::{ArgRules, ArgsOutcome};
+use crate::policy::matcher::{ArgsOutcome, RuleList};
 use crate::policy::set::{Selector, Statement};
 
 /// A decision with everything that led to it.
@@ -133,14 +133,15 @@ fn checks<'p>(case: &Case<'p, '_>) -> Vec<Check<'p>> {
         let (reason, rule) = failed.unwrap_or((reason, None));
         list.push(Check { reason, outcome, rule, condition: condition(case, reason) });
     };
+    let groups = Groups::of(case.request);
     for (reason, check) in token::CHECKS {
         add(reason, &|checks| check(&standard, case.request, checks));
     }
     add(Reason::Caller, &|checks| case.check_caller(checks));
-    add(Reason::DeniedBy, &|checks| case.check_denies(checks));
+    add(Reason::DeniedBy, &|checks| case.check_denies(&groups, checks));
     add(Reason::ScopeMissing, &|checks| case.check_scope(checks));
     add(Reason::NoGrant, &|checks| {
-        case.check_grants(checks);
+        case.check_grants(&groups, checks);
     });
     add(Reason::Args, &|checks| case.check_args(checks));
     list
@@ -155,8 +156,10 @@ fn condition(case: &Case<'_, '_>, reason: Reason) -> Condition {
     let time = |fact: Fact<crate::model::Timestamp>| show(fact.map(|t| t.to_string()));
     match reason {
         Reason::Issuer => {
-            let wanted =
-                case.door.issuers.as_deref().map_or_else(|| "a declared issuer".to_owned(), |list| list.join(", "));
+            let wanted = case.door.issuers.as_deref().map_or_else(
+                || "a declared issuer".to_owned(),
+                |list| list.iter().filter_map(|n| case.policy.index().issuer_name(*n)).collect::<Vec<_>>().join(", "),
+            );
             Condition::new("issuer", wanted, show(subject.issuer.map(str::to_owned)))
         }
         Reason::Audience => {
@@ -198,7 +201,7 @@ fn condition(case: &Case<'_, '_>, reason: Reason) -> Condition {
             Condition::new("scope", wanted, list(token.scopes))
         }
         Reason::DeniedBy => Condition::new("denies", "none that applies", String::new()),
-        Reason::Args => args_condition(case, &target.args, ArgRules::permit).unwrap_or_else(|| {
+        Reason::Args => args_condition(case, &target.args, RuleList::permit).unwrap_or_else(|| {
             Condition::new("args", if target.args.is_empty() { "nothing" } else { "as declared" }, "")
         }),
         _ => Condition::new("grants", "one that applies", String::new()),
@@ -208,8 +211,8 @@ fn condition(case: &Case<'_, '_>, reason: Reason) -> Condition {
 /// The first argument rule that fails or cannot be judged.
 fn args_condition<'s>(
     case: &Case<'_, '_>,
-    rules: &'s ArgRules,
-    hold: impl Fn(&'s ArgRules, &crate::model::Arguments<'_>) -> ArgsOutcome<'s>,
+    rules: &'s RuleList,
+    hold: impl Fn(&'s RuleList, &crate::model::Arguments<'_>) -> ArgsOutcome<'s>,
 ) -> Option<Condition> {
     let arguments = &case.request.context.arguments;
     let (path, known) = match hold(rules, arguments) {
@@ -217,7 +220,7 @@ fn args_condition<'s>(
         ArgsOutcome::Fail(path) => (path, true),
         ArgsOutcome::Unknown(path) => (path, false),
     };
-    let matcher = rules.0.get(path)?;
+    let matcher = rules.get(path)?;
     let found = match path.value(arguments) {
         _ if !known => "not recorded".to_owned(),
         Some(value) => shortened(&value.to_string()),
@@ -253,11 +256,9 @@ fn considered<'p>(case: &Case<'p, '_>) -> Vec<Considered<'p>> {
             let statements = if grant { &set.grants } else { &set.denies };
             let Some(statement) = statements.get(number as usize) else { continue };
             let Some(rule) = (if grant { case.grant_rule(number) } else { case.deny_rule(number) }) else { continue };
-            let hold = if grant { ArgRules::permit } else { ArgRules::forbid };
-            let standing = case.standing(statement, entry, target, at_door, hold);
-            let rules = entry.args.iter().filter_map(|n| statement.args.get(*n as usize));
-            let rules =
-                rules.filter(|(pattern, _)| !at_door || pattern.item.matches(&target.item)).map(|(_, rules)| rules);
+            let hold = if grant { RuleList::permit } else { RuleList::forbid };
+            let standing = case.standing(entry, false, statements, target, at_door, hold);
+            let rules = case.policy.index().rules(entry, target, at_door);
             let one = Considered {
                 rule,
                 outcome: match standing {
@@ -283,8 +284,8 @@ fn considered<'p>(case: &Case<'p, '_>) -> Vec<Considered<'p>> {
 fn unmet<'s>(
     case: &Case<'_, '_>,
     statement: &'s Statement,
-    rules: impl Iterator<Item = &'s ArgRules>,
-    hold: fn(&'s ArgRules, &crate::model::Arguments<'_>) -> ArgsOutcome<'s>,
+    rules: impl Iterator<Item = &'s RuleList>,
+    hold: fn(&'s RuleList, &crate::model::Arguments<'_>) -> ArgsOutcome<'s>,
 ) -> Option<Condition> {
     let subject = &case.request.subject;
     let to = &statement.to;

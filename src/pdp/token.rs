@@ -41,7 +41,7 @@ pub(super) fn check<'p>(standard: &Standard<'p>, request: &Request<'_>, checks: 
 fn issuer<'p>(standard: &Standard<'p>, _: &Request<'_>, checks: &mut Checks<'p>) {
     match standard.issuer {
         Fact::Known(entry) => {
-            let accepted = standard.door.issuers.as_deref().is_none_or(|list| list.contains(&entry.name));
+            let accepted = standard.door.issuers.as_deref().is_none_or(|list| list.contains(&entry.number));
             if !accepted {
                 checks.fail(Reason::Issuer, Some(server_rule(standard.door)));
             }

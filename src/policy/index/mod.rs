@@ -1,0 +1,294 @@
+//! The index of a policy set: one lookup from a request to the few statements that can matter.
+//!
+//! Built once and never changed. Nothing here decides; `pdp` reads it.
+//!
+//! A statement is filed under each item that it covers, or under the door when it covers all of
+//! it, and there under each of its groups. So the cost of a decision follows the statements that
+//! name both this item and one of the subject's groups, not the size of the policy.
+
+mod build;
+
+use std::hash::{BuildHasher, Hasher};
+
+use foldhash::fast::FixedState;
+use hashbrown::HashTable;
+
+use self::build::Builder;
+use super::compiled::Positions;
+use super::glob::{NameGlob, PathGlob};
+use super::matcher::RuleList;
+use super::set::PolicySet;
+use crate::model::{Position, Rate, ResourceKind};
+
+/// The seed is fixed: the tables are filled by the operator alone, so a caller who finds names
+/// that collide gains one longer comparison and no more.
+const HASHER: FixedState = FixedState::with_seed(0);
+
+#[derive(Debug, Default)]
+pub(crate) struct Index {
+    doors: Vec<Door>,
+    door_by_name: HashTable<u32>,
+    targets: Vec<Target>,
+    target_by_name: HashTable<u32>,
+    issuers: Vec<IssuerEntry>,
+    /// The names of the groups that statements are filed under.
+    groups: Vec<Box<str>>,
+    /// What statements ask of arguments, by number.
+    rules: Vec<ItemRules>,
+    /// Issuer, `sub` and server of every server that can be a caller. Sorted.
+    identities: Vec<(String, String, String)>,
+}
+
+/// A door with the statements that cover all of it.
+#[derive(Debug)]
+pub(crate) struct Door {
+    pub(crate) name: Box<str>,
+    pub(crate) position: Position,
+    /// `aud` values accepted from issuers that declare none of their own.
+    pub(crate) resource: Box<str>,
+    /// The numbers of the issuers accepted here; `None` for all.
+    pub(crate) issuers: Option<Box<[u32]>>,
+    pub(crate) callers: Box<[Box<str>]>,
+    pub(crate) token_ttl: Option<u32>,
+    pub(crate) grants: Filed,
+    pub(crate) denies: Filed,
+    /// The server itself as a target.
+    session: u32,
+    /// URI patterns, most specific first.
+    uris: Vec<(PathGlob, u32)>,
+}
+
+/// Something behind a door, or the door itself.
+#[derive(Debug)]
+pub(crate) struct Target {
+    door: u32,
+    kind: ResourceKind,
+    /// The right side of its reference, as patterns match it.
+    pub(crate) item: Box<str>,
+    /// `server:item`, as reports name it.
+    pub(crate) reference: Box<str>,
+    pub(crate) position: Position,
+    pub(crate) token_ttl: Option<u32>,
+    /// The token scopes of which one is needed; `None` when no scope is.
+    pub(crate) scopes: Option<Box<[Box<str>]>>,
+    pub(crate) args: RuleList,
+    pub(crate) audit: Box<str>,
+    pub(crate) rates: Box<[Rate]>,
+    pub(crate) credential_ttl: Option<u32>,
+    pub(crate) grants: Filed,
+    pub(crate) denies: Filed,
+}
+
+#[derive(Debug)]
+pub(crate) struct IssuerEntry {
+    pub(crate) number: u32,
+    pub(crate) name: Box<str>,
+    pub(crate) position: Position,
+    pub(crate) audiences: Box<[Box<str>]>,
+    pub(crate) max_lifetime: u32,
+    pub(crate) clock_skew: u32,
+}
+
+/// Statements filed under one target or door.
+#[derive(Debug, Default)]
+pub(crate) struct Filed {
+    /// Those that ask for groups by name, once for each name, sorted by hash and then by number.
+    pub(crate) by_group: Box<[Named]>,
+    /// The others.
+    pub(crate) others: Box<[Entry]>,
+}
+
+/// A statement filed under the name of a group.
+#[derive(Debug)]
+pub(crate) struct Named {
+    hash: u64,
+    group: u32,
+    pub(crate) entry: Entry,
+}
+
+/// One statement, by its number, with what a decision needs of it: most decisions never touch the
+/// statement itself, which keeps them fast when the policy is larger than a cache.
+#[derive(Clone, Debug)]
+pub(crate) struct Entry {
+    pub(crate) statement: u32,
+    /// Whether the statement selects by the names of groups alone and never expires, so that
+    /// nothing but its argument rules is left to ask once one of the groups is the subject's.
+    pub(crate) plain: bool,
+    /// The rules for this target. Filed under a door, the item must still be matched.
+    args: RuleNumbers,
+}
+
+/// Most statements lay at most one set of rules on an item, and that one needs no list.
+#[derive(Clone, Debug)]
+enum RuleNumbers {
+    None,
+    One(u32),
+    Several(Box<[u32]>),
+}
+
+/// The argument rules that one statement lays on some items.
+#[derive(Debug)]
+struct ItemRules {
+    /// Over the items of a door; `None` for all.
+    item: Option<NameGlob>,
+    rules: RuleList,
+}
+
+/// The hash under which a group is filed.
+pub(crate) fn group_hash(group: &str) -> u64 {
+    HASHER.hash_one(group)
+}
+
+/// The kind is left out: what differs in kind alone is told apart when found.
+fn name_hash(door: &str, name: &str) -> u64 {
+    let mut hasher = HASHER.build_hasher();
+    hasher.write(door.as_bytes());
+    hasher.write(name.as_bytes());
+    hasher.finish()
+}
+
+impl Index {
+    pub(crate) fn new(set: &PolicySet, positions: &Positions) -> Self {
+        Builder::new(set, positions).build()
+    }
+
+    pub(crate) fn door(&self, name: &str) -> Option<&Door> {
+        let number = self
+            .door_by_name
+            .find(HASHER.hash_one(name), |n| self.doors.get(*n as usize).is_some_and(|d| *d.name == *name))?;
+        self.doors.get(*number as usize)
+    }
+
+    /// The tool or prompt of that name, with its door.
+    pub(crate) fn target(&self, door: &str, kind: ResourceKind, name: &str) -> Option<(&Door, &Target)> {
+        let fits = |n: &u32| self.targets.get(*n as usize).is_some_and(|t| t.is(door, kind, name));
+        let target = self.targets.get(*self.target_by_name.find(name_hash(door, name), fits)? as usize)?;
+        Some((self.door_of(target)?, target))
+    }
+
+    /// The server itself as a target.
+    pub(crate) fn session(&self, door: &Door) -> Option<&Target> {
+        self.targets.get(door.session as usize)
+    }
+
+    /// The URI patterns that match, most specific first.
+    pub(crate) fn uris<'i, 'u>(
+        &'i self,
+        door: &'i Door,
+        uri: &'u str,
+    ) -> impl Iterator<Item = &'i Target> + use<'i, 'u> {
+        let matching = door.uris.iter().filter(move |(glob, _)| glob.matches(uri));
+        matching.filter_map(|(_, number)| self.targets.get(*number as usize))
+    }
+
+    pub(crate) fn issuer(&self, name: &str) -> Option<&IssuerEntry> {
+        self.issuers.iter().find(|i| *i.name == *name)
+    }
+
+    pub(crate) fn issuer_name(&self, number: u32) -> Option<&str> {
+        self.issuers.get(number as usize).map(|issuer| &*issuer.name)
+    }
+
+    /// Calls `visit` with each entry of `filed` for a group of that name and hash.
+    pub(crate) fn each_of_group<'i>(
+        &'i self,
+        filed: &'i Filed,
+        (hash, group): (u64, &str),
+        visit: &mut impl FnMut(&'i Entry),
+    ) {
+        // A handful is scanned faster than searched.
+        let few = filed.by_group.len() <= 8;
+        let start = if few { 0 } else { filed.by_group.partition_point(|named| named.hash < hash) };
+        for named in filed.by_group.get(start..).unwrap_or(&[]) {
+            // Equal hashes are not yet equal names.
+            if named.hash == hash && self.groups.get(named.group as usize).is_some_and(|name| **name == *group) {
+                visit(&named.entry);
+            } else if !few && named.hash != hash {
+                return;
+            }
+        }
+    }
+
+    /// The argument rules that an entry lays on a target. `at_door` says that it is filed under the
+    /// door, where the item is still to be matched.
+    pub(crate) fn rules<'i>(
+        &'i self,
+        entry: &'i Entry,
+        target: &'i Target,
+        at_door: bool,
+    ) -> impl Iterator<Item = &'i RuleList> {
+        let numbers = match &entry.args {
+            RuleNumbers::None => &[],
+            RuleNumbers::One(number) => std::slice::from_ref(number),
+            RuleNumbers::Several(numbers) => &**numbers,
+        };
+        let laid = numbers.iter().filter_map(|number| self.rules.get(*number as usize));
+        laid.filter(move |r| !at_door || r.item.as_ref().is_none_or(|item| item.matches(&target.item)))
+            .map(|r| &r.rules)
+    }
+
+    /// The server that an issuer and `sub` stand for.
+    pub(crate) fn server_of(&self, issuer: &str, subject: &str) -> Option<&str> {
+        let order = |(i, s, _): &(String, String, String)| (i.as_str(), s.as_str()).cmp(&(issuer, subject));
+        let found = self.identities.binary_search_by(order).ok()?;
+        self.identities.get(found).map(|(_, _, server)| server.as_str())
+    }
+
+    /// The names of all doors.
+    pub(crate) fn door_names(&self) -> impl Iterator<Item = &str> {
+        self.doors.iter().map(|door| &*door.name)
+    }
+
+    /// The names of one kind of thing behind a door.
+    pub(crate) fn names<'i>(&'i self, door: &str, kind: ResourceKind) -> impl Iterator<Item = &'i str> + use<'i> {
+        let number = self.doors.iter().position(|d| *d.name == *door).map(count);
+        self.targets.iter().filter(move |t| Some(t.door) == number && t.kind == kind).map(Target::name)
+    }
+
+    /// Whether any server can be a caller.
+    pub(crate) fn has_identities(&self) -> bool {
+        !self.identities.is_empty()
+    }
+
+    fn door_of(&self, target: &Target) -> Option<&Door> {
+        self.doors.get(target.door as usize)
+    }
+}
+
+impl Filed {
+    /// Every statement; one that asks for several groups comes several times.
+    pub(crate) fn all(&self) -> impl Iterator<Item = &Entry> {
+        self.by_group.iter().map(|named| &named.entry).chain(&self.others)
+    }
+}
+
+impl Target {
+    fn is(&self, door: &str, kind: ResourceKind, name: &str) -> bool {
+        // One comparison in one place: `door`, what stands between, and `name`.
+        let between = self.reference.strip_suffix(name).and_then(|rest| rest.strip_prefix(door));
+        self.kind == kind && between == Some(separator(kind))
+    }
+
+    fn door_name(&self) -> &str {
+        let end = self.reference.len() - self.item.len();
+        self.reference.get(..end).and_then(|head| head.strip_suffix(':')).unwrap_or("")
+    }
+
+    fn name(&self) -> &str {
+        self.item.get(separator(self.kind).len().saturating_sub(1)..).unwrap_or("")
+    }
+}
+
+/// What stands between a server and a name in a reference.
+const fn separator(kind: ResourceKind) -> &'static str {
+    match kind {
+        ResourceKind::Server | ResourceKind::Tool => ":",
+        ResourceKind::Prompt => ":prompt:",
+        ResourceKind::Resource => ":resource:",
+    }
+}
+
+/// Sizes of lists fit in 32 bits because sources are bounded long before.
+fn count(size: usize) -> u32 {
+    u32::try_from(size).unwrap_or(u32::MAX)
+}
