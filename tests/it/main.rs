@@ -8,6 +8,8 @@
     reason = "what a test's own functions cannot do must fail the test"
 )]
 
+#[cfg(feature = "cli")]
+mod cli;
 mod codes;
 mod decide;
 #[cfg(feature = "cli")]

@@ -1,0 +1,362 @@
+//! The command line from outside: exit codes, bad input, and that nothing is left half done.
+
+use std::fs;
+use std::io::{Read, Write};
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+/// A policy with one door and one grant.
+const POLICY: &str = r#"version = 1
+[issuers.corp]
+url = "https://login.example.com"
+[servers.notes]
+url = "http://127.0.0.1:9001/mcp"
+[servers.notes.tools.search]
+[[grants]]
+name = "staff"
+to = { groups = ["staff"] }
+allow = ["notes:search"]
+"#;
+
+/// A request that the policy allows.
+const ALLOWED: [&str; 7] = ["decide", "--groups", "staff", "--scope", "notes:search", "--policy=p.toml", "notes:search"];
+/// A request that it does not.
+const DENIED: [&str; 7] = ["decide", "--groups", "guest", "--scope", "notes:search", "--policy=p.toml", "notes:search"];
+
+struct Place {
+    directory: tempfile::TempDir,
+}
+
+struct Ran {
+    code: i32,
+    stdout: String,
+    stderr: String,
+}
+
+impl Place {
+    fn new() -> Self {
+        let place = Self { directory: tempfile::tempdir().unwrap() };
+        place.write("p.toml", POLICY);
+        place
+    }
+
+    fn path(&self) -> &Path {
+        self.directory.path()
+    }
+
+    fn write(&self, name: &str, text: impl AsRef<[u8]>) {
+        fs::write(self.path().join(name), text).unwrap();
+    }
+
+    fn names(&self) -> Vec<String> {
+        let mut names: Vec<String> =
+            fs::read_dir(self.path()).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_doorward"));
+        for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("DOORWARD_")) {
+            command.env_remove(name);
+        }
+        command.env_remove("NO_COLOR").args(arguments).current_dir(self.path()).stdin(Stdio::null());
+        command
+    }
+
+    fn run(&self, arguments: &[&str]) -> Ran {
+        ran(self.command(arguments).output().unwrap())
+    }
+
+    fn feed(&self, arguments: &[&str], input: &[u8]) -> Ran {
+        let mut child = self
+            .command(arguments)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        // A command that has seen enough may close its end.
+        let _ = child.stdin.take().unwrap().write_all(input);
+        ran(child.wait_with_output().unwrap())
+    }
+
+    fn git(&self, arguments: &[&str]) {
+        let output = Command::new("git")
+            .args(["-c", "user.name=doorward", "-c", "user.email=doorward@example.com", "-c", "commit.gpgsign=false"])
+            .args(arguments)
+            .current_dir(self.path())
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+}
+
+fn ran(output: Output) -> Ran {
+    Ran {
+        code: output.status.code().expect("not killed by a signal"),
+        stdout: String::from_utf8(output.stdout).unwrap(),
+        stderr: String::from_utf8(output.stderr).unwrap(),
+    }
+}
+
+impl Ran {
+    /// One line on stderr with that code, nothing on stdout, exit code 2.
+    fn fails_with(&self, code: &str) {
+        assert_eq!(self.code, 2, "{}{}", self.stdout, self.stderr);
+        assert!(self.stderr.contains(&format!("error[{code}]: ")), "expected {code}: {}", self.stderr);
+        assert!(self.stderr.len() < 8_000, "{} bytes", self.stderr.len());
+        assert_eq!(self.stdout, "");
+    }
+}
+
+#[test]
+fn the_exit_code_is_0_for_yes_1_for_no_and_2_for_no_answer() {
+    let place = Place::new();
+    place.write("bad.toml", "version = 1\n[serverz]\n");
+    for (arguments, code) in [
+        (&["check", "--policy=p.toml"][..], 0),
+        (&["check", "--policy=bad.toml"], 2),
+        (&["check", "--policy=missing.toml"], 2),
+        (&ALLOWED, 0),
+        (&DENIED, 1),
+        (&["decide", "--policy=bad.toml", "notes:search"], 2),
+        (&["explain", "no-grant"], 0),
+        (&["explain", "nonsense"], 2),
+        (&["explain", "--policy=p.toml", "--groups=staff", "notes:search"], 1),
+        (&["schema"], 0),
+        (&["completions", "bash"], 0),
+        (&["--help"], 0),
+        (&["--version"], 0),
+        (&[], 2),
+        (&["frobnicate"], 2),
+        (&["check", "--frobnicate"], 2),
+        (&["decide", "--policy=p.toml"], 2),
+    ] {
+        let ran = place.run(arguments);
+        assert_eq!(ran.code, code, "{arguments:?}\n{}{}", ran.stdout, ran.stderr);
+        assert_eq!(ran.stdout.is_empty() && !ran.stderr.is_empty(), code == 2 && arguments.first() != Some(&"check") || ran.stdout.is_empty(), "{arguments:?}");
+    }
+}
+
+#[test]
+fn every_command_documents_itself_with_an_example_first() {
+    let place = Place::new();
+    let help = place.run(&["--help"]).stdout;
+    assert!(help.starts_with("Example") && help.contains("\nExit codes:\n"), "{help}");
+    let commands = help.split("Commands:\n").nth(1).unwrap().split("\n\n").next().unwrap();
+    let names: Vec<&str> = commands.lines().filter_map(|l| l.split_whitespace().next()).collect();
+    assert!(names.len() > 8, "{names:?}");
+    for name in names.into_iter().filter(|name| *name != "help") {
+        let ran = place.run(&[name, "--help"]);
+        assert!(ran.code == 0 && ran.stdout.starts_with("Example"), "{name}: {}", ran.stdout);
+        assert_eq!(ran.stderr, "");
+    }
+}
+
+#[test]
+fn input_that_cannot_be_read_gives_one_clear_line_and_exit_code_2() {
+    let place = Place::new();
+    fs::create_dir(place.path().join("directory")).unwrap();
+    let huge = fs::File::create(place.path().join("huge.toml")).unwrap();
+    huge.set_len(100 << 20).unwrap();
+    place.write("binary.toml", b"version = 1\n\xff\xfe\n");
+    place.write("deep.toml", format!("version = 1\nx = {}{}\n", "[".repeat(10_000), "]".repeat(10_000)));
+    place.write("broken.toml", "version = \n");
+    place.write("later.toml", "version = 99\n");
+    place.write("twice.toml", "version = 1\nversion = 1\n");
+    place.write("compiled.json", "{\"format\":\"doorward.policy/v1\"}");
+    let decide = |policy: &str| place.run(&["decide", &format!("--policy={policy}"), "--scope=x", "notes:search"]);
+    decide("missing.toml").fails_with("cannot-read");
+    decide("directory").fails_with("cannot-read");
+    decide("p.toml/x").fails_with("cannot-read");
+    decide("huge.toml").fails_with("too-large");
+    decide("compiled.json").fails_with("bad-input");
+    for (policy, problem) in [
+        ("binary.toml", "error[not-utf8]"),
+        ("deep.toml", "error[toml-syntax]"),
+        ("broken.toml", "error[toml-syntax]"),
+        ("later.toml", "error[unknown-version]"),
+        ("twice.toml", "error[toml-syntax]"),
+    ] {
+        let ran = decide(policy);
+        ran.fails_with("bad-policy");
+        assert!(ran.stderr.contains(problem) && ran.stderr.contains(policy), "{policy}: {}", ran.stderr);
+    }
+    place.run(&["check", "--policy=git:main"]).fails_with("usage");
+    place.run(&["check", "--policy=git:nowhere:p.toml"]).fails_with("git");
+    place.run(&["check"]).fails_with("no-policy");
+    #[cfg(target_os = "linux")]
+    place.run(&["check", "--policy=/dev/zero"]).fails_with("too-large");
+}
+
+#[test]
+fn a_request_that_cannot_be_read_is_never_decided() {
+    let place = Place::new();
+    let decide = |more: &[&str]| place.run(&[&["decide", "--policy=p.toml"], more].concat());
+    decide(&["notes:search", "--args", "[1]"]).fails_with("bad-input");
+    decide(&["notes:search", "--args", r#"{"a":1,"a":2}"#]).fails_with("bad-input");
+    let deep = format!("{{\"a\":{}{}}}", "[".repeat(10_000), "]".repeat(10_000));
+    decide(&["notes:search", "--args", &deep]).fails_with("bad-input");
+    decide(&["notes"]).fails_with("usage");
+    decide(&["notes:search", "--age", "yesterday"]).fails_with("usage");
+    decide(&["notes:search", "--issuer", "crop"]).fails_with("unknown-name");
+    decide(&["notes:search", "--method", "tools/cal"]).fails_with("unknown-name");
+    let ran = place.feed(&["decide", "--policy=p.toml", "--request=-"], b"{\"time\":1,");
+    ran.fails_with("bad-input");
+}
+
+#[test]
+fn a_request_written_as_an_event_is_decided_like_its_flags() {
+    let place = Place::new();
+    let now = "--now=2026-01-01T00:00:00Z";
+    for request in [ALLOWED, DENIED] {
+        let event = place.run(&[&request[..], &[now, "--format=event"]].concat());
+        assert_eq!(event.code, 0, "{}", event.stderr);
+        let flags = place.run(&[&request[..], &[now, "--format=json"]].concat());
+        let read = place.feed(
+            &["decide", "--policy=p.toml", "--request=-", "--format=json"],
+            event.stdout.as_bytes(),
+        );
+        assert_eq!((flags.code, &flags.stdout), (read.code, &read.stdout), "{}", read.stderr);
+    }
+}
+
+#[test]
+fn the_policy_is_found_upward_to_the_root_of_the_repository_and_no_further() {
+    let place = Place::new();
+    fs::create_dir_all(place.path().join("repository/deep/er")).unwrap();
+    place.write("policies.toml", "nonsense above the repository");
+    let inner = |directory: &str| {
+        let mut command = place.command(&["check"]);
+        ran(command.current_dir(place.path().join(directory)).output().unwrap())
+    };
+    place.write("repository/.git", "gitdir: elsewhere");
+    inner("repository/deep/er").fails_with("no-policy");
+    place.write("repository/policies.toml", POLICY);
+    assert_eq!(inner("repository/deep/er").code, 0);
+    fs::remove_file(place.path().join("repository/.git")).unwrap();
+    inner("repository/deep/er").fails_with("no-policy");
+    assert_eq!(inner("repository").code, 0);
+    let named = ran(place.command(&["check"]).env("DOORWARD_POLICY", "p.toml").output().unwrap());
+    assert_eq!(named.code, 0, "{}{}", named.stdout, named.stderr);
+}
+
+#[test]
+fn a_profile_is_laid_over_the_policy() {
+    let place = Place::new();
+    place.write("p.strict.toml", "[[denies]]\nname = \"closed\"\ndeny = [\"*\"]\n");
+    assert_eq!(place.run(&ALLOWED).code, 0);
+    let strict = place.run(&[&ALLOWED[..], &["--profile=strict"]].concat());
+    assert_eq!(strict.code, 1, "{}{}", strict.stdout, strict.stderr);
+    assert!(strict.stdout.contains("`closed` at p.strict.toml:2:8"), "{}", strict.stdout);
+    place.run(&[&ALLOWED[..], &["--profile=../strict"]].concat()).fails_with("usage");
+    place.run(&[&ALLOWED[..], &["--profile=missing"]].concat()).fails_with("cannot-read");
+    let variable = ran(place.command(&ALLOWED).env("DOORWARD_PROFILE", "strict").output().unwrap());
+    assert_eq!(variable.code, 1);
+}
+
+#[test]
+fn a_policy_is_read_from_a_revision() {
+    let place = Place::new();
+    place.git(&["init", "-q", "-b", "main"]);
+    place.git(&["add", "p.toml"]);
+    place.git(&["commit", "-q", "-m", "one"]);
+    place.write("p.toml", POLICY.replace("staff", "managers"));
+    assert_eq!(place.run(&ALLOWED).code, 1);
+    let then = ALLOWED.map(|a| if a.starts_with("--policy") { "--policy=git:HEAD:p.toml" } else { a });
+    let ran = place.run(&then);
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    assert!(ran.stdout.contains("git:HEAD:p.toml:8:8"), "{}", ran.stdout);
+}
+
+#[test]
+fn init_writes_a_policy_that_passes_and_never_replaces_one() {
+    let place = Place::new();
+    assert_eq!(place.run(&["init"]).code, 0);
+    let check = place.run(&["check", "--deny-warnings"]);
+    assert_eq!(check.code, 0, "{}{}", check.stdout, check.stderr);
+    place.write("policies.toml", "mine");
+    place.run(&["init"]).fails_with("cannot-write");
+    assert_eq!(fs::read_to_string(place.path().join("policies.toml")).unwrap(), "mine");
+    assert_eq!(place.run(&["init", "--force"]).code, 0);
+    assert_eq!(place.run(&["check"]).code, 0);
+    place.run(&["init", "nowhere/policies.toml"]).fails_with("cannot-write");
+    assert_eq!(place.names(), ["p.toml", "policies.toml"]);
+    assert_eq!(place.run(&["init", "-"]).stdout, fs::read_to_string(place.path().join("policies.toml")).unwrap());
+}
+
+#[test]
+fn output_that_cannot_be_written_leaves_nothing_behind() {
+    let place = Place::new();
+    fs::create_dir(place.path().join("directory")).unwrap();
+    for output in ["nowhere/out", "directory", "p.toml/out"] {
+        place.run(&["compile", "--policy=p.toml", "--output", output]).fails_with("cannot-write");
+        place.run(&["check", "--policy=p.toml", "--output", output]).fails_with("cannot-write");
+    }
+    place.write("kept.json", "old");
+    place.write("bad.toml", "version = 1\n[serverz]\n");
+    place.run(&["compile", "--policy=bad.toml", "--output=kept.json"]).fails_with("bad-policy");
+    assert_eq!(fs::read_to_string(place.path().join("kept.json")).unwrap(), "old");
+    assert_eq!(place.names(), ["bad.toml", "directory", "kept.json", "p.toml"]);
+    #[cfg(target_os = "linux")]
+    place.run(&["check", "--policy=p.toml", "--output=/dev/full"]).fails_with("cannot-write");
+}
+
+#[cfg(unix)]
+#[test]
+fn output_goes_through_a_link_and_into_a_special_file() {
+    let place = Place::new();
+    place.write("target.json", "old");
+    std::os::unix::fs::symlink("target.json", place.path().join("link.json")).unwrap();
+    assert_eq!(place.run(&["compile", "--policy=p.toml", "--output=link.json"]).code, 0);
+    assert!(fs::symlink_metadata(place.path().join("link.json")).unwrap().is_symlink());
+    assert!(fs::read_to_string(place.path().join("target.json")).unwrap().starts_with('{'));
+    assert_eq!(place.run(&["compile", "--policy=p.toml", "--output=/dev/null"]).code, 0);
+    assert!(!fs::metadata("/dev/null").unwrap().is_file());
+}
+
+#[test]
+fn a_compiled_policy_is_the_same_bytes_and_decides_like_its_source() {
+    let place = Place::new();
+    let compile = |output: &str| place.run(&["compile", "--policy=p.toml", "--output", output]);
+    let first = compile("a.json");
+    assert!(first.code == 0 && first.stdout.starts_with("sha256:"), "{}{}", first.stdout, first.stderr);
+    assert_eq!(compile("b.json").stdout, first.stdout);
+    let bytes = fs::read(place.path().join("a.json")).unwrap();
+    assert_eq!(bytes, fs::read(place.path().join("b.json")).unwrap());
+    for request in [ALLOWED, DENIED] {
+        let compiled = request.map(|a| if a.starts_with("--policy") { "--policy=a.json" } else { a });
+        let (a, b) = (place.run(&request), place.run(&compiled));
+        assert_eq!((a.code, &a.stdout), (b.code, &b.stdout), "{}", b.stderr);
+    }
+    let text = String::from_utf8(bytes).unwrap();
+    place.write("a.json", text.replace("staff", "guest"));
+    place.run(&["decide", "--policy=a.json", "notes:search"]).fails_with("bad-input");
+    place.write("a.json", &text[..text.len() / 2]);
+    place.run(&["decide", "--policy=a.json", "notes:search"]).fails_with("bad-input");
+    place.run(&["check", "--policy=b.json"]).fails_with("bad-input");
+}
+
+#[test]
+fn colour_is_asked_for_and_never_in_a_pipe_or_a_file() {
+    let place = Place::new();
+    let escape = '\u{1b}';
+    assert!(!place.run(&DENIED).stdout.contains(escape));
+    let always = [&DENIED[..], &["--color=always"]].concat();
+    assert!(place.run(&always).stdout.contains(escape));
+    let asked = ran(place.command(&always).env("NO_COLOR", "1").output().unwrap());
+    assert!(asked.stdout.contains(escape), "an explicit flag wins over the environment");
+    assert_eq!(place.run(&[&always[..], &["--output=out"]].concat()).code, 1);
+    assert!(!fs::read_to_string(place.path().join("out")).unwrap().contains(escape));
+}
+
+#[test]
+fn a_reader_that_has_seen_enough_is_no_failure() {
+    let place = Place::new();
+    let mut child = place.command(&["schema"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    drop(child.stdout.take());
+    let mut stderr = String::new();
+    child.stderr.take().unwrap().read_to_string(&mut stderr).unwrap();
+    assert_eq!((child.wait().unwrap().code(), stderr.as_str()), (Some(0), ""));
+}
