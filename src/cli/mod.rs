@@ -6,6 +6,7 @@
 
 mod answer;
 mod commands;
+mod demo;
 mod failure;
 mod files;
 mod git;

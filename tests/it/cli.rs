@@ -19,7 +19,8 @@ allow = ["notes:search"]
 "#;
 
 /// A request that the policy allows.
-const ALLOWED: [&str; 7] = ["decide", "--groups", "staff", "--scope", "notes:search", "--policy=p.toml", "notes:search"];
+const ALLOWED: [&str; 7] =
+    ["decide", "--groups", "staff", "--scope", "notes:search", "--policy=p.toml", "notes:search"];
 /// A request that it does not.
 const DENIED: [&str; 7] = ["decide", "--groups", "guest", "--scope", "notes:search", "--policy=p.toml", "notes:search"];
 
@@ -135,7 +136,11 @@ fn the_exit_code_is_0_for_yes_1_for_no_and_2_for_no_answer() {
     ] {
         let ran = place.run(arguments);
         assert_eq!(ran.code, code, "{arguments:?}\n{}{}", ran.stdout, ran.stderr);
-        assert_eq!(ran.stdout.is_empty() && !ran.stderr.is_empty(), code == 2 && arguments.first() != Some(&"check") || ran.stdout.is_empty(), "{arguments:?}");
+        assert_eq!(
+            ran.stdout.is_empty() && !ran.stderr.is_empty(),
+            code == 2 && arguments.first() != Some(&"check") || ran.stdout.is_empty(),
+            "{arguments:?}"
+        );
     }
 }
 
@@ -214,10 +219,7 @@ fn a_request_written_as_an_event_is_decided_like_its_flags() {
         let event = place.run(&[&request[..], &[now, "--format=event"]].concat());
         assert_eq!(event.code, 0, "{}", event.stderr);
         let flags = place.run(&[&request[..], &[now, "--format=json"]].concat());
-        let read = place.feed(
-            &["decide", "--policy=p.toml", "--request=-", "--format=json"],
-            event.stdout.as_bytes(),
-        );
+        let read = place.feed(&["decide", "--policy=p.toml", "--request=-", "--format=json"], event.stdout.as_bytes());
         assert_eq!((flags.code, &flags.stdout), (read.code, &read.stdout), "{}", read.stderr);
     }
 }

@@ -8,9 +8,10 @@ use crate::cli::policy::PolicyArgs;
 use crate::cli::request::{CallArgs, SubjectArgs, TokenArgs, event, read_request};
 use crate::cli::terminal::When;
 use crate::cli::time::NowArg;
+use crate::model::Decision;
 use crate::pdp::decide;
 use crate::report::{Style, decision};
-use crate::traffic::line;
+use crate::traffic::{Decided, DecidedRule, Event, line};
 
 /// How to write the answer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -20,7 +21,7 @@ enum Format {
     Human,
     /// One JSON document
     Json,
-    /// No answer: the request itself, as one line of a recording
+    /// The request and what was decided, as one line of a recording; the exit code is 0
     Event,
 }
 
@@ -72,11 +73,18 @@ impl Args {
             }
             Format::Json => decision::json(&decision, &policy.digest().to_string()),
             Format::Event => {
-                let text = line(&event)
+                let decided = decided(&decision, policy.digest().to_string());
+                let text = line(&Event { decided: Some(decided), ..event.clone() })
                     .map_err(|e| Failure::new(Kind::BadInput, format!("the request has no JSON form: {e}")))?;
                 return Ok(Answer::yes(format!("{text}\n")).to(self.output));
             }
         };
         Ok(Answer::new(text, decision.is_allow()).to(self.output))
     }
+}
+
+/// The decision as a recording keeps it.
+fn decided(decision: &Decision<'_>, digest: String) -> Decided {
+    let rule = decision.rule.map(|rule| DecidedRule { kind: rule.kind, name: rule.name.to_owned() });
+    Decided { effect: decision.effect, reason: decision.reason, rule, digest }
 }

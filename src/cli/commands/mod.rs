@@ -8,6 +8,7 @@ mod explain;
 mod import;
 mod init;
 mod schema;
+mod simulate;
 
 use super::answer::Answer;
 use super::failure::Failure;
@@ -21,6 +22,7 @@ pub(super) enum Command {
     Compile(compile::Args),
     Decide(Box<decide::Args>),
     Explain(Box<explain::Args>),
+    Simulate(simulate::Args),
     Import(import::Args),
     Schema(schema::Args),
     Completions(completions::Args),
@@ -35,6 +37,7 @@ impl Command {
             Self::Compile(args) => args.run(color),
             Self::Decide(args) => args.run(color),
             Self::Explain(args) => args.run(color),
+            Self::Simulate(args) => args.run(color),
             Self::Import(args) => args.run(color),
             Self::Schema(args) => args.run(),
             Self::Completions(args) => args.run(),
