@@ -20,5 +20,5 @@ mod recordings;
 mod rehearsals;
 mod render;
 mod schema;
-mod universe;
 mod ui;
+mod universe;
