@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 
 use doorward::diagnostics::{Code, Severity};
 use doorward::model::{Effect, Reason};
-use doorward::report::pages;
+use doorward::policy::{Layers, load};
+use doorward::report::{Style, human, pages};
 
 fn docs() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("docs")
@@ -74,5 +75,62 @@ fn every_link_between_pages_leads_somewhere() {
                 assert_ne!(target.file_name(), file.file_name(), "{} links to itself", file.display());
             }
         }
+    }
+}
+
+/// Codes whose examples are no policy: the text of a file cannot show them.
+const NO_POLICY: [Code; 4] = [Code::NotUtf8, Code::TooLarge, Code::EnvironmentSetsPolicy, Code::AnalysisLimit];
+
+/// The two examples of a page: the bad one and the fixed one.
+fn examples(page: &'static str, language: &str) -> Vec<&'static str> {
+    let opening = format!("```{language}\n");
+    page.split(opening.as_str()).skip(1).filter_map(|rest| rest.split_once("```")).map(|(text, _)| text).collect()
+}
+
+/// What is found in a policy by loading it.
+fn found(policy: &str, environment: &[(&str, &str)]) -> (BTreeSet<Code>, String) {
+    let environment = environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    let loaded = load(&Layers { files: vec![("policies.toml".to_owned(), policy.into())], environment });
+    let problems = loaded.problems.clone();
+    let text = human::check(&problems, &loaded.sources, Style::PLAIN);
+    (problems.iter().map(|problem| problem.code).collect(), text)
+}
+
+/// Whether only a lint raises the code: its examples load without a problem.
+fn is_lint(code: Code) -> bool {
+    code.severity() == Severity::Warning || code == Code::InvariantFails
+}
+
+#[test]
+fn the_bad_example_of_a_page_raises_its_code_and_the_fixed_one_nothing() {
+    let mut wrong = Vec::new();
+    for &code in Code::ALL {
+        let examples = examples(code.page(), "toml");
+        if NO_POLICY.contains(&code) {
+            assert!(examples.is_empty(), "docs/codes/{code}.md shows a policy: check it");
+            continue;
+        }
+        let [bad, fixed] = examples[..] else { panic!("docs/codes/{code}.md needs two policies") };
+        let raised = if is_lint(code) { BTreeSet::new() } else { BTreeSet::from([code]) };
+        for (policy, expected) in [(bad, raised), (fixed, BTreeSet::new())] {
+            let (codes, text) = found(policy, &[]);
+            if codes != expected {
+                wrong.push(format!("docs/codes/{code}.md should raise {expected:?} and raises {codes:?}\n{text}"));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn the_variables_on_the_page_about_the_environment_do_what_it_says() {
+    let [_, policy] = examples(Code::UnknownKey.page(), "toml")[..] else { panic!("no policy") };
+    let expected = [BTreeSet::from([Code::EnvironmentSetsPolicy]), BTreeSet::new()];
+    let shown = examples(Code::EnvironmentSetsPolicy.page(), "sh");
+    assert_eq!(shown.len(), expected.len());
+    for (line, expected) in shown.into_iter().zip(expected) {
+        let variable = line.split(' ').next().and_then(|word| word.split_once('=')).unwrap();
+        let (codes, text) = found(policy, &[variable]);
+        assert_eq!(codes, expected, "{line}\n{text}");
     }
 }

@@ -1,9 +1,12 @@
 //! The JSON Schema of the policy language: it accepts what is right, refuses what is misspelt, and
 //! the file in `docs/` is the one that the program writes.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
+use doorward::diagnostics::Code;
+use doorward::policy::{Layers, load};
 use doorward::report::schema::policy_schema;
 use jsonschema::Validator;
 use serde_json::{Value, json};
@@ -143,5 +146,74 @@ fn every_table_is_closed_and_every_key_is_described() {
         for (key, value) in table["properties"].as_object().unwrap() {
             assert!(value["description"].as_str().is_some_and(|d| d.len() > 8), "{pointer}/{key} has no description");
         }
+    }
+}
+
+/// A key that is in no table of the language and near none that is.
+const STRANGER: &str = "zzqqzzqqzz";
+
+/// Each table of the language: how a file opens it, how it closes it, and where the schema has it.
+const TABLES: [(&str, &str, &str); 28] = [
+    ("version = 1\n", "", ""),
+    ("version = 1\n[gateway]\n", "", "/properties/gateway"),
+    ("version = 1\n[vault]\n", "", "/properties/vault"),
+    ("version = 1\n[issuers.corp]\n", "", "/$defs/issuer"),
+    ("version = 1\n[servers.a]\n", "", "/$defs/server"),
+    ("version = 1\n[servers.a.identity]\n", "", "/$defs/server/properties/identity"),
+    ("version = 1\n[servers.a.tools.x]\n", "", "/$defs/tool"),
+    ("version = 1\n[servers.a.tools.x]\nargs.y = { ", " }\n", "/$defs/matcher"),
+    ("version = 1\n[servers.a.tools.x]\nargs.y.each = { ", " }\n", "/$defs/matcher"),
+    ("version = 1\n[servers.a.prompts.x]\n", "", "/$defs/prompt"),
+    ("version = 1\n[servers.a.resources.x]\n", "", "/$defs/resource"),
+    ("version = 1\n[[grants]]\n", "", "/$defs/grant"),
+    ("version = 1\n[[grants]]\nto = { ", " }\n", "/$defs/selector"),
+    ("version = 1\n[[grants]]\nargs.\"a:x\".y = { ", " }\n", "/$defs/matcher"),
+    ("version = 1\n[[denies]]\n", "", "/$defs/deny"),
+    ("version = 1\n[[denies]]\nto = { ", " }\n", "/$defs/selector"),
+    ("version = 1\n[[denies]]\nargs.\"a:x\".y = { ", " }\n", "/$defs/matcher"),
+    ("version = 1\n[audit]\n", "", "/properties/audit"),
+    ("version = 1\n[[invariants]]\n", "", "/$defs/invariant"),
+    ("version = 1\n[[invariants]]\nto = { ", " }\n", "/$defs/selector"),
+    ("version = 1\n[[invariants]]\nexcept = { ", " }\n", "/$defs/selector"),
+    ("version = 1\n[[invariants]]\nargs.\"a:x\".y = { ", " }\n", "/$defs/matcher"),
+    ("version = 1\n[[tests]]\n", "", "/$defs/test"),
+    ("version = 1\n[[tests]]\nas = { ", " }\n", "/$defs/test/properties/as"),
+    ("version = 1\n[[tests]]\nallow = [{ ", " }]\n", "/$defs/expectation/anyOf/1"),
+    ("version = 1\n[[tests]]\ndeny = [{ ", " }]\n", "/$defs/expectation/anyOf/1"),
+    ("version = 1\n[rollout]\n", "", "/properties/rollout"),
+    ("version = 1\n[servers.a.credential]\n", "", "/$defs/server/properties/credential"),
+];
+
+/// The keys that the loader says a table takes, when it is asked for one that none takes.
+fn known_to_the_loader(open: &str, close: &str) -> BTreeSet<String> {
+    let text = format!("{open}{STRANGER} = 0{close}");
+    let layers = Layers { files: vec![("p.toml".to_owned(), text.clone().into_bytes())], ..Layers::default() };
+    let loaded = load(&layers);
+    let problem = loaded.problems.iter().find(|p| p.code == Code::UnknownKey).unwrap_or_else(|| panic!("{text}"));
+    assert!(problem.message.contains(STRANGER), "{}", problem.message);
+    let help = problem.help.as_deref().unwrap();
+    help.split('`').skip(1).step_by(2).map(str::to_owned).collect()
+}
+
+/// The keys that a table of the schema has, over all its alternatives.
+fn known_to_the_schema(schema: &Value) -> BTreeSet<String> {
+    let alternatives = schema["anyOf"].as_array().into_iter().flatten().chain([schema]);
+    alternatives.filter_map(|table| table["properties"].as_object()).flat_map(|keys| keys.keys().cloned()).collect()
+}
+
+#[test]
+fn the_schema_and_the_loader_know_the_same_keys() {
+    let schema = policy_schema();
+    for (open, close, pointer) in TABLES {
+        let table = schema.pointer(pointer).unwrap_or_else(|| panic!("{pointer}"));
+        assert_eq!(known_to_the_schema(table), known_to_the_loader(open, close), "{open}…{close} and {pointer}");
+    }
+    // Every closed table of the schema is among those compared.
+    let mut found = Vec::new();
+    tables(&schema, "", &mut found);
+    for (pointer, _) in found {
+        let compared = TABLES.iter().any(|(_, _, known)| pointer == *known || pointer == format!("{known}/anyOf"));
+        let claims = pointer.ends_with("/claims");
+        assert!(compared || claims || pointer == "/$defs/expectation/anyOf", "{pointer} is not compared");
     }
 }

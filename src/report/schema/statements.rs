@@ -28,7 +28,7 @@ pub(super) fn definitions() -> Value {
 }
 
 fn item() -> Value {
-    let pattern = "^(\\*|[^:]+:.*)$";
+    let pattern = "^(\\*|[^:]+:.+)$";
     let mut schema = described(
         "`server:tool`, `server:prompt:NAME` or `server:resource:NAME`; `*` crosses everything.",
         form(pattern),
