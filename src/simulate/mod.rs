@@ -11,6 +11,7 @@ mod counts;
 mod gate;
 mod rehearsal;
 mod report;
+mod rows;
 
 use std::fmt;
 

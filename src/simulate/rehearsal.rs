@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use hashbrown::HashMap;
 
 use super::answer::{RuleName, Side, missing_names};
-use super::bounded::{MAX_KEYS, MAX_SAMPLES, Tallies, keep_sample, trim_map};
+use super::bounded::{Tallies, keep_sample};
 use super::counts::Counts;
-use super::report::{Changes, Drift, Key, Kind, Report, Row, Sample, Skipped, StatementHits, Window};
+use super::report::{Drift, Kind, Report, Sample, Skipped, StatementHits, Window};
+use super::rows::{Rows, Witness};
 use crate::model::{Effect, Fact, Request, ResourceKind, Rule, RuleKind, Verdict};
 use crate::pdp;
 use crate::policy::CompiledPolicy;
@@ -38,21 +39,14 @@ pub struct Rehearsal<'p> {
     /// By the address of the statement's place, which is one for each statement.
     rules: HashMap<usize, RuleCounts<'p>, foldhash::fast::FixedState>,
     no_rule: Counts,
-    label: String,
+    item: String,
+    subject: String,
 }
 
 #[derive(Debug)]
 struct RuleCounts<'p> {
     rule: Rule<'p>,
     counts: Counts,
-}
-
-/// Changes by what they are.
-#[derive(Debug, Default)]
-struct Rows {
-    map: BTreeMap<Key, Row>,
-    full: bool,
-    others: u64,
 }
 
 impl<'p> Rehearsal<'p> {
@@ -79,7 +73,8 @@ impl<'p> Rehearsal<'p> {
             reasons: Tallies::default(),
             rules: HashMap::default(),
             no_rule: Counts::default(),
-            label: String::new(),
+            item: String::new(),
+            subject: String::new(),
         }
     }
 
@@ -134,20 +129,20 @@ impl<'p> Rehearsal<'p> {
         };
         let now = Window::at(event.time);
         self.window = Some(self.window.map_or(now, |w| w.join(now)));
-        write_item(&mut self.label, &request);
+        write_item(&mut self.item, &request);
+        write_subject(&mut self.subject, event);
         self.check_drift(place, event, baseline.as_ref(), candidate);
 
         let (counts, kind) = compare(&before, &after);
         if let Some(kind) = kind {
-            let about = Witness { source: &self.source, place, event };
-            self.changed.add(kind, &self.label, &before, &after, &about);
+            let about = Witness { source: &self.source, place, time: event.time, subject: &self.subject };
+            self.changed.add(kind, &self.item, &before, &after, about);
         }
         self.totals.add(&counts);
-        self.items.of(&self.label).add(&counts);
+        self.items.of(&self.item).add(&counts);
         self.doors.of(request.resource.door).add(&counts);
         self.agents.of(shown(request.subject.agent)).add(&counts);
-        write_subject(&mut self.label, event);
-        self.subjects.of(&self.label).add(&counts);
+        self.subjects.of(&self.subject).add(&counts);
         match candidate {
             Verdict::Decided(decision) => {
                 self.reasons.of(decision.reason.code()).add(&counts);
@@ -195,8 +190,8 @@ impl<'p> Rehearsal<'p> {
         {
             self.drift.same += 1;
         } else {
-            let about = Witness { source: &self.source, place, event };
-            self.drifted.add(Kind::Drift, &self.label, &recorded, &now, &about);
+            let about = Witness { source: &self.source, place, time: event.time, subject: &self.subject };
+            self.drifted.add(Kind::Drift, &self.item, &recorded, &now, about);
         }
     }
 
@@ -304,45 +299,6 @@ fn nuance(before: &Side<'_>, after: &Side<'_>, counts: &mut Counts) -> Option<Ki
     let differ = before.decision().zip(after.decision()).is_some_and(|(b, a)| b.obligations != a.obligations);
     counts.other_obligations = u64::from(differ);
     differ.then_some(Kind::OtherObligations)
-}
-
-/// An event as a witness, before it is copied.
-struct Witness<'a> {
-    source: &'a str,
-    place: Place,
-    event: &'a Event,
-}
-
-impl Rows {
-    fn add(&mut self, kind: Kind, item: &str, before: &Side<'_>, after: &Side<'_>, about: &Witness<'_>) {
-        let key = (kind, item.to_owned(), before.answer(), after.answer());
-        if self.full && self.map.last_key_value().is_some_and(|(highest, _)| key > *highest) {
-            self.others += 1;
-            return;
-        }
-        let now = Window::at(about.event.time);
-        let row = self.map.entry(key).or_insert_with(|| (0, now, Vec::with_capacity(MAX_SAMPLES)));
-        row.0 += 1;
-        row.1 = row.1.join(now);
-        let here = (about.source, about.place);
-        keep_sample(
-            &mut row.2,
-            |kept| here < (kept.source.as_str(), kept.place),
-            || {
-                let mut subject = String::new();
-                write_subject(&mut subject, about.event);
-                Sample { source: about.source.to_owned(), place: about.place, about: subject }
-            },
-        );
-        if self.map.len() > MAX_KEYS {
-            self.full = true;
-            self.others += trim_map(&mut self.map, MAX_KEYS).map(|row| row.0).sum::<u64>();
-        }
-    }
-
-    fn finish(self) -> Changes {
-        Changes::of(self.map, self.others)
-    }
 }
 
 fn shown(fact: Fact<&str>) -> &str {
