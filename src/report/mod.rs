@@ -18,6 +18,7 @@ pub mod sarif;
 pub mod schema;
 pub mod simulate;
 mod style;
+pub mod suite;
 mod text;
 
 #[cfg(test)]

@@ -330,7 +330,7 @@ fn kind(kind: Kind) -> Cell {
     }
 }
 
-fn answer(answer: &Answer) -> String {
+pub(super) fn answer(answer: &Answer) -> String {
     match answer {
         Answer::None => "?".to_owned(),
         Answer::Allow { rule: None } => "allow".to_owned(),

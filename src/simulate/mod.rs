@@ -8,16 +8,19 @@
 mod answer;
 mod bounded;
 mod counts;
+mod coverage;
 mod gate;
 mod rehearsal;
 mod report;
 mod rows;
+pub mod suite;
 
 use std::fmt;
 
 pub use answer::{Answer, RuleName};
 pub use bounded::{MAX_KEYS, MAX_SAMPLES};
 pub use counts::{Counts, Range};
+pub use coverage::{Coverage, CoverageLine};
 pub use gate::{Breach, GateVerdict, Measure, gate};
 pub use rehearsal::Rehearsal;
 pub use report::{Change, Changes, Drift, Group, Groups, Kind, Report, Sample, Skipped, StatementHits, Window};

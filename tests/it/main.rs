@@ -21,5 +21,6 @@ mod recordings;
 mod rehearsals;
 mod render;
 mod schema;
+mod suites;
 mod ui;
 mod universe;
