@@ -85,7 +85,7 @@ fn layer(name: &str, value: &str, path: &[&str], sources: &mut Sources) -> Node 
 /// The place that a variable sets.
 fn find<'n>(rest: &str, servers: &'n [Box<str>]) -> Result<Vec<&'n str>, Diagnostic> {
     let shown = format!("{PREFIX}{}", quoted(rest));
-    let words: Vec<&str> = rest.split("__").collect();
+    let words = words(rest);
     let fits = |place: &&[&str]| {
         place.len() == words.len()
             && place.iter().zip(&words).all(|(key, word)| *key == "*" || key.eq_ignore_ascii_case(word))
@@ -117,11 +117,25 @@ fn find<'n>(rest: &str, servers: &'n [Box<str>]) -> Result<Vec<&'n str>, Diagnos
     }
 }
 
+/// The keys that a variable names; the name of a server may hold `__` itself.
+fn words(rest: &str) -> Vec<&str> {
+    let server = rest.split_once("__").filter(|(table, _)| table.eq_ignore_ascii_case("servers"));
+    match server.and_then(|(table, tail)| Some((table, tail.rsplit_once("__")?))) {
+        Some((table, (name, key))) => vec![table, name, key],
+        None => rest.split("__").collect(),
+    }
+}
+
 /// The problem of a variable that sets nothing it may.
 fn foreign(shown: &str, words: &[&str]) -> Diagnostic {
     let policy = words.first().is_some_and(|word| TABLES.iter().any(|table| table.eq_ignore_ascii_case(word)));
     let written: Vec<String> = words.iter().map(|word| word.to_ascii_uppercase()).collect();
     let near = PLACES.iter().find_map(|place| {
+        // The name of a table is never a slip for that of another.
+        if policy && !words.first().is_some_and(|word| place.first().is_some_and(|key| key.eq_ignore_ascii_case(word)))
+        {
+            return None;
+        }
         let known: Vec<String> = place
             .iter()
             .zip(&written)

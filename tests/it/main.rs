@@ -16,6 +16,7 @@ mod decide;
 #[cfg(feature = "cli")]
 mod docs;
 mod layers;
+mod load;
 mod oracle;
 mod recordings;
 mod rehearsals;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Map;
 
-use super::fields::{At, Fields, Reader, listed, owned};
+use super::fields::{At, Fields, Reader, listed, owned, words};
 use super::matchers::item_rules;
 use super::statements::{Mentions, name, pattern, patterns, selector, time};
 use crate::diagnostics::{Code, Span};
@@ -123,9 +123,9 @@ fn subject(reader: &mut Reader<'_>, node: &Node) -> Option<(TestSubject, bool)> 
     reader.references.mentions.push(mentions);
     let mut scopes = Vec::new();
     for at in reader.strings(fields, "scope").unwrap_or_default() {
-        for scope in at.value.split(' ').filter(|scope| !scope.is_empty()) {
-            scopes.push(scope.to_owned());
-            reader.references.scopes.push(At { value: scope.to_owned(), span: at.span });
+        for word in words(&at) {
+            scopes.push(word.value.to_owned());
+            reader.references.scopes.push(At { value: word.value.to_owned(), span: word.span });
         }
     }
     let seconds = |text: &str| duration(text).and_then(|seconds| u32::try_from(seconds).ok());

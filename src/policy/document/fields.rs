@@ -2,6 +2,7 @@
 
 use super::References;
 use crate::diagnostics::{Code, Diagnostic, Span, did_you_mean};
+use crate::policy::instant::INSTANT_HELP;
 use crate::policy::name::quoted;
 use crate::policy::source::{Kind, Node, Table};
 
@@ -67,14 +68,24 @@ impl<'p> Reader<'p> {
     }
 
     pub(super) fn wrong_type(&mut self, node: &Node, key: &str, wanted: &str) {
-        let message = format!("`{}` takes {wanted}, not {}", quoted(key), node.kind.type_name());
-        let problem = Diagnostic::new(Code::WrongType, message).at(node.span, "");
-        let help = match (&node.kind, wanted) {
-            (Kind::Integer(n), "a string") => format!("put it in quotes: `\"{n}\"`"),
-            (Kind::Table(_), "a list of tables") => format!("write each as `[[{}]]`", quoted(key)),
-            _ => format!("see `{}` in the reference of the policy language", quoted(key)),
+        let shown = quoted(key);
+        let help = match (wanted, &node.kind) {
+            ("a string", Kind::Integer(n)) => format!("put it in quotes: `\"{n}\"`"),
+            ("a string", _) => format!("write one text in quotes: `{shown} = \"..\"`"),
+            ("a list of tables", _) => format!("write each as `[[{shown}]]`"),
+            ("a table", _) => format!("write it as `{{ .. }}` or under a header that ends in `{shown}`"),
+            ("a boolean", _) => "write `true` or `false`, without quotes".to_owned(),
+            ("a number" | "an integer", _) => "write the digits alone, without quotes".to_owned(),
+            ("a date", _) => INSTANT_HELP.to_owned(),
+            ("a list", _) => format!("put it in brackets: `{shown} = [..]`"),
+            _ => format!("write texts in quotes: `{shown} = [\"..\", \"..\"]`"),
         };
-        self.report(problem.help(help));
+        self.mistyped(node, key, wanted, help);
+    }
+
+    fn mistyped(&mut self, node: &Node, key: &str, wanted: &str, help: impl Into<String>) {
+        let message = format!("`{}` takes {wanted}, not {}", quoted(key), node.kind.type_name());
+        self.invalid(Code::WrongType, node.span, message, help);
     }
 
     /// Reports every key that is not known.
@@ -229,14 +240,33 @@ impl<'p> Reader<'p> {
         help: &str,
         parse: impl Fn(&str) -> Option<T>,
     ) -> Option<At<T>> {
-        let text = self.text(fields, key)?;
-        let value = parse(text.value);
+        let node = fields.get(key)?;
+        let Kind::String(text) = &node.kind else {
+            self.mistyped(node, key, "a string", help);
+            return None;
+        };
+        let value = parse(text);
         if value.is_none() {
-            let message = format!("`{key}` cannot be `{}`", quoted(text.value));
-            self.invalid(Code::InvalidValue, text.span, message, help);
+            let message = format!("`{}` cannot be `{}`", quoted(key), quoted(text));
+            self.invalid(Code::InvalidValue, node.span, message, help);
         }
-        value.map(|value| At { value, span: text.span })
+        value.map(|value| At { value, span: node.span })
     }
+}
+
+/// The words of a string, each with its own place where the string has no escapes.
+pub(super) fn words<'n>(at: &At<&'n str>) -> Vec<At<&'n str>> {
+    let plain = u32::try_from(at.value.len()).is_ok_and(|len| at.span.end.saturating_sub(at.span.start) == len + 2);
+    let mut start = at.span.start + 1;
+    let mut found = Vec::new();
+    for word in at.value.split(' ') {
+        let end = start.saturating_add(u32::try_from(word.len()).unwrap_or(u32::MAX));
+        if !word.is_empty() {
+            found.push(At { value: word, span: if plain { Span { start, end, ..at.span } } else { at.span } });
+        }
+        start = end.saturating_add(1);
+    }
+    found
 }
 
 /// Words as a list in a sentence.

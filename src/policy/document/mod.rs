@@ -23,7 +23,7 @@ use fields::{Fields, Reader};
 use super::checks::{Invariant, Rollout};
 use super::set::{Audit, Gateway, ItemPattern, Vault};
 use super::source::{Kind, Node};
-use crate::diagnostics::{Code, Diagnostic, Span};
+use crate::diagnostics::{Code, Diagnostic, Span, did_you_mean};
 
 /// The version of the language that this build reads.
 const VERSION: i128 = 1;
@@ -118,15 +118,12 @@ pub(super) fn read(root: &Node, problems: &mut Vec<Diagnostic>) -> Option<Docume
 
 fn version(reader: &mut Reader<'_>, fields: Fields<'_>) -> bool {
     let Some(node) = fields.get("version") else {
-        let near = fields.keys().find(|(key, _)| strsim::damerau_levenshtein(key, "version") <= 2);
-        let mut problem = Diagnostic::new(Code::MissingKey, "the policy does not say its `version`")
-            .help("begin the file with `version = 1`");
-        problem = match near {
-            Some((_, node)) => problem.at(node.key_span, "").help("did you mean `version`?"),
-            None => problem.at(fields.span(), ""),
-        };
-        reader.report(problem);
-        return near.is_none();
+        // A key that is almost `version` is reported as unknown, with the right one beside it.
+        if fields.keys().all(|(key, _)| did_you_mean(key, ["version"]).is_none()) {
+            let help = "begin the file with `version = 1`";
+            reader.invalid(Code::MissingKey, fields.span(), "the policy does not say its `version`", help);
+        }
+        return true;
     };
     match &node.kind {
         Kind::Integer(number) if *number == VERSION => true,

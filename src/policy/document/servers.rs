@@ -167,6 +167,8 @@ fn upstream(reader: &mut Reader<'_>, fields: Fields<'_>) -> Upstream {
             }
             Upstream::Command(owned(&command))
         }
+        // A value of another type has been reported.
+        (None, None) if fields.get("url").is_some() => Upstream::Url(String::new()),
         (None, None) => {
             let help = "add `url = \"http://127.0.0.1:9001/mcp\"`, or `command = [\"program\"]` for a child process";
             reader.invalid(Code::MissingKey, fields.span(), "a server needs `url` or `command`", help);
