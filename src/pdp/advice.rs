@@ -71,7 +71,10 @@ fn for_check(case: &Case<'_, '_>, check: &Check<'_>, statements: &[Considered<'_
             applying.map(|s| format!("narrow or remove {}; a deny wins over every grant", at(&s.rule))).collect()
         }
         Reason::Args => match check.rule.filter(|r| r.kind == RuleKind::Grant) {
-            Some(_) => near_misses(statements),
+            Some(nearest) => {
+                let (first, others): (Vec<_>, Vec<_>) = statements.iter().cloned().partition(|s| s.rule == nearest);
+                [near_misses(&first), near_misses(&others)].concat()
+            }
             None => one(format!("send `{field}` as declared: {wanted}")),
         },
         _ => {
@@ -90,7 +93,9 @@ fn near_misses(statements: &[Considered<'_>]) -> Vec<String> {
             let place = at(&grant.rule);
             Some(match field.as_str() {
                 "expires" => format!("renew `expires` of {place}: it ended {}", wanted.trim_start_matches("before ")),
-                f if f.starts_with("args.") => format!("send `{f}` as {place} asks: {wanted}, not {found}"),
+                f if f.starts_with("args.") => {
+                    format!("send `{f}` as {place} asks: {wanted}, not {found}; or change the rule there")
+                }
                 f => format!("add to `{f}` of {place}, which asks for {wanted} and finds {found}"),
             })
         })

@@ -130,8 +130,13 @@ fn checks<'p>(case: &Case<'p, '_>) -> Vec<Check<'p>> {
             None if missing.is_empty() => Outcome::Yes,
             None => Outcome::Unknown,
         };
-        let (reason, rule) = failed.unwrap_or((reason, None));
-        list.push(Check { reason, outcome, rule, condition: condition(case, reason) });
+        let (found, rule) = failed.unwrap_or((reason, None));
+        let condition = match (reason, found) {
+            (Reason::NoGrant, Reason::Args) => grants("one whose argument rules are not met"),
+            (Reason::NoGrant, Reason::GrantExpired) => grants("one that has expired"),
+            _ => condition(case, found),
+        };
+        list.push(Check { reason: found, outcome, rule, condition });
     };
     let groups = Groups::of(case.request);
     for (reason, check) in token::CHECKS {
@@ -204,8 +209,12 @@ fn condition(case: &Case<'_, '_>, reason: Reason) -> Condition {
         Reason::Args => args_condition(case, &target.args, RuleList::permit).unwrap_or_else(|| {
             Condition::new("args", if target.args.is_empty() { "nothing" } else { "as declared" }, "")
         }),
-        _ => Condition::new("grants", "one that applies", String::new()),
+        _ => grants(""),
     }
+}
+
+fn grants(found: &str) -> Condition {
+    Condition::new("grants", "one that applies", found)
 }
 
 /// The first argument rule that fails or cannot be judged.
