@@ -57,10 +57,13 @@ impl fmt::Display for FileError {
             Self::Digest { claimed, actual } => {
                 write!(
                     f,
-                    "the file claims digest {claimed:?} and its policy has `{actual}`: it was changed after it was compiled"
+                    "the file claims digest {claimed:?} and its policy has `{actual}`: it was changed after it was compiled; \
+                     compile the sources again"
                 )
             }
-            Self::Invalid(why) => write!(f, "the policy set is not one the compiler makes: {why}"),
+            Self::Invalid(why) => {
+                write!(f, "the policy set is not one the compiler makes: {why}; compile the sources again")
+            }
         }
     }
 }

@@ -115,7 +115,7 @@ pub(super) fn read(name: &str, bytes: &[u8], sources: &mut Sources, problems: &m
         Size::TooDeep(start, end) => {
             let problem = Diagnostic::new(Code::TooLarge, format!("nested more than {MAX_DEPTH} levels deep"))
                 .at(Span { source, start: offset(start), end: offset(end) }, "")
-                .help("no key of the language is this deep");
+                .help("remove the inner levels: no key of the language is this deep");
             problems.push(problem);
             return None;
         }
@@ -147,7 +147,7 @@ fn syntax(error: &toml::de::Error, text: &str, source: SourceId) -> Diagnostic {
     if error.message().starts_with("duplicate key") {
         problem.help("a table may stand only once, and a key only once in it: merge the two")
     } else {
-        problem.help("see https://toml.io for the syntax")
+        problem.help("mend the marked place, or the line before it; https://toml.io shows the syntax")
     }
 }
 
@@ -216,7 +216,7 @@ impl Tree<'_> {
                 Kind::Integer(i128::from_str_radix(value.as_str(), value.radix()).unwrap_or_else(|_| {
                     let problem = Diagnostic::new(Code::InvalidValue, "the integer is too large")
                         .at(span, "")
-                        .help("integers have at most 64 bits");
+                        .help("write an integer of at most 64 bits");
                     self.problems.push(problem);
                     0
                 }))

@@ -70,7 +70,9 @@ impl<'p> Reader<'p> {
     pub(super) fn wrong_type(&mut self, node: &Node, key: &str, wanted: &str) {
         let shown = quoted(key);
         let help = match (wanted, &node.kind) {
-            ("a string", Kind::Integer(n)) => format!("put it in quotes: `\"{n}\"`"),
+            ("a string", Kind::Integer(n)) => {
+                format!("put it in quotes, `\"{n}\"`, and a duration with its unit, `\"{n}s\"`")
+            }
             ("a string", _) => format!("write one text in quotes: `{shown} = \"..\"`"),
             ("a list of tables", _) => format!("write each as `[[{shown}]]`"),
             ("a table", _) => format!("write it as `{{ .. }}` or under a header that ends in `{shown}`"),

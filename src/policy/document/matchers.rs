@@ -221,7 +221,7 @@ fn number(reader: &mut Reader<'_>, node: &Node, key: &str) -> Option<Number> {
             Code::InvalidValue,
             node.span,
             format!("`{key}` takes a finite number of at most 64 bits"),
-            "JSON has no other",
+            "write a smaller number: arguments can hold no other",
         );
     }
     number

@@ -153,7 +153,12 @@ fn is_url(text: &str) -> bool {
 /// Reports a secret. The text of it never reaches a message.
 pub(super) fn leak(reader: &mut Reader<'_>, span: Span, is_secret: bool) -> bool {
     if is_secret {
-        reader.invalid(Code::SecretInPolicy, span, "this looks like a secret", secret::REFERENCE_HELP);
+        reader.invalid(
+            Code::SecretInPolicy,
+            span,
+            "this looks like a secret",
+            format!("{}; replace it if anyone may have read it", secret::REFERENCE_HELP),
+        );
     }
     is_secret
 }
