@@ -101,7 +101,7 @@ deny = ["desk:find", { call = "desk:pay", args = { amount = 99 }, because = "no-
 "#), @"
     failed  wrong in every way  6 requests
         policies.toml:33:19  `desk:pay` must be allowed, and the answer is: deny args by grant staff
-          send `args.amount` as grant `staff` (policies.toml:17:8) asks: { max = 50 }, not 51
+          send `args.amount` as grant `staff` (policies.toml:17:8) asks: { max = 50 }, not 51; or change the rule there
         policies.toml:33:57  `desk:close` must be allowed, and the answer is: deny scope-missing by declaration desk:close
           ask for a token with scope `desk:close`
           add to `to.agents` of grant `acme` (policies.toml:22:8), which asks for desk-* and finds none
