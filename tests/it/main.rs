@@ -17,6 +17,7 @@ mod decide;
 mod docs;
 mod layers;
 mod load;
+mod livemcpbench;
 mod oracle;
 mod recordings;
 mod rehearsals;

@@ -103,13 +103,13 @@ pub struct IdentityRule {
     pub sub: Field<String>,
     /// The agent, likewise.
     pub agent: Field<String>,
-    /// Group names.
+    /// Group names, likewise.
     pub groups: Field<Vec<String>>,
     /// Mapped claims.
     pub claims: Field<BTreeMap<String, Vec<String>>>,
-    /// Token scopes.
+    /// Token scopes, likewise.
     pub scopes: Field<Vec<String>>,
-    /// `aud`, with `{field}` as in `sub`.
+    /// `aud`, likewise.
     pub audience: Field<Vec<String>>,
     /// Age and lifetime of the token.
     pub token: Option<TokenRule>,
@@ -161,14 +161,15 @@ impl Mapping {
             let filled = |text: &String| fill(text, event, around);
             let all_filled = |list: &Vec<String>| list.iter().map(filled).collect();
             let (sub, agent) = (and_then(&rule.sub, filled), and_then(&rule.agent, filled));
+            let (groups, scopes) = (and_then(&rule.groups, all_filled), and_then(&rule.scopes, all_filled));
             let audience = and_then(&rule.audience, all_filled);
             let (subject, token) = (&mut event.subject, &mut event.token);
             give(&mut subject.issuer, rule.issuer.clone());
             give(&mut subject.sub, sub);
             give(&mut subject.agent, agent);
-            give(&mut subject.groups, rule.groups.clone());
+            give(&mut subject.groups, groups);
             give(&mut subject.claims, rule.claims.clone());
-            give(&mut token.scopes, rule.scopes.clone());
+            give(&mut token.scopes, scopes);
             give(&mut token.aud, audience);
             if let Some(TokenRule { age, lifetime }) = rule.token {
                 let issued = self.clock.session(around.number).plus(-i64::from(age));

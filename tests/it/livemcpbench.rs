@@ -1,0 +1,86 @@
+//! The example policy over 531 calls that a real agent made to real MCP servers.
+//!
+//! The transcripts are not part of this repository: `DOORWARD_TRAFFIC_DIR` names the folder that
+//! holds `livemcpbench-claude-sonnet-4.json`. Without it the test says so and passes.
+
+use std::io::BufReader;
+use std::path::PathBuf;
+
+use doorward::diagnostics::Sources;
+use doorward::policy::{Layers, LoadedPolicy, load};
+use doorward::report::{Style, simulate as render, suite as render_suite};
+use doorward::simulate::suite::run;
+use doorward::simulate::{GateVerdict, Rehearsal};
+use doorward::traffic::chat::Imported;
+use doorward::traffic::{Event, Header, Numbered, Reader, Writer, chat, mapping};
+
+const POLICY: &[u8] = include_bytes!("../../examples/livemcpbench/policies.toml");
+const MAPPING: &[u8] = include_bytes!("../../examples/livemcpbench/mapping.toml");
+const TRANSCRIPTS: &str = "livemcpbench-claude-sonnet-4.json";
+
+fn transcripts() -> Option<PathBuf> {
+    let path = std::env::var_os("DOORWARD_TRAFFIC_DIR").map(|dir| PathBuf::from(dir).join(TRANSCRIPTS));
+    let path = path.filter(|path| path.is_file());
+    if path.is_none() {
+        eprintln!("skipped: set DOORWARD_TRAFFIC_DIR to the folder that holds {TRANSCRIPTS}");
+    }
+    path
+}
+
+fn policy() -> (LoadedPolicy, Sources) {
+    let layers = Layers { files: vec![("policies.toml".to_owned(), POLICY.to_vec())], environment: Vec::new() };
+    let loaded = load(&layers);
+    let policy = loaded.policy.unwrap_or_else(|| panic!("{:#?}", loaded.problems));
+    (policy, loaded.sources)
+}
+
+fn import(path: &PathBuf) -> (Vec<Numbered>, Imported) {
+    let mapping = mapping::load("mapping.toml", MAPPING, &mut Sources::default()).unwrap();
+    let mut events = Vec::new();
+    let file = BufReader::new(std::fs::File::open(path).unwrap());
+    let imported = chat::read(file, &mapping, &mut |item| events.push(item.unwrap()));
+    (events, imported)
+}
+
+#[test]
+fn the_tests_in_the_example_policy_pass() {
+    let (policy, sources) = policy();
+    let result = run(&policy.compiled, &policy.checks.tests, &sources);
+    assert!(result.passed(), "{}", render_suite::human(&result, false, Style::PLAIN));
+}
+
+#[test]
+fn all_531_calls_are_judged_and_the_counts_are_these() {
+    let Some(path) = transcripts() else { return };
+    let (events, imported) = import(&path);
+    let (policy, _) = policy();
+    let mut rehearsal = Rehearsal::new(&policy.compiled, None);
+    rehearsal.source(TRANSCRIPTS);
+    rehearsal.imported(&imported);
+    for Numbered { place, event } in &events {
+        rehearsal.event(*place, event);
+    }
+    let report = rehearsal.finish();
+    assert_eq!((imported.transcripts, imported.events, imported.ignored), (95, 531, 283));
+    assert_eq!((imported.unreadable, imported.unidentified), (0, 0));
+    assert!(imported.unmapped.is_empty());
+    let text = render::human(&report, &GateVerdict::Open, render::Limits { rows: 200 }, Style::PLAIN);
+    insta::assert_snapshot!(text);
+    let totals = report.totals;
+    assert_eq!((totals.events, totals.allowed, totals.denied, totals.undecidable), (531, 420, 111, 0));
+    assert_eq!(report.doors.list.len(), 50);
+    assert_eq!(report.items.list.len(), 124);
+}
+
+#[test]
+fn a_transcript_written_as_a_recording_is_judged_alike() {
+    let Some(path) = transcripts() else { return };
+    let (events, _) = import(&path);
+    let mut writer = Writer::new(Vec::new(), &Header::new("test")).unwrap();
+    for Numbered { event, .. } in &events {
+        writer.write(event).unwrap();
+    }
+    let bytes = writer.finish().unwrap();
+    let back: Vec<Event> = Reader::new(&bytes[..]).unwrap().map(|item| item.unwrap().event).collect();
+    assert!(back.iter().eq(events.iter().map(|numbered| &numbered.event)));
+}
