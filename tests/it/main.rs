@@ -16,8 +16,8 @@ mod decide;
 #[cfg(feature = "cli")]
 mod docs;
 mod layers;
-mod load;
 mod livemcpbench;
+mod load;
 mod oracle;
 mod recordings;
 mod rehearsals;

@@ -2,12 +2,11 @@
 //! it does not know.
 
 use doorward::model::{Action, Effect, Reason, Timestamp};
-use doorward::policy::CompiledPolicy;
-use doorward::policy::Positions;
 use doorward::policy::checks::Rollout;
 use doorward::policy::set::PolicySet;
+use doorward::policy::{CompiledPolicy, Layers, Positions, load};
 use doorward::simulate::{Breach, GateVerdict, Kind, Measure, Rehearsal, Report, gate, simulate};
-use doorward::traffic::{Decided, Event, Field, Numbered, Place, Unreadable, UnreadableCode};
+use doorward::traffic::{Decided, Event, Field, Numbered, Place, Reader, Unreadable, UnreadableCode};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
@@ -254,4 +253,16 @@ proptest! {
             prop_assert_eq!(groups.list.iter().map(|g| g.counts.events).sum::<u64>(), t.events);
         }
     }
+}
+
+#[test]
+fn the_recording_that_is_shipped_comes_out_as_recorded_and_the_gate_holds() {
+    let text = include_bytes!("../../policies.toml").to_vec();
+    let layers = Layers { files: vec![("policies.toml".to_owned(), text)], environment: Vec::new() };
+    let policy = load(&layers).policy.unwrap();
+    let recording = Reader::new(&include_bytes!("../../simulations/support-desk.jsonl")[..]).unwrap();
+    let report = simulate(&policy.compiled, None, "support-desk.jsonl", recording);
+    assert!(report.totals.events > 30 && report.totals.denied > 5);
+    assert_eq!((report.drift.checked, report.drift.same), (report.totals.events, report.totals.events));
+    assert_eq!(gate(&policy.checks.rollout, &report), GateVerdict::Holds);
 }
