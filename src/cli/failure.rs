@@ -53,6 +53,8 @@ failures! {
     BadInput = "bad-input", "a file or value does not hold what it should";
     /// A name that the policy or doorward does not have.
     UnknownName = "unknown-name", "a name that the policy, or doorward itself, does not have";
+    /// There is nothing to judge.
+    NothingToDo = "nothing-to-do", "there is nothing to judge: no test, no recording";
     /// `git` did not give the file.
     Git = "git", "git did not give the file of that revision";
 }

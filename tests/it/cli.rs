@@ -340,6 +340,90 @@ fn a_compiled_policy_is_the_same_bytes_and_decides_like_its_source() {
 }
 
 #[test]
+fn tests_pass_fail_or_cannot_be_run() {
+    let place = Place::new();
+    let test = |more: &[&str]| place.run(&[&["test", "--policy=t.toml"], more].concat());
+    place.write("t.toml", POLICY);
+    test(&[]).fails_with("nothing-to-do");
+    let with = |expected: &str| {
+        place.write("t.toml", format!("{POLICY}\n[[tests]]\nname = \"staff search\"\nas = {{ sub = \"ana\", groups = [\"staff\"], scope = \"notes:search\" }}\n{expected} = [\"notes:search\"]\n"));
+    };
+    with("allow");
+    assert_eq!(test(&["--coverage", "--threshold=100"]).code, 0);
+    assert_eq!(test(&["--filter=search"]).code, 0);
+    test(&["--filter=nothing of that name"]).fails_with("nothing-to-do");
+    test(&["--threshold=101"]).fails_with("usage");
+    with("deny");
+    let failed = test(&[]);
+    assert!(failed.code == 1 && failed.stdout.contains("t.toml:15:9"), "{}", failed.stdout);
+    let junit = test(&["--format=junit"]);
+    assert!(junit.code == 1 && junit.stdout.contains("failures=\"1\""), "{}", junit.stdout);
+    assert_eq!(test(&["--format=json"]).code, 1);
+}
+
+#[test]
+fn a_rehearsal_answers_yes_no_or_that_it_cannot_tell() {
+    let place = Place::new();
+    let record = |policy: &str, more: &[&str]| {
+        let request = ["decide", "--groups=staff", "--scope=notes:search", "--format=event", "notes:search", policy];
+        place.run(&[&request[..], more].concat()).stdout
+    };
+    let header = "{\"schema\":\"doorward.recording/v1\",\"recorder\":\"test\"}\n";
+    let good = format!("{header}{}", record("--policy=p.toml", &["--now=2026-01-01T00:00:00Z"]));
+    fs::create_dir_all(place.path().join("recordings/more")).unwrap();
+    place.write("recordings/good.jsonl", &good);
+    place.write("recordings/more/again.jsonl", &good);
+    place.write("closed.toml", POLICY.replace("staff", "managers"));
+    place.write("truncated.jsonl", &good[..good.len() - 20]);
+    place.write("foreign.jsonl", "{\"messages\":[]}\n");
+    place.write("empty.jsonl", "");
+    let simulate = |more: &[&str]| place.run(&[&["simulate"], more].concat());
+
+    let holds = simulate(&["--policy=p.toml", "--strict", "recordings"]);
+    assert!(holds.code == 0 && holds.stdout.contains("2 events"), "{}{}", holds.stdout, holds.stderr);
+    assert_eq!(simulate(&["--policy=p.toml", "--strict", "recordings/*.jsonl"]).code, 0);
+    assert_eq!(place.feed(&["simulate", "--policy=p.toml", "--strict", "-"], good.as_bytes()).code, 0);
+    let broken = simulate(&["--policy=closed.toml", "--strict", "recordings"]);
+    assert_eq!(broken.code, 1, "{}{}", broken.stdout, broken.stderr);
+    assert_eq!(simulate(&["--policy=closed.toml", "recordings"]).code, 0, "without a gate nothing is broken");
+    let baseline = simulate(&["--policy=closed.toml", "--baseline=p.toml", "--strict", "--format=json", "recordings"]);
+    assert!(baseline.code == 1 && baseline.stdout.contains("\"newly_denied\": 2"), "{}", baseline.stdout);
+
+    let truncated = simulate(&["--policy=p.toml", "truncated.jsonl"]);
+    assert!(truncated.code == 2 && truncated.stdout.contains("truncated-line"), "{}", truncated.stdout);
+    simulate(&["--policy=p.toml", "foreign.jsonl"]).fails_with("bad-input");
+    simulate(&["--policy=p.toml", "empty.jsonl"]).fails_with("bad-input");
+    simulate(&["--policy=p.toml", "missing/*.jsonl"]).fails_with("cannot-read");
+    simulate(&["--policy=p.toml", "missing.jsonl"]).fails_with("cannot-read");
+    simulate(&["--policy=p.toml"]).fails_with("nothing-to-do");
+    simulate(&["--demo", "--policy=p.toml"]).fails_with("usage");
+    assert_eq!(simulate(&["--demo"]).code, 0);
+}
+
+#[test]
+fn a_transcript_becomes_a_recording_or_nothing() {
+    let place = Place::new();
+    place.write(
+        "mapping.toml",
+        "version = 1\n[time]\nstart = 2026-03-02T08:00:00Z\n[[calls]]\nfunction = \"call\"\nserver = \"server\"\ntool = \"tool\"\narguments = \"params\"\n",
+    );
+    let call = r#"{"messages":[{"role":"assistant","tool_calls":[{"function":{"name":"call","arguments":"{\"server\":\"notes\",\"tool\":\"search\",\"params\":{}}"}}]}]}"#;
+    place.write("chats.json", call);
+    let import = |more: &[&str]| place.run(&[&["import", "--mapping=mapping.toml"], more].concat());
+    let ran = import(&["chats.json", "--output=chats.jsonl"]);
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    assert_eq!(fs::read_to_string(place.path().join("chats.jsonl")).unwrap(), import(&["chats.json"]).stdout);
+    place.write("chats.json", format!("{call}\n{{\"messages\": ["));
+    let part = import(&["chats.json", "--output=part.jsonl"]);
+    assert!(part.code == 1 && part.stderr.contains("chats.json: "), "{}", part.stderr);
+    place.write("chats.json", "no transcript at all");
+    import(&["chats.json", "--output=none.jsonl"]).fails_with("bad-input");
+    place.write("mapping.toml", "version = 1\nnonsense = 1\n");
+    import(&["chats.json", "--output=none.jsonl"]).fails_with("bad-input");
+    assert!(!place.names().contains(&"none.jsonl".to_owned()), "{:?}", place.names());
+}
+
+#[test]
 fn colour_is_asked_for_and_never_in_a_pipe_or_a_file() {
     let place = Place::new();
     let escape = '\u{1b}';

@@ -9,6 +9,7 @@ mod import;
 mod init;
 mod schema;
 mod simulate;
+mod test;
 
 use super::answer::Answer;
 use super::failure::Failure;
@@ -19,6 +20,7 @@ use super::terminal::When;
 pub(super) enum Command {
     Init(init::Args),
     Check(check::Args),
+    Test(test::Args),
     Compile(compile::Args),
     Decide(Box<decide::Args>),
     Explain(Box<explain::Args>),
@@ -34,6 +36,7 @@ impl Command {
         match self {
             Self::Init(args) => args.run(),
             Self::Check(args) => args.run(color),
+            Self::Test(args) => args.run(color),
             Self::Compile(args) => args.run(color),
             Self::Decide(args) => args.run(color),
             Self::Explain(args) => args.run(color),

@@ -101,7 +101,7 @@ impl Args {
         let named: Vec<PathBuf> =
             rollout.recordings.iter().map(|r| beside.map_or_else(|| PathBuf::from(r), |d| d.join(r))).collect();
         if named.is_empty() {
-            return Err(Failure::new(Kind::Usage, "no recording was named")
+            return Err(Failure::new(Kind::NothingToDo, "no recording was named")
                 .help("name one, list some under `recordings` in `[rollout]`, or try --demo"));
         }
         inputs::expand(&named, extension)
