@@ -183,7 +183,12 @@ fn because(reader: &mut Reader<'_>, fields: Fields<'_>, key: &str) -> Option<Rea
         Some(reason) if (reason == Reason::Granted) == (key == "allow") => return Some(reason),
         Some(_) => {
             let message = format!("`{}` is never the reason of `{key}`", at.value);
-            reader.invalid(Code::InvalidValue, at.span, message, "an allow is `granted`, a deny anything else");
+            reader.invalid(
+                Code::InvalidValue,
+                at.span,
+                message,
+                "correct it or leave it out: an allow is `granted`, a deny anything else",
+            );
         }
         None => {
             let codes: Vec<&str> = Reason::ALL.iter().map(|reason| reason.code()).collect();

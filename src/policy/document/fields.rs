@@ -79,6 +79,8 @@ impl<'p> Reader<'p> {
             ("a boolean", _) => "write `true` or `false`, without quotes".to_owned(),
             ("a number" | "an integer", _) => "write the digits alone, without quotes".to_owned(),
             ("a date", _) => INSTANT_HELP.to_owned(),
+            ("strings, numbers and booleans", Kind::Array(_)) => "write `one_of = [..]` for several values".to_owned(),
+            ("strings, numbers and booleans", _) => format!("write one value: `{shown} = \"..\"`"),
             ("a list", _) => format!("put it in brackets: `{shown} = [..]`"),
             _ => format!("write texts in quotes: `{shown} = [\"..\", \"..\"]`"),
         };

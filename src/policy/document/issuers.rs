@@ -50,7 +50,12 @@ fn issuer(reader: &mut Reader<'_>, name: At<String>, fields: Fields<'_>) -> Decl
     });
     if let Some(skew) = skew.as_ref().filter(|skew| skew.value >= max_lifetime) {
         let message = "`clock_skew` is not shorter than `max_lifetime`";
-        reader.invalid(Code::ContradictoryTtl, skew.span, message, "a few seconds are enough for clocks that are kept");
+        reader.invalid(
+            Code::ContradictoryTtl,
+            skew.span,
+            message,
+            "shorten it: a few seconds are enough for clocks that are kept",
+        );
     }
     let groups = reader.strings(fields, "groups").map(|list| owned(&list));
     let issuer = Issuer {

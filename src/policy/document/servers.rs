@@ -280,7 +280,7 @@ fn item(
             Code::InvalidName,
             name.span,
             message,
-            "a scope cannot hold spaces, quotes, `\\`, `:`, `*` or `?`",
+            "rename it without spaces, quotes, `\\`, `:`, `*` and `?`, which its scope cannot hold",
         );
     }
     let scopes = match reader.strings(fields, "scope") {
@@ -334,7 +334,7 @@ fn capture(reader: &mut Reader<'_>, fields: Fields<'_>) -> Vec<ArgPath> {
 fn scope_name(reader: &mut Reader<'_>, name: &str, span: Span) {
     if !is_scope(name) {
         let message = format!("`{}` cannot name a scope", quoted(name));
-        reader.invalid(Code::InvalidName, span, message, "a scope cannot hold spaces, quotes, `\\`, `*` or `?`");
+        reader.invalid(Code::InvalidName, span, message, "rename it without spaces, quotes, `\\`, `*` and `?`");
     }
 }
 

@@ -25,7 +25,7 @@ pub(super) fn fill_tests(document: &mut Document, problems: &mut Vec<Diagnostic>
                 None => {
                     let problem = Diagnostic::new(Code::MissingKey, "the subject of a test needs `issuer`")
                         .at(declared.subject, "")
-                        .help("it may be left out only where one issuer is declared");
+                        .help("add `issuer = \"NAME\"`: it may be left out only where one issuer is declared");
                     problems.push(problem);
                 }
             }

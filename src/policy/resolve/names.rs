@@ -153,14 +153,14 @@ impl<'i, 'p> Check<'i, 'p> {
     fn issuer(&mut self, at: &At<String>) {
         let index = self.index;
         if !index.issuers.contains_key(&at.value) {
-            let help = "declare it as `[issuers.NAME]`";
+            let help = "declare it as `[issuers.NAME]`, or correct the name";
             self.unknown(Code::UnknownIssuer, "there is no issuer", (&at.value, at.span), index.issuers.keys(), help);
         }
     }
 
     fn server(&mut self, name: &str, span: Span) {
         let index = self.index;
-        let help = "declare it as `[servers.NAME]`";
+        let help = "declare it as `[servers.NAME]`, or correct the name";
         self.unknown(Code::UnknownServer, "there is no server", (name, span), index.servers.keys(), help);
     }
 
@@ -269,7 +269,7 @@ impl<'i, 'p> Check<'i, 'p> {
                     self.report(
                         Diagnostic::new(Code::UnknownServer, message)
                             .at(span, "")
-                            .help("declare it as `[servers.NAME]`"),
+                            .help("declare it as `[servers.NAME]`, or correct the name"),
                     );
                 }
             },
@@ -277,7 +277,9 @@ impl<'i, 'p> Check<'i, 'p> {
                 let found: Vec<_> = index.matching(&pattern.server).take(2).collect();
                 let message = format!("`{}` covers nothing that is declared", quoted(&pattern.to_string()));
                 let mut problem = Diagnostic::new(Code::UnknownItem, message).at(span, "");
-                let mut help = "declare it as `[servers.NAME.tools.NAME]`, or `prompts` or `resources`".to_owned();
+                let mut help =
+                    "declare it as `[servers.NAME.tools.NAME]`, or `prompts` or `resources`, or correct the name"
+                        .to_owned();
                 if let [(server, names)] = found.as_slice() {
                     problem = problem.also(names.span, "the server");
                     let word = pattern.item.literal().unwrap_or(pattern.item.as_str()).to_owned();
