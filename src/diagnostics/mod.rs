@@ -88,7 +88,9 @@ pub fn sort(problems: &mut Vec<Diagnostic>) {
 
 /// The known word nearest to `word`, if one is near enough to be meant.
 pub fn did_you_mean<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let limit = 1 + word.chars().count() / 4;
+    let length = word.chars().count();
+    // A word must share something with what is suggested for it.
+    let limit = (1 + length / 4).min(length.saturating_sub(1));
     known
         .into_iter()
         .map(|candidate| (strsim::damerau_levenshtein(word, candidate), candidate))
@@ -108,5 +110,6 @@ mod tests {
         assert_eq!(did_you_mean("serach", known), Some("search"));
         assert_eq!(did_you_mean("billing", known), None);
         assert_eq!(did_you_mean("crm", known), None, "the same word is no suggestion");
+        assert_eq!(did_you_mean("y", ["x"]), None, "one letter is like no other");
     }
 }

@@ -96,7 +96,7 @@ fn near_misses(statements: &[Considered<'_>]) -> Vec<String> {
                 f if f.starts_with("args.") => {
                     format!("send `{f}` as {place} asks: {wanted}, not {found}; or change the rule there")
                 }
-                f => format!("add to `{f}` of {place}, which asks for {wanted} and finds {found}"),
+                f => format!("widen `{f}` of {place}: it asks for {wanted}, the request has {found}"),
             })
         })
         .collect()

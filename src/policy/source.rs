@@ -3,6 +3,8 @@
 //! The `toml` crate reads; this module keeps what it read. It knows nothing of the policy language,
 //! and never works on a text that is too large, too deep or not UTF-8.
 
+use std::collections::BTreeSet;
+
 use serde_json::Value;
 use toml::de::{DeTable, DeValue};
 use toml_parser::lexer::TokenKind;
@@ -122,7 +124,11 @@ pub(super) fn read(name: &str, bytes: &[u8], sources: &mut Sources, problems: &m
     }
     let (root, errors) = parse(text);
     if !errors.is_empty() {
-        problems.extend(errors.iter().take(MAX_SYNTAX_ERRORS).map(|error| syntax(error, text, source)));
+        let mut lines = BTreeSet::new();
+        let found = errors.iter().take(MAX_SYNTAX_ERRORS).map(|error| syntax(error, text, source));
+        // What follows on the same line is mostly the first error again, seen from further on.
+        problems
+            .extend(found.filter(|p| p.primary.as_ref().is_none_or(|l| lines.insert(sources.position(l.span).line))));
         return None;
     }
     let mut tree = Tree { source, problems };
