@@ -104,7 +104,7 @@ deny = ["desk:find", { call = "desk:pay", args = { amount = 99 }, because = "no-
           send `args.amount` as grant `staff` (policies.toml:17:8) asks: { max = 50 }, not 51; or change the rule there
         policies.toml:33:57  `desk:close` must be allowed, and the answer is: deny scope-missing by declaration desk:close
           ask for a token with scope `desk:close`
-          add to `to.agents` of grant `acme` (policies.toml:22:8), which asks for desk-* and finds none
+          widen `to.agents` of grant `acme` (policies.toml:22:8): it asks for desk-*, the request has none
         policies.toml:34:9  `desk:find` must be denied, and the answer is: allow by grant staff
         policies.toml:34:31  `desk:pay` must be denied because `no-grant`, and the answer is: deny args by grant staff
     1 test, 1 failed
@@ -158,7 +158,7 @@ fn results_have_a_json_and_a_junit_form() {
         <testcase classname="policies.toml" name="fails" file="policies.toml" line="55">
           <failure message="`desk:find` must be allowed, and the answer is: deny scope-missing by declaration desk:find">policies.toml:58:10: `desk:find` must be allowed, and the answer is: deny scope-missing by declaration desk:find
       ask for a token with scope `desk:find`
-      add to `to.groups` of grant `staff` (policies.toml:17:8), which asks for staff and finds none
+      widen `to.groups` of grant `staff` (policies.toml:17:8): it asks for staff, the request has none
     </failure>
         </testcase>
       </testsuite>
