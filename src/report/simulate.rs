@@ -100,12 +100,12 @@ impl Page {
         let style = self.style;
         let drift = &report.drift;
         if drift.checked > 0 {
-            let (same, of) = (drift.same, drift.checked - drift.undecidable);
-            if same == of {
+            let (different, of) = (drift.different_total(), drift.decidable());
+            if different == 0 {
                 let all = many(of, "recorded decision");
                 self.line(format_args!("{} by the policy that made them: {all}", style.good("reproduced")));
             } else {
-                let text = format!("{} of {} are not as recorded", of - same, many(of, "decision"));
+                let text = format!("{different} of {} are not as recorded", many(of, "decision"));
                 self.line(format_args!("{}: {text}, by the very policy that made them", style.bad("drift")));
                 self.line("  an engine that does not reproduce yesterday is no judge of tomorrow");
                 self.change_rows(&drift.different);
@@ -244,7 +244,7 @@ impl Page {
         let mut list: Vec<&Group> = groups.list.iter().collect();
         list.sort_by_key(|group| Reverse(group.counts.impact()));
         let all = list.iter().map(|g| g.counts).chain([groups.others]);
-        let compared = all.clone().any(|c| c.newly_denied + c.newly_allowed > 0);
+        let compared = all.clone().any(|c| c.newly_denied.max(c.newly_allowed) > 0);
         let undecided = all.clone().any(|c| c.undecidable > 0);
         let mut table = Columns::new(2);
         let head = ["events", "allowed", "denied", "undecidable", "newly denied", "newly allowed"];

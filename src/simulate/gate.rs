@@ -87,8 +87,7 @@ pub fn gate(rollout: &Rollout, report: &Report) -> GateVerdict {
         }
     };
     doubt(report.unreadable_total(), "records could not be read");
-    let drifted = report.drift.checked - report.drift.same - report.drift.undecidable;
-    doubt(drifted, "decisions are not reproduced by the policy that made them");
+    doubt(report.drift.different_total(), "decisions are not reproduced by the policy that made them");
     if rollout.max_newly_denied.is_some() || rollout.max_newly_allowed.is_some() {
         doubt(totals.uncompared, "events have no decision to compare with: give a baseline");
     }

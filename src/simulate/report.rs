@@ -69,6 +69,18 @@ pub struct Drift {
     pub different: Changes,
 }
 
+impl Drift {
+    /// How many events could be checked.
+    pub const fn decidable(&self) -> u64 {
+        self.checked.saturating_sub(self.undecidable)
+    }
+
+    /// How many events do not come out as recorded.
+    pub const fn different_total(&self) -> u64 {
+        self.decidable().saturating_sub(self.same)
+    }
+}
+
 /// What importers left out or could not attribute.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -301,6 +313,6 @@ impl Report {
 
     /// How many records could not be read.
     pub fn unreadable_total(&self) -> u64 {
-        self.unreadable.values().sum()
+        self.unreadable.values().fold(0, |sum, count| sum.saturating_add(*count))
     }
 }

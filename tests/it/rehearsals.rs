@@ -1,7 +1,7 @@
 //! A rehearsal counts every event once, does not depend on how a recording is split, and says what
 //! it does not know.
 
-use doorward::model::{Action, Effect, Reason, Timestamp};
+use doorward::model::{Action, Effect, Reason, Timestamp, Withheld, WithheldBecause};
 use doorward::policy::checks::Rollout;
 use doorward::policy::set::PolicySet;
 use doorward::policy::{CompiledPolicy, Layers, Positions, load};
@@ -265,4 +265,18 @@ fn the_recording_that_is_shipped_comes_out_as_recorded_and_the_gate_holds() {
     assert!(report.totals.events > 30 && report.totals.denied > 5);
     assert_eq!((report.drift.checked, report.drift.same), (report.totals.events, report.totals.events));
     assert_eq!(gate(&policy.checks.rollout, &report), GateVerdict::Holds);
+}
+
+#[test]
+fn only_a_withheld_argument_that_a_rule_asks_about_leaves_the_answer_open() {
+    let policy = policy(50, false);
+    let withheld = |pointer: &str| {
+        let mut event = pay(10, &["staff"]);
+        event.withheld = vec![Withheld { pointer: pointer.to_owned(), because: WithheldBecause::Redacted }];
+        rehearse(&policy, None, vec![event]).totals
+    };
+    assert_eq!(withheld("/amount").undecidable, 1);
+    assert_eq!(withheld("/amount/value").undecidable, 1);
+    assert_eq!(withheld("/card").allowed, 1);
+    assert_eq!(withheld("/amounts").allowed, 1);
 }
