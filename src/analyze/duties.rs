@@ -1,0 +1,187 @@
+//! What changes between two policies beside who may do what.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use super::wording;
+use crate::model::Rate;
+use crate::policy::set::{Credential, Issuer, Item, KeySource, PolicySet, Server, Upstream, item_name};
+
+/// What kind of thing changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ChangeKind {
+    /// Whom an issuer's tokens are accepted from, or what they are read to say.
+    Trust,
+    /// The audit class.
+    AuditClass,
+    /// How long rows of a class stay.
+    Retention,
+    /// Where audit rows go.
+    AuditStore,
+    /// The rate.
+    Rate,
+    /// Where the upstream credential comes from.
+    Credential,
+    /// How long an upstream credential lives.
+    CredentialTtl,
+    /// Where a server, the gateway or Vault is.
+    Location,
+}
+
+/// A setting that differs.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct Change {
+    /// What it is a setting of: an item, a server, an issuer, an audit class.
+    pub of: String,
+    /// Which setting.
+    pub kind: ChangeKind,
+    /// What it was.
+    pub before: String,
+    /// What it is now.
+    pub after: String,
+    /// Whether less is kept, counted or bounded than before.
+    pub weaker: bool,
+}
+
+impl Change {
+    /// Whether it changes whose tokens are believed, which no request can show.
+    pub fn is_of_trust(&self) -> bool {
+        self.kind == ChangeKind::Trust
+    }
+}
+
+/// Every setting that differs, of things that both policies have.
+pub(super) fn changes(old: &PolicySet, new: &PolicySet) -> Vec<Change> {
+    let mut found = Vec::new();
+    let mut add = |of: &str, kind, before: String, after: String, weaker| {
+        if before != after {
+            found.push(Change { of: of.to_owned(), kind, before, after, weaker });
+        }
+    };
+    for (name, before) in &old.issuers {
+        if let Some(after) = new.issuers.get(name) {
+            for (before, after) in trust(before).into_iter().zip(trust(after)) {
+                add(&format!("issuer {name}"), ChangeKind::Trust, before, after, false);
+            }
+        }
+    }
+    for (name, before) in &old.servers {
+        let Some(after) = new.servers.get(name) else { continue };
+        add(name, ChangeKind::Location, upstream(before), upstream(after), false);
+        add(name, ChangeKind::Credential, credential(before), credential(after), false);
+        let (short, long) = (credential_ttl(before), credential_ttl(after));
+        let weaker = short.zip(long).is_some_and(|(short, long)| long > short);
+        add(name, ChangeKind::CredentialTtl, ttl(short), ttl(long), weaker);
+        let items = items(after);
+        for (item, before_item) in self::items(before) {
+            let Some(after_item) = items.get(&item).copied() else { continue };
+            let of = if item.is_empty() { name.clone() } else { format!("{name}:{item}") };
+            let classes = (class(before, before_item), class(after, after_item));
+            add(&of, ChangeKind::AuditClass, classes.0.to_owned(), classes.1.to_owned(), false);
+            let rates = (rates(before, before_item), self::rates(after, after_item));
+            let weaker = rates.0.iter().any(|b| !rates.1.iter().any(|a| is_at_least_as_strict(a, b)));
+            add(&of, ChangeKind::Rate, rates_text(&rates.0), rates_text(&rates.1), weaker);
+        }
+    }
+    let classes = old.audit.retention.keys().chain(new.audit.retention.keys());
+    for class in classes.collect::<std::collections::BTreeSet<_>>() {
+        let (before, after) = (old.audit.retention.get(class), new.audit.retention.get(class));
+        let text = |seconds: Option<&u64>| seconds.map_or("none".to_owned(), |s| wording::duration(*s));
+        let weaker = before.is_some_and(|b| after.is_none_or(|a| a < b));
+        add(&format!("audit class {class}"), ChangeKind::Retention, text(before), text(after), weaker);
+    }
+    add("audit", ChangeKind::AuditStore, old.audit.store.clone(), new.audit.store.clone(), false);
+    add("gateway", ChangeKind::Location, gateway(old), gateway(new), false);
+    add("vault", ChangeKind::Location, vault(old), vault(new), false);
+    found.sort();
+    found
+}
+
+/// What an issuer is trusted with, one text for each setting.
+fn trust(issuer: &Issuer) -> [String; 4] {
+    let keys = match &issuer.keys {
+        KeySource::Discovery => "keys by discovery".to_owned(),
+        KeySource::Url(url) => format!("keys at {url}"),
+        KeySource::File(path) => format!("keys in {path}"),
+    };
+    let claims = &issuer.claims;
+    let mapped = [("groups", claims.groups.as_ref()), ("agent", claims.agent.as_ref())];
+    let others = claims.others.iter().map(|(name, path)| (name.as_str(), Some(path)));
+    let claims: Vec<String> =
+        mapped.into_iter().chain(others).filter_map(|(name, path)| Some(format!("{name} = {:?}", path?))).collect();
+    [
+        format!("url {}", issuer.url),
+        keys,
+        format!("algorithms {:?}", issuer.algorithms),
+        format!("claims {{ {} }}", claims.join(", ")),
+    ]
+}
+
+fn upstream(server: &Server) -> String {
+    match &server.upstream {
+        Upstream::Url(url) => url.clone(),
+        Upstream::Command(command) => command.join(" "),
+    }
+}
+
+fn credential(server: &Server) -> String {
+    match &server.credential {
+        Credential::None => "none".to_owned(),
+        Credential::Reference(reference) => reference.clone(),
+        Credential::Vault { kind, path, policies, .. } => {
+            format!("vault {kind:?} {path} with policies {policies:?}").to_lowercase()
+        }
+    }
+}
+
+const fn credential_ttl(server: &Server) -> Option<u32> {
+    match server.credential {
+        Credential::Vault { ttl, .. } => Some(ttl),
+        Credential::None | Credential::Reference(_) => None,
+    }
+}
+
+fn ttl(seconds: Option<u32>) -> String {
+    seconds.map_or("none".to_owned(), |s| wording::duration(s.into()))
+}
+
+/// The items of a server by the right side of their references, and the server itself.
+fn items(server: &Server) -> BTreeMap<String, Option<&Item>> {
+    use crate::model::ResourceKind::{Prompt, Resource, Tool};
+    let kinds = [(Tool, &server.tools), (Prompt, &server.prompts), (Resource, &server.resources)];
+    let named = kinds.into_iter().flat_map(|(kind, items)| items.iter().map(move |(n, i)| (item_name(kind, n), Some(i))));
+    std::iter::once((String::new(), None)).chain(named).collect()
+}
+
+fn class<'s>(server: &'s Server, item: Option<&'s Item>) -> &'s str {
+    item.and_then(|i| i.audit.as_deref()).unwrap_or(&server.audit)
+}
+
+fn rates(server: &Server, item: Option<&Item>) -> Vec<Rate> {
+    server.rate.into_iter().chain(item.and_then(|i| i.rate)).collect()
+}
+
+fn rates_text(rates: &[Rate]) -> String {
+    if rates.is_empty() {
+        return "none".to_owned();
+    }
+    rates.iter().map(wording::rate).collect::<Vec<_>>().join(" and ")
+}
+
+fn is_at_least_as_strict(a: &Rate, b: &Rate) -> bool {
+    // As many in at least the same time, counted by the same key.
+    a.per == b.per && a.count <= b.count && a.seconds >= b.seconds
+}
+
+fn gateway(set: &PolicySet) -> String {
+    format!("{} as {}", set.gateway.listen, set.gateway.url)
+}
+
+fn vault(set: &PolicySet) -> String {
+    set.vault.as_ref().map_or("none".to_owned(), |v| match &v.namespace {
+        Some(namespace) => format!("{} namespace {namespace}", v.address),
+        None => v.address.clone(),
+    })
+}
