@@ -125,12 +125,7 @@ fn answer(view: &View<'_>, places: impl IntoIterator<Item = Place>, fixed: &Fixe
 
 fn access(view: &View<'_>, place: &Place, fixed: &Fixed<'_>) -> Result<Option<Access>, Limit> {
     let Some(server) = view.set.servers.get(&place.server) else { return Ok(None) };
-    let declared = match place.kind {
-        ResourceKind::Server => None,
-        ResourceKind::Tool => server.tools.get(&place.name),
-        ResourceKind::Prompt => server.prompts.get(&place.name),
-        ResourceKind::Resource => server.resources.get(&place.name),
-    };
+    let declared = view.declared(place);
     let mut access = Access {
         place: place.clone(),
         scopes: declared.map(|_| view.scopes(place)),

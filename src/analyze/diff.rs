@@ -131,7 +131,8 @@ fn flips(
     for point in points(allows, &[denies], place, &mut budget)? {
         let Some(gate) = point.gate(allows) else { continue };
         let other = point.gate(denies);
-        let candidates: Vec<&Ask<'_>> = gate.grants.iter().filter(|g| !is_carried_over(&gate, other.as_ref(), g)).collect();
+        let candidates: Vec<&Ask<'_>> =
+            gate.grants.iter().filter(|g| !is_carried_over(&gate, other.as_ref(), g)).collect();
         if candidates.is_empty() {
             continue;
         }
@@ -213,7 +214,8 @@ impl<'p> Way<'_, 'p> {
     ) -> Result<Option<Witness>, Limit> {
         let gate = spot.gate;
         let subject = |subject: &str| {
-            gate.accepts_caller(issuer, subject) && self.refuses.is_none_or(|other| !other.accepts_caller(issuer, subject))
+            gate.accepts_caller(issuer, subject)
+                && self.refuses.is_none_or(|other| !other.accepts_caller(issuer, subject))
         };
         let goal = Goal {
             issuer,

@@ -74,15 +74,15 @@ pub(super) fn changes(old: &PolicySet, new: &PolicySet) -> Vec<Change> {
         let (short, long) = (credential_ttl(before), credential_ttl(after));
         let weaker = short.zip(long).is_some_and(|(short, long)| long > short);
         add(name, ChangeKind::CredentialTtl, ttl(short), ttl(long), weaker);
-        let items = items(after);
-        for (item, before_item) in self::items(before) {
-            let Some(after_item) = items.get(&item).copied() else { continue };
+        let items_after = items(after);
+        for (item, before_item) in items(before) {
+            let Some(after_item) = items_after.get(&item).copied() else { continue };
             let of = if item.is_empty() { name.clone() } else { format!("{name}:{item}") };
             let classes = (class(before, before_item), class(after, after_item));
             add(&of, ChangeKind::AuditClass, classes.0.to_owned(), classes.1.to_owned(), false);
-            let rates = (rates(before, before_item), self::rates(after, after_item));
-            let weaker = rates.0.iter().any(|b| !rates.1.iter().any(|a| is_at_least_as_strict(a, b)));
-            add(&of, ChangeKind::Rate, rates_text(&rates.0), rates_text(&rates.1), weaker);
+            let both = (rates(before, before_item), rates(after, after_item));
+            let weaker = both.0.iter().any(|b| !both.1.iter().any(|a| is_at_least_as_strict(a, b)));
+            add(&of, ChangeKind::Rate, rates_text(&both.0), rates_text(&both.1), weaker);
         }
     }
     let classes = old.audit.retention.keys().chain(new.audit.retention.keys());
@@ -151,7 +151,8 @@ fn ttl(seconds: Option<u32>) -> String {
 fn items(server: &Server) -> BTreeMap<String, Option<&Item>> {
     use crate::model::ResourceKind::{Prompt, Resource, Tool};
     let kinds = [(Tool, &server.tools), (Prompt, &server.prompts), (Resource, &server.resources)];
-    let named = kinds.into_iter().flat_map(|(kind, items)| items.iter().map(move |(n, i)| (item_name(kind, n), Some(i))));
+    let named =
+        kinds.into_iter().flat_map(|(kind, items)| items.iter().map(move |(n, i)| (item_name(kind, n), Some(i))));
     std::iter::once((String::new(), None)).chain(named).collect()
 }
 

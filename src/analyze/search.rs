@@ -195,9 +195,11 @@ fn choose(
     let mut fewest: Option<Vec<(usize, usize)>> = None;
     for ask in (0..size).filter(|ask| !escaped.has(*ask)) {
         let mut ways = Vec::new();
-        for (number, (dimension, _)) in dimensions.iter().zip(chosen.iter()).enumerate().filter(|(_, (_, c))| c.is_none()) {
-            let escapes = |n: &&usize| dimension.options.get(**n).is_some_and(|(_, bits)| bits.has(ask));
-            ways.extend(dimension.best.iter().filter(escapes).map(|option| (number, *option)));
+        for (number, (dimension, _)) in
+            dimensions.iter().zip(chosen.iter()).enumerate().filter(|(_, (_, c))| c.is_none())
+        {
+            let does = |n: &&usize| dimension.options.get(**n).is_some_and(|(_, bits)| bits.has(ask));
+            ways.extend(dimension.best.iter().filter(does).map(|option| (number, *option)));
         }
         budget.spend(1 + ways.len() as u64)?;
         if ways.is_empty() {

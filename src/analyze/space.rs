@@ -86,26 +86,25 @@ impl Space {
             Some(id) => vec![id.clone()],
             None => subjects(gates, lists(|s| &s.subjects), budget)?,
         };
-        let agents = match &who.agent {
-            Some(agent) => vec![agent.clone()],
-            None => {
-                let known = names(lists(|s| &s.agents), [], budget)?;
-                std::iter::once(None).chain(known.into_iter().map(Some)).collect()
-            }
+        let agents = if let Some(agent) = &who.agent {
+            vec![agent.clone()]
+        } else {
+            let known = names(lists(|s| &s.agents), [], budget)?;
+            std::iter::once(None).chain(known.into_iter().map(Some)).collect()
         };
         let groups = match &who.groups {
             Some(groups) => Members::Fixed(groups.clone()),
             None => Members::Free(names(lists(|s| &s.groups), [], budget)?),
         };
-        let claimed: BTreeSet<&String> = selectors.iter().flat_map(|s| s.claims.keys()).chain(who.claims.keys()).collect();
+        let claimed: BTreeSet<&String> =
+            selectors.iter().flat_map(|s| s.claims.keys()).chain(who.claims.keys()).collect();
         let mut claims = BTreeMap::new();
         for name in claimed {
-            let members = match who.claims.get(name) {
-                Some(values) => Members::Fixed(values.clone()),
-                None => {
-                    let lists = selectors.iter().filter_map(|s| s.claims.get(name)).map(Vec::as_slice);
-                    Members::Free(names(lists, [], budget)?)
-                }
+            let members = if let Some(values) = who.claims.get(name) {
+                Members::Fixed(values.clone())
+            } else {
+                let lists = selectors.iter().filter_map(|s| s.claims.get(name)).map(Vec::as_slice);
+                Members::Free(names(lists, [], budget)?)
             };
             claims.insert(name.clone(), members);
         }
@@ -129,7 +128,8 @@ fn subjects(gates: &[&Gate<'_, '_>], lists: Vec<&[NameGlob]>, budget: &mut Budge
     let named: BTreeSet<&str> = lists.iter().copied().flatten().filter_map(NameGlob::literal).collect();
     let found = names(lists, identities.iter().map(|(_, subject)| *subject), budget)?;
     let identities: BTreeSet<&str> = identities.into_iter().map(|(_, subject)| subject).collect();
-    let wanted = |s: &String| !identities.contains(s.as_str()) || welcome.contains(s.as_str()) || named.contains(s.as_str());
+    let wanted =
+        |s: &String| !identities.contains(s.as_str()) || welcome.contains(s.as_str()) || named.contains(s.as_str());
     Ok(found.into_iter().filter(wanted).collect())
 }
 

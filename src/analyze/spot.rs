@@ -19,7 +19,12 @@ pub(super) struct Point {
 
 /// The requests to look at for an item: of a resource one URI for each combination of patterns, of
 /// `others` too, for which this one decides.
-pub(super) fn points(view: &View<'_>, others: &[&View<'_>], place: &Place, budget: &mut Budget) -> Result<Vec<Point>, Limit> {
+pub(super) fn points(
+    view: &View<'_>,
+    others: &[&View<'_>],
+    place: &Place,
+    budget: &mut Budget,
+) -> Result<Vec<Point>, Limit> {
     if place.kind != ResourceKind::Resource {
         return Ok(vec![Point { place: place.clone(), uri: None }]);
     }
@@ -58,7 +63,7 @@ pub(super) struct Spot<'a, 'p> {
     pub(super) who: &'a Who,
 }
 
-impl<'a, 'p> Spot<'a, 'p> {
+impl<'p> Spot<'_, 'p> {
     /// The issuers whose tokens can pass.
     pub(super) fn issuers(&self) -> Vec<(&'p str, &'p Issuer)> {
         let wanted = |name: &str| self.who.issuer.as_ref().is_none_or(|i| i == name);

@@ -41,7 +41,7 @@ impl<'p> View<'p> {
         for (number, grant) in set.grants.iter().enumerate() {
             for pattern in &grant.items {
                 for (items, covered) in covered(&mut filed, pattern) {
-                    covered.iter().filter_map(|c| items.get_mut(c)).for_each(|f| _ = f.grants.insert(number));
+                    file(items, &covered, |f| _ = f.grants.insert(number));
                     // Whoever may do something at a door may open it.
                     if let (false, Some(server)) = (covered.is_empty(), items.get_mut("")) {
                         server.grants.insert(number);
@@ -52,14 +52,14 @@ impl<'p> View<'p> {
         for (number, deny) in set.denies.iter().enumerate() {
             for pattern in &deny.items {
                 for (items, covered) in covered(&mut filed, pattern) {
-                    covered.iter().filter_map(|c| items.get_mut(c)).for_each(|f| _ = f.denies.insert(number));
+                    file(items, &covered, |f| _ = f.denies.insert(number));
                 }
             }
         }
         for (bundle, patterns) in &set.scopes {
             for pattern in patterns {
                 for (items, covered) in covered(&mut filed, pattern) {
-                    covered.iter().filter_map(|c| items.get_mut(c)).for_each(|f| _ = f.bundles.insert(bundle));
+                    file(items, &covered, |f| _ = f.bundles.insert(bundle));
                 }
             }
         }
@@ -74,11 +74,20 @@ impl<'p> View<'p> {
         self.filed(&place.server, &place.item()).is_some_and(|f| !f.grants.is_empty())
     }
 
+    /// The declaration of an item; none for the server itself.
+    pub(super) fn declared(&self, place: &Place) -> Option<&'p Item> {
+        let server = self.set.servers.get(&place.server)?;
+        match place.kind {
+            ResourceKind::Server => None,
+            ResourceKind::Tool => server.tools.get(&place.name),
+            ResourceKind::Prompt => server.prompts.get(&place.name),
+            ResourceKind::Resource => server.resources.get(&place.name),
+        }
+    }
+
     /// The scopes that carry an item.
     pub(super) fn scopes(&self, place: &Place) -> Vec<String> {
-        let uri = |item: &'p Item| item.scopes.iter().map(String::as_str);
-        let own = self.set.items().find(|(s, k, n, _)| *s == place.server && *k == place.kind && *n == place.name);
-        let own = own.into_iter().flat_map(|(.., item)| uri(item));
+        let own = self.declared(place).into_iter().flat_map(|item| item.scopes.iter().map(String::as_str));
         let bundles = self.filed(&place.server, &place.item()).into_iter().flat_map(|f| f.bundles.iter().copied());
         own.chain(bundles).collect::<BTreeSet<&str>>().into_iter().map(str::to_owned).collect()
     }
@@ -147,6 +156,14 @@ impl<'p> View<'p> {
             scopes,
             targets,
         })
+    }
+}
+
+fn file<'p>(items: &mut BTreeMap<String, Filed<'p>>, covered: &[String], mut add: impl FnMut(&mut Filed<'p>)) {
+    for name in covered {
+        if let Some(filed) = items.get_mut(name) {
+            add(filed);
+        }
     }
 }
 

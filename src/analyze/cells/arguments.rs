@@ -96,7 +96,7 @@ impl<'p> Place<'_, 'p> {
         let mut found = vec![None];
         found.extend(values(&own, budget)?.into_iter().map(Some));
         if !children.is_empty() {
-            self.add_objects(&children, &mut found, budget)?;
+            add_objects(&children, &mut found, budget)?;
             let indices: Vec<(usize, &Place<'_, 'p>)> =
                 children.iter().filter_map(|(name, place)| index(name).map(|i| (i, place))).collect();
             if !indices.is_empty() && ask_of_arrays(&own) {
@@ -105,32 +105,6 @@ impl<'p> Place<'_, 'p> {
         }
         budget.spend(found.len() as u64)?;
         Ok(distinct(found, |value| self.answers(&own, value.as_ref()), |_| ()))
-    }
-
-    fn add_objects(
-        &self,
-        children: &[(String, Place<'_, 'p>)],
-        found: &mut Vec<Option<Value>>,
-        budget: &mut Budget,
-    ) -> Result<(), Limit> {
-        let mut objects = vec![Map::new()];
-        for (name, child) in children {
-            let options = child.values(&[], budget)?;
-            let mut more = Vec::new();
-            for object in &objects {
-                for option in &options {
-                    budget.spend(1)?;
-                    let mut object = object.clone();
-                    if let Some(value) = option {
-                        object.insert(name.clone(), value.clone());
-                    }
-                    more.push(object);
-                }
-            }
-            objects = more;
-        }
-        found.extend(objects.into_iter().map(|o| Some(Value::Object(o))));
-        Ok(())
     }
 
     fn own(&self) -> impl Iterator<Item = &'p Matcher> {
@@ -164,6 +138,32 @@ impl<'p> Place<'_, 'p> {
         }
         found
     }
+}
+
+/// Objects that hold every combination of the values below.
+fn add_objects(
+    children: &[(String, Place<'_, '_>)],
+    found: &mut Vec<Option<Value>>,
+    budget: &mut Budget,
+) -> Result<(), Limit> {
+    let mut objects = vec![Map::new()];
+    for (name, child) in children {
+        let options = child.values(&[], budget)?;
+        let mut more = Vec::new();
+        for object in &objects {
+            for option in &options {
+                budget.spend(1)?;
+                let mut object = object.clone();
+                if let Some(value) = option {
+                    object.insert(name.clone(), value.clone());
+                }
+                more.push(object);
+            }
+        }
+        objects = more;
+    }
+    found.extend(objects.into_iter().map(|o| Some(Value::Object(o))));
+    Ok(())
 }
 
 /// Arrays of which single elements are asked about, by their index, as well as the array.

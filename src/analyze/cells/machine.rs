@@ -44,7 +44,7 @@ pub(super) enum Progress {
     Off,
 }
 
-impl<'p> Machine<'p> {
+impl Machine<'_> {
     pub(crate) fn prefix(text: &str) -> Self {
         Self::Prefix(text.chars().collect())
     }
@@ -283,14 +283,15 @@ impl HostOf {
             HostAt::Slash if c == '/' => {
                 HostAt::In { name: self.glob.machine().start(), label: Label::Empty, closed: 0, octets: true }
             }
-            HostAt::Start | HostAt::Scheme | HostAt::Colon | HostAt::Slash | HostAt::Unfit => HostAt::Unfit,
             HostAt::In { name, label, closed, octets } => self.in_host(name, label, closed, octets, c),
             HostAt::Port { matched, .. } if matches!(c, '/' | '?' | '#') => HostAt::Rest { matched },
             HostAt::Port { matched, digits } if c.is_ascii_digit() && digits < 5 => {
                 HostAt::Port { matched, digits: digits + 1 }
             }
-            HostAt::Port { .. } => HostAt::Unfit,
             HostAt::Rest { .. } => at,
+            HostAt::Start | HostAt::Scheme | HostAt::Colon | HostAt::Slash | HostAt::Unfit | HostAt::Port { .. } => {
+                HostAt::Unfit
+            }
         }
     }
 
@@ -312,9 +313,8 @@ impl HostOf {
         let label = match (label, digit) {
             (Label::Empty, Some(d)) => Label::Digits(Some(d)),
             // A leading zero is no plain decimal.
-            (Label::Digits(Some(0)), Some(_)) => Label::Digits(None),
+            (Label::Digits(None | Some(0)), Some(_)) => Label::Digits(None),
             (Label::Digits(Some(v)), Some(d)) => Label::Digits(v.checked_mul(10).and_then(|v| v.checked_add(d))),
-            (Label::Digits(None), Some(_)) => Label::Digits(None),
             (Label::Digits(Some(0)), None) if matches!(c, 'x' | 'X') => Label::Hex,
             (Label::Hex, _) if c.is_ascii_hexdigit() => Label::Hex,
             _ => Label::Name,

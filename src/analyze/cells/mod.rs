@@ -10,7 +10,7 @@ mod number;
 mod value;
 mod walk;
 
-pub(super) use arguments::{Cluster, clusters};
+pub(super) use arguments::{Cluster, clusters, lies_under, merge};
 pub(super) use machine::Machine;
 pub(super) use walk::{Questions, texts};
 

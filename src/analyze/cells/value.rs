@@ -43,8 +43,8 @@ impl<'p> Asked<'p> {
         let mut scalar = |scalar: &Scalar| match scalar {
             Scalar::Bool(_) => {}
             Scalar::Number(number) => self.numbers.push(*number),
-            Scalar::String(text) => {
-                self.questions.literals.insert(text.clone());
+            Scalar::String(string) => {
+                self.questions.literals.insert(string.clone());
             }
         };
         let machines = match test {
@@ -139,11 +139,11 @@ fn arrays(asked: &Asked<'_>, least: usize, budget: &mut Budget) -> Result<Vec<Va
     }
     let mut stretched = Vec::new();
     for list in &found {
-        let Some(last) = list.last() else { continue };
+        let Some(filler) = list.last() else { continue };
         for length in lengths.iter().filter(|l| **l > list.len()) {
             budget.spend(*length as u64)?;
             let mut longer = list.clone();
-            longer.resize(*length, last.clone());
+            longer.resize(*length, filler.clone());
             stretched.push(longer);
         }
     }

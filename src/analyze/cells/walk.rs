@@ -7,7 +7,7 @@
 
 use foldhash::fast::FixedState;
 use hashbrown::{HashMap, HashSet};
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeSet, VecDeque};
 
 use super::machine::{Answer, At, Machine};
 use crate::analyze::{Budget, Limit};
@@ -38,6 +38,10 @@ struct Node {
     loops: Option<(u32, char)>,
     parent: Option<(usize, char)>,
 }
+
+/// What tells two texts apart: the states, the place in the trie, the depth, and whether one can be
+/// stretched.
+type Visit = (Box<[At]>, Option<usize>, u32, bool);
 
 /// The beginnings of the literals that the walk could spell.
 #[derive(Default)]
@@ -118,7 +122,7 @@ struct Walk<'q, 'p> {
     depths: u32,
     /// Lengths beyond what the machines can tell: reached by repeating a character.
     far: Vec<u32>,
-    found: BTreeMap<(Vec<Answer>, usize), usize>,
+    found: BTreeSet<(Vec<Answer>, usize)>,
     /// In the order found, each with the length to stretch it to.
     order: Vec<(usize, Option<u32>)>,
 }
@@ -143,7 +147,7 @@ impl<'q, 'p> Walk<'q, 'p> {
             nodes: Vec::new(),
             depths,
             far,
-            found: BTreeMap::new(),
+            found: BTreeSet::new(),
             order: Vec::new(),
         })
     }
@@ -151,7 +155,7 @@ impl<'q, 'p> Walk<'q, 'p> {
     fn run(mut self, budget: &mut Budget) -> Result<Vec<String>, Limit> {
         let start: Box<[At]> = self.questions.machines.iter().flatten().map(Machine::start).collect();
         let root = Node { states: start, trie: Some(0), depth: 0, loops: None, parent: None };
-        let mut seen: HashSet<(Box<[At]>, Option<usize>, u32, bool), FixedState> = HashSet::default();
+        let mut seen: HashSet<Visit, FixedState> = HashSet::default();
         let mut queue = VecDeque::new();
         self.push(root, &mut seen, &mut queue);
         while let Some(number) = queue.pop_front() {
@@ -182,12 +186,7 @@ impl<'q, 'p> Walk<'q, 'p> {
         Ok(self.order.iter().map(|(number, length)| self.text(*number, *length)).collect())
     }
 
-    fn push(
-        &mut self,
-        node: Node,
-        seen: &mut HashSet<(Box<[At]>, Option<usize>, u32, bool), FixedState>,
-        queue: &mut VecDeque<usize>,
-    ) {
+    fn push(&mut self, node: Node, seen: &mut HashSet<Visit, FixedState>, queue: &mut VecDeque<usize>) {
         if seen.insert((node.states.clone(), node.trie, node.depth.min(self.depths), node.loops.is_some())) {
             queue.push_back(self.nodes.len());
             self.nodes.push(node);
@@ -197,7 +196,7 @@ impl<'q, 'p> Walk<'q, 'p> {
     /// Keeps the text of a node for the combination of answers that it gives, if it is the first.
     fn record(&mut self, number: usize) {
         let Some(node) = self.nodes.get(number) else { return };
-        let mut states = self.questions.machines.iter().map(|list| list.as_slice());
+        let mut states = self.questions.machines.iter().map(Vec::as_slice);
         let mut rest = &*node.states;
         let mut answers = Vec::new();
         for machines in &mut states {
@@ -215,8 +214,7 @@ impl<'q, 'p> Walk<'q, 'p> {
             lengths.extend(self.far.iter().filter(|n| **n >= node.depth).map(|n| (class(n + 1), Some(n + 1))));
         }
         for (class, length) in lengths {
-            if !self.found.contains_key(&(answers.clone(), class)) {
-                self.found.insert((answers.clone(), class), number);
+            if self.found.insert((answers.clone(), class)) {
                 self.order.push((number, length));
             }
         }
