@@ -55,8 +55,12 @@ impl From<Rule<'_>> for RuleName {
 impl RuleName {
     /// `grant support-desk`; of a statement without a name, its place.
     pub fn label(&self) -> String {
-        let name = if self.name.is_empty() { &self.at } else { &self.name };
-        format!("{} {name}", self.kind)
+        format!("{} {}", self.kind, self.shown())
+    }
+
+    /// Its name; of a statement without one, its place.
+    pub fn shown(&self) -> &str {
+        if self.name.is_empty() { &self.at } else { &self.name }
     }
 }
 

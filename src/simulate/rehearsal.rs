@@ -258,7 +258,12 @@ fn compare(before: &Side<'_>, after: &Side<'_>) -> (Counts, Option<Kind>) {
     }
     if matches!(before, Side::Nothing) {
         counts.uncompared = 1;
-        return (counts, after.effect().is_none().then_some(Kind::Undecidable));
+        let kind = match after.effect() {
+            Some(Effect::Allow) => None,
+            Some(Effect::Deny) => Some(Kind::Denied),
+            None => Some(Kind::Undecidable),
+        };
+        return (counts, kind);
     }
     let kind = match (before.effect(), after.effect()) {
         (Some(Effect::Allow), Some(Effect::Deny)) => {

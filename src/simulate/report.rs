@@ -31,7 +31,7 @@ pub struct Report {
     pub skipped: Skipped,
     /// The first and the last instant.
     pub window: Option<Window>,
-    /// What comes out differently, or may.
+    /// What comes out differently, or may; of events without anything to compare with, what is denied.
     pub changes: Changes,
     /// Events that lacked a fact, by fact.
     pub missing: BTreeMap<String, u64>,
@@ -183,6 +183,8 @@ pub enum Kind {
     OtherRule,
     /// The same answer with other obligations.
     OtherObligations,
+    /// Denied, with nothing to compare with.
+    Denied,
 }
 
 /// One event as a witness.
