@@ -6,9 +6,12 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use serde_json::{Map, Value};
+
 use super::failure::{Failure, Kind};
 use super::files;
 use super::time;
+use crate::analyze::Who;
 use crate::diagnostics::did_you_mean;
 use crate::model::{Action, ResourceKind, Timestamp};
 use crate::policy::CompiledPolicy;
@@ -50,8 +53,8 @@ pub(super) struct TokenArgs {
     #[arg(long, value_name = "URI")]
     pub(super) aud: Vec<String>,
     /// How old the token is, as `90s`, `5m`, `1h30m`
-    #[arg(long, value_name = "DURATION", value_parser = time::seconds, default_value = "0s")]
-    pub(super) age: u32,
+    #[arg(long, value_name = "DURATION", value_parser = time::age, default_value = "0s", allow_hyphen_values = true)]
+    pub(super) age: i64,
     /// How long the token lives from its issue [default: what the issuer may give at most]
     #[arg(long, value_name = "DURATION", value_parser = time::seconds)]
     pub(super) lifetime: Option<u32>,
@@ -99,23 +102,8 @@ impl CallArgs {
     }
 
     /// The arguments object; `None` when nothing was said of arguments.
-    pub(super) fn arguments(&self) -> Result<Option<serde_json::Map<String, serde_json::Value>>, Failure> {
-        let bad = |message: String| {
-            Failure::new(Kind::BadInput, format!("--args {message}"))
-                .help("write a JSON object, as --args '{\"amount\":20}', or --arg amount=20")
-        };
-        let mut object = match &self.args {
-            Some(text) => Some(read_arguments(text).map_err(|e| bad(format!("cannot be read: {}", e.message)))?),
-            None if self.arg.is_empty() => None,
-            None => Some(serde_json::Map::new()),
-        };
-        for (name, text) in &self.arg {
-            let value = serde_json::from_str(text).unwrap_or_else(|_| text.as_str().into());
-            if object.get_or_insert_default().insert(name.clone(), value).is_some() {
-                return Err(bad(format!("and --arg give `{name}` twice")));
-            }
-        }
-        Ok(object)
+    pub(super) fn arguments(&self) -> Result<Option<Map<String, Value>>, Failure> {
+        arguments(self.args.as_deref(), &self.arg)
     }
 
     fn action(&self, kind: ResourceKind) -> Result<Action, Failure> {
@@ -163,6 +151,29 @@ impl CallArgs {
     }
 }
 
+/// The arguments object of `--args` and `--arg`; `None` when neither was given.
+pub(super) fn arguments(
+    whole: Option<&str>,
+    single: &[(String, String)],
+) -> Result<Option<Map<String, Value>>, Failure> {
+    let bad = |message: String| {
+        Failure::new(Kind::BadInput, format!("--args {message}"))
+            .help("write a JSON object, as --args '{\"amount\":20}', or --arg amount=20")
+    };
+    let mut object = match whole {
+        Some(text) => Some(read_arguments(text).map_err(|e| bad(format!("cannot be read: {}", e.message)))?),
+        None if single.is_empty() => None,
+        None => Some(Map::new()),
+    };
+    for (name, text) in single {
+        let value = serde_json::from_str(text).unwrap_or_else(|_| text.as_str().into());
+        if object.get_or_insert_default().insert(name.clone(), value).is_some() {
+            return Err(bad(format!("and --arg give `{name}` twice")));
+        }
+    }
+    Ok(object)
+}
+
 /// The request of the flags, as an event at `now`.
 pub(super) fn event(
     policy: &CompiledPolicy,
@@ -182,7 +193,7 @@ pub(super) fn event(
     } else {
         set.servers.get(server).map(|s| s.resource.clone()).into_iter().collect()
     };
-    let issued = now.plus(-i64::from(token.age));
+    let issued = now.plus(token.age.saturating_neg());
     let lifetime = token.lifetime.or(declared.map(|i| i.max_lifetime)).unwrap_or(0);
 
     let mut event = Event::new(now, server, call.action(kind)?, call.target(set, reference)?);
@@ -230,15 +241,27 @@ impl SubjectArgs {
             issuer: Field::Present(issuer.to_owned()),
             sub: text(&self.sub),
             agent: text(&self.agent),
-            groups: list(self.groups.clone()),
+            groups: list(self.groups.iter().filter(|g| !g.is_empty()).cloned().collect()),
             claims: if claims.is_empty() { Field::Absent } else { Field::Present(claims) },
         }
     }
 
-    /// Whether nobody was described.
-    pub(super) fn is_empty(&self) -> bool {
-        let Self { issuer, sub, agent, groups, claim } = self;
-        issuer.is_none() && sub.is_none() && agent.is_none() && groups.is_empty() && claim.is_empty()
+    /// What is known of the subject. What was not given can be anything; given empty, it is nothing.
+    pub(super) fn known(&self, scope: &[String]) -> Who {
+        let filled = |list: &[String]| list.iter().filter(|s| !s.is_empty()).cloned().collect::<Vec<_>>();
+        let given = |list: &[String]| (!list.is_empty()).then(|| filled(list));
+        let mut claims: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        for (name, value) in &self.claim {
+            claims.entry(name.clone()).or_default().push(value.clone());
+        }
+        Who {
+            issuer: self.issuer.clone(),
+            id: self.sub.clone(),
+            agent: self.agent.as_ref().map(|agent| Some(agent.clone()).filter(|a| !a.is_empty())),
+            groups: given(&self.groups),
+            claims,
+            scopes: given(scope),
+        }
     }
 }
 
@@ -273,7 +296,7 @@ fn list(values: Vec<String>) -> Field<Vec<String>> {
 }
 
 /// Reads `NAME=VALUE`.
-fn pair(text: &str) -> Result<(String, String), String> {
+pub(super) fn pair(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
         _ => Err("write NAME=VALUE".to_owned()),

@@ -58,6 +58,14 @@ pub(super) fn seconds(text: &str) -> Result<u32, String> {
     if text.is_empty() { Err(bad()) } else { Ok(total) }
 }
 
+/// Reads an age; that of a token from the future starts with `-`.
+pub(super) fn age(text: &str) -> Result<i64, String> {
+    match text.strip_prefix('-') {
+        Some(ahead) => seconds(ahead).map(|s| -i64::from(s)),
+        None => seconds(text).map(i64::from),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -68,6 +76,7 @@ mod tests {
         assert!(instant("yesterday").is_err());
         assert_eq!(seconds("1h30m"), Ok(5_400));
         assert_eq!(seconds("0s"), Ok(0));
+        assert_eq!((age("5m"), age("-30s")), (Ok(300), Ok(-30)));
         for text in ["", "5", "m", "5x", "-5m", "99999999999s", "4294967295d", "５m"] {
             assert!(seconds(text).is_err(), "{text}");
         }

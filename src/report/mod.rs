@@ -3,7 +3,9 @@
 //! A renderer is a pure function from data to a string. It never decides, reads, prints or asks
 //! whether a terminal is there: the caller says whether to colour.
 
+pub mod access;
 pub mod decision;
+pub mod diff;
 #[cfg(feature = "cli")]
 mod excerpt;
 pub mod explain;
@@ -20,6 +22,7 @@ pub mod simulate;
 mod style;
 pub mod suite;
 mod text;
+mod witness;
 
 #[cfg(test)]
 mod sample;

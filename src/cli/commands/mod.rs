@@ -4,12 +4,15 @@ mod check;
 mod compile;
 mod completions;
 mod decide;
+mod diff;
 mod explain;
 mod import;
 mod init;
 mod schema;
 mod simulate;
 mod test;
+mod what_can;
+mod who_can;
 
 use super::answer::Answer;
 use super::failure::Failure;
@@ -24,6 +27,9 @@ pub(super) enum Command {
     Compile(compile::Args),
     Decide(Box<decide::Args>),
     Explain(Box<explain::Args>),
+    WhoCan(who_can::Args),
+    WhatCan(what_can::Args),
+    Diff(diff::Args),
     Simulate(simulate::Args),
     Import(import::Args),
     Schema(schema::Args),
@@ -40,6 +46,9 @@ impl Command {
             Self::Compile(args) => args.run(color),
             Self::Decide(args) => args.run(color),
             Self::Explain(args) => args.run(color),
+            Self::WhoCan(args) => args.run(color),
+            Self::WhatCan(args) => args.run(color),
+            Self::Diff(args) => args.run(color),
             Self::Simulate(args) => args.run(color),
             Self::Import(args) => args.run(color),
             Self::Schema(args) => args.run(),
