@@ -20,6 +20,10 @@ mod layers;
 mod livemcpbench;
 mod load;
 mod oracle;
+#[cfg(feature = "cli")]
+mod place;
+#[cfg(feature = "cli")]
+mod questions;
 mod recordings;
 mod rehearsals;
 mod render;
