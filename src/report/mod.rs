@@ -22,7 +22,7 @@ pub mod simulate;
 mod style;
 pub mod suite;
 mod text;
-mod witness;
+pub mod witness;
 
 #[cfg(test)]
 mod sample;

@@ -10,7 +10,7 @@ use crate::analyze::Witness;
 use crate::model::{ResourceKind, Timestamp};
 
 /// The command that explains the request, for a POSIX shell.
-pub(super) fn command(witness: &Witness) -> String {
+pub fn command(witness: &Witness) -> String {
     let mut text = String::from("doorward explain");
     let mut flag = |name: &str, value: &str| {
         // Writing to a string cannot fail.

@@ -235,6 +235,17 @@ fn a_compiled_policy_is_the_same_bytes_and_decides_like_its_source() {
 }
 
 #[test]
+fn an_invariant_that_fails_is_a_no_and_nothing_is_compiled() {
+    let place = Place::new();
+    place.write("i.toml", format!("{POLICY}\n[[invariants]]\nname = \"no search\"\nnever = [\"notes:search\"]\n"));
+    let check = place.run(&["check", "--policy=i.toml"]);
+    assert!(check.code == 1 && check.stdout.contains("error[invariant-fails]"), "{}", check.stdout);
+    let compile = place.run(&["compile", "--policy=i.toml", "--output=i.json"]);
+    assert!(compile.code == 1 && compile.stderr.contains("error[invariant-fails]"), "{}", compile.stderr);
+    assert_eq!(place.names(), ["i.toml", "p.toml"]);
+}
+
+#[test]
 fn tests_pass_fail_or_cannot_be_run() {
     let place = Place::new();
     let test = |more: &[&str]| place.run(&[&["test", "--policy=t.toml"], more].concat());

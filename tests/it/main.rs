@@ -10,19 +10,15 @@
 )]
 
 mod analysis;
-#[cfg(feature = "cli")]
 mod cli;
 mod codes;
 mod decide;
-#[cfg(feature = "cli")]
 mod docs;
 mod layers;
 mod livemcpbench;
 mod load;
 mod oracle;
-#[cfg(feature = "cli")]
 mod place;
-#[cfg(feature = "cli")]
 mod questions;
 mod recordings;
 mod rehearsals;

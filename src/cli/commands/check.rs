@@ -2,13 +2,14 @@
 
 use std::path::PathBuf;
 
+use crate::analyze::{Options, check_invariants};
 use crate::cli::answer::Answer;
 use crate::cli::failure::Failure;
 use crate::cli::policy::PolicyArgs;
 use crate::cli::terminal::When;
-use crate::diagnostics::{Diagnostic, Severity, sort};
-use crate::policy::Loaded;
-use crate::report::{Style, github, human, json, sarif};
+use crate::diagnostics::{Code, Diagnostic, Severity, sort};
+use crate::policy::{Loaded, LoadedPolicy};
+use crate::report::{Style, github, human, json, sarif, witness};
 
 /// How to write the problems.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -32,7 +33,7 @@ enum Format {
 Exit codes:
   0  the policy can be used
   1  an invariant fails, or with --deny-warnings there is a warning
-  2  the policy cannot be used, or cannot be read"
+  2  the policy cannot be used or read, or an invariant was too large to prove"
 )]
 pub(in crate::cli) struct Args {
     #[command(flatten)]
@@ -52,7 +53,7 @@ impl Args {
     /// Reports every problem.
     pub(in crate::cli) fn run(self, color: When) -> Result<Answer, Failure> {
         let loaded = self.policy.read()?;
-        let problems = problems(&loaded);
+        let Findings { problems, unproved } = findings(&loaded);
         let text = match self.format {
             Format::Human => {
                 let style = Style::new(self.output.is_none() && color.on_stdout());
@@ -64,7 +65,7 @@ impl Args {
             Format::Github => github::check(&problems, &loaded.sources),
         };
         let worst = |severity| problems.iter().any(|p| p.severity() == severity);
-        let answer = if loaded.policy.is_none() {
+        let answer = if loaded.policy.is_none() || (unproved && !worst(Severity::Error)) {
             Answer::none(text)
         } else {
             let no = worst(Severity::Error) || (self.deny_warnings && worst(Severity::Warning));
@@ -75,8 +76,53 @@ impl Args {
 }
 
 /// Everything that can be found in a policy: what reading it found, and what analysis proves.
-pub(super) fn problems(loaded: &Loaded) -> Vec<Diagnostic> {
+pub(super) struct Findings {
+    /// The problems, sorted.
+    pub(super) problems: Vec<Diagnostic>,
+    /// Whether some invariant was too large to prove. It is neither a yes nor a no.
+    pub(super) unproved: bool,
+}
+
+/// Looks for everything.
+pub(super) fn findings(loaded: &Loaded) -> Findings {
     let mut problems = loaded.problems.clone();
+    let mut unproved = false;
+    if let Some(policy) = &loaded.policy {
+        let found = invariants(policy);
+        unproved = found.iter().any(|p| p.code == Code::AnalysisLimit);
+        problems.extend(found);
+    }
     sort(&mut problems);
-    problems
+    Findings { problems, unproved }
+}
+
+/// The invariants that fail, and those about which nothing can be said.
+fn invariants(policy: &LoadedPolicy) -> Vec<Diagnostic> {
+    let declared = &policy.checks.invariants;
+    let proof = check_invariants(&policy.compiled, declared, Options::default());
+    let failed = proof.violations.iter().filter_map(|violation| {
+        let invariant = declared.get(violation.invariant)?;
+        let text =
+            format!("invariant `{}` fails: `{}` is allowed by {}", invariant.name, violation.place, violation.grant);
+        let grants = policy.compiled.positions().grants.iter().zip(&policy.spans.grants);
+        let grant = grants.into_iter().find(|(position, _)| **position == violation.grant.position);
+        let problem = Diagnostic::new(Code::InvariantFails, text)
+            .at(invariant.span, "")
+            .help(format!("see why: {}", witness::command(&violation.witness)));
+        Some(match grant {
+            Some((_, spans)) => problem.also(spans.head, "allowed here"),
+            None => problem,
+        })
+    });
+    let limited = proof.unanswered.iter().filter_map(|(number, unanswered)| {
+        let invariant = declared.get(*number)?;
+        let text =
+            format!("invariant `{}` is not proved for `{}`: {}", invariant.name, unanswered.place, unanswered.limit);
+        Some(
+            Diagnostic::new(Code::AnalysisLimit, text)
+                .at(invariant.span, "")
+                .help("name fewer items or fewer conditions"),
+        )
+    });
+    failed.chain(limited).collect()
 }

@@ -3,7 +3,7 @@
 use std::io::Write as _;
 use std::path::PathBuf;
 
-use super::check::problems;
+use super::check::{Findings, findings};
 use crate::cli::answer::Answer;
 use crate::cli::failure::{Failure, Kind};
 use crate::cli::files::Output;
@@ -36,7 +36,7 @@ impl Args {
     /// Writes the file, whole or not at all.
     pub(in crate::cli) fn run(self, color: When) -> Result<Answer, Failure> {
         let loaded = self.policy.read()?;
-        let problems = problems(&loaded);
+        let Findings { problems, unproved } = findings(&loaded);
         let Some(policy) = &loaded.policy else {
             return Err(bad(&problems, &loaded.sources, color));
         };
@@ -46,6 +46,10 @@ impl Args {
         }
         if problems.iter().any(|p| p.severity() == Severity::Error) {
             return Ok(Answer::new(String::new(), false));
+        }
+        if unproved {
+            return Err(Failure::new(Kind::BadPolicy, "an invariant was too large to prove")
+                .help("name fewer items or fewer conditions in it"));
         }
         let bytes = policy
             .compiled
