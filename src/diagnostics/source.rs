@@ -1,5 +1,6 @@
 //! The texts that places point into.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use crate::model::Position;
@@ -27,22 +28,57 @@ pub struct Source {
     /// The text.
     pub text: Arc<str>,
     line_starts: Vec<u32>,
+    /// The characters before each [`BLOCK`] of bytes: a place on a line of megabytes costs no more
+    /// than one on a short line.
+    characters: Vec<u32>,
 }
+
+/// How many bytes are counted at once.
+const BLOCK: usize = 1024;
 
 impl Source {
     fn new(name: &str, text: &str) -> Self {
         let starts = text.bytes().zip(1u32..).filter(|(byte, _)| *byte == b'\n').map(|(_, next)| next);
-        Self { name: name.into(), text: text.into(), line_starts: std::iter::once(0).chain(starts).collect() }
+        let mut total = 0u32;
+        let counted = text.as_bytes().chunks(BLOCK).map(|block| {
+            total = total.saturating_add(characters(block));
+            total
+        });
+        let characters = std::iter::once(0).chain(counted).collect();
+        Self {
+            name: name.into(),
+            text: text.into(),
+            line_starts: std::iter::once(0).chain(starts).collect(),
+            characters,
+        }
     }
 
     /// The line and column of a byte, both from 1; the column counts characters.
     pub fn line_column(&self, byte: u32) -> (u32, u32) {
         let line = self.line_starts.partition_point(|start| *start <= byte).saturating_sub(1);
         let start = self.line_starts.get(line).copied().unwrap_or(0);
-        let before = self.text.get(start as usize..byte as usize).unwrap_or("");
-        let number = |n: usize| u32::try_from(n).unwrap_or(u32::MAX - 1).saturating_add(1);
-        (number(line), number(before.chars().count()))
+        let column = self.characters_before(byte).saturating_sub(self.characters_before(start));
+        (u32::try_from(line).unwrap_or(u32::MAX - 1).saturating_add(1), column.saturating_add(1))
     }
+
+    /// The bytes of a line, counted from 1, without its line feed. Empty when there is no such line.
+    pub fn line(&self, number: u32) -> Range<usize> {
+        let start = |n: u32| self.line_starts.get(n as usize).map(|start| *start as usize);
+        let Some(from) = number.checked_sub(1).and_then(start) else { return 0..0 };
+        from..start(number).map_or(self.text.len(), |next| next - 1)
+    }
+
+    fn characters_before(&self, byte: u32) -> u32 {
+        let byte = self.text.len().min(byte as usize);
+        let block = byte / BLOCK;
+        let rest = self.text.as_bytes().get(block * BLOCK..byte).unwrap_or_default();
+        self.characters.get(block).copied().unwrap_or(0).saturating_add(characters(rest))
+    }
+}
+
+/// The characters that begin in these bytes of a text.
+fn characters(bytes: &[u8]) -> u32 {
+    bytes.iter().map(|byte| u32::from(byte & 0xc0 != 0x80)).sum()
 }
 
 /// All texts that a policy was read from.
@@ -71,24 +107,21 @@ impl Sources {
         })
     }
 
-    /// Blots out the text of a span, so that no report can show it. Offsets and columns stay.
-    pub fn mask(&mut self, span: Span) {
-        let Some(source) = self.list.get_mut(span.source.0 as usize) else { return };
-        let range = span.start as usize..span.end as usize;
-        let Some(secret) = source.text.get(range.clone()) else { return };
-        let blot: String = secret
-            .chars()
-            .map(|c| match c.len_utf8() {
-                1 if c == '\n' => '\n',
-                1 => '*',
-                2 => '\u{b7}',
-                3 => '\u{2022}',
-                _ => '\u{1d7ce}',
-            })
-            .collect();
-        let mut text = source.text.to_string();
-        text.replace_range(range, &blot);
-        source.text = text.into();
+    /// Blots out the texts of spans, so that no report can show them. Offsets and columns stay.
+    pub fn mask(&mut self, spans: &[Span]) {
+        for (id, source) in (0..).zip(&mut self.list) {
+            let mut masked: Option<String> = None;
+            for span in spans.iter().filter(|span| span.source == SourceId(id)) {
+                let text = masked.get_or_insert_with(|| source.text.to_string());
+                let range = span.start as usize..span.end as usize;
+                if let Some(blot) = text.get(range.clone()).map(blot) {
+                    text.replace_range(range, &blot);
+                }
+            }
+            if let Some(text) = masked {
+                source.text = text.into();
+            }
+        }
     }
 
     /// The text of a span.
@@ -97,9 +130,37 @@ impl Sources {
     }
 }
 
+/// As many characters of the same lengths.
+fn blot(secret: &str) -> String {
+    let one = |c: char| match c.len_utf8() {
+        1 if c == '\n' => '\n',
+        1 => '*',
+        2 => '\u{b7}',
+        3 => '\u{2022}',
+        _ => '\u{1d7ce}',
+    };
+    secret.chars().map(one).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_column_on_a_long_line_is_counted_as_on_a_short_one() {
+        let text = format!("x\n{}\n", "aé日🦀".repeat(2_000));
+        let source = Source::new("p.toml", &text);
+        let mut characters = 0;
+        for (byte, c) in text.char_indices().skip(2) {
+            if c != '\n' {
+                characters += 1;
+                assert_eq!(source.line_column(u32::try_from(byte).unwrap()), (2, characters));
+            }
+        }
+        assert_eq!(source.line(1), 0..1);
+        assert_eq!(source.line(2), 2..text.len() - 1);
+        assert_eq!((source.line(0), source.line(9)), (0..0, 0..0));
+    }
 
     #[test]
     fn columns_count_characters_and_lines_count_from_one() {

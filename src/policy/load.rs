@@ -45,11 +45,9 @@ pub fn load(layers: &Layers) -> Loaded {
     let mut sources = Sources::default();
     let mut problems = Vec::new();
     let policy = read(layers, &mut sources, &mut problems);
-    for problem in problems.iter().filter(|p| p.code == Code::SecretInPolicy) {
-        if let Some(label) = &problem.primary {
-            sources.mask(label.span);
-        }
-    }
+    let secrets = problems.iter().filter(|p| p.code == Code::SecretInPolicy);
+    let spans: Vec<_> = secrets.filter_map(|p| p.primary.as_ref()).map(|label| label.span).collect();
+    sources.mask(&spans);
     diagnostics::sort(&mut problems);
     let usable = problems.iter().all(|problem| problem.severity() != Severity::Error);
     Loaded { sources, problems, policy: policy.filter(|_| usable) }

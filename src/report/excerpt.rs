@@ -6,8 +6,10 @@ use std::ops::Range;
 use super::text::stand_in;
 use crate::diagnostics::Source;
 
-/// How many bytes of a long line are kept before its first mark and after it.
-const AROUND: usize = 1_000;
+/// The longest line that is kept whole, in bytes.
+const WHOLE: usize = 2_000;
+/// How many bytes of a longer line are kept before its first mark and after it.
+const AROUND: usize = 200;
 /// How many lines of one mark are kept.
 const MAX_LINES: usize = 40;
 
@@ -31,22 +33,19 @@ pub(super) fn excerpt(source: &Source, marks: &[Range<usize>]) -> Excerpt {
     let marks: Vec<_> = marks.iter().map(|mark| shortened(text, mark)).collect();
     let from = marks.iter().map(|mark| mark.start).min().unwrap_or(0);
     let to = marks.iter().map(|mark| mark.end).max().unwrap_or(0);
-    let start = text.get(..from).and_then(|before| before.rfind('\n')).map_or(0, |newline| newline + 1);
-    let end = text.get(to..).and_then(|after| after.find('\n')).map_or(text.len(), |newline| to + newline);
-
-    let (first_line, _) = source.line_column(u32::try_from(start).unwrap_or(u32::MAX));
+    let line_of = |byte: usize| source.line_column(u32::try_from(byte).unwrap_or(u32::MAX)).0;
+    let (first_line, last_line) = (line_of(from), line_of(to));
     let mut out = Excerpt {
         first_line: first_line as usize,
         text: String::new(),
         marks: marks.iter().map(|_| 0..0).collect(),
         shifted: false,
     };
-    let mut at = start;
-    for line in text.get(start..end).unwrap_or("").split_inclusive('\n') {
-        let bare = line.trim_end_matches(['\n', '\r']);
-        out.push_line(at, bare, &marks);
-        at += line.len();
-        if line.ends_with('\n') {
+    for number in first_line..=last_line {
+        let line = source.line(number);
+        let bare = text.get(line.clone()).unwrap_or("").trim_end_matches('\r');
+        out.push_line(line.start, bare, &marks);
+        if number < last_line {
             out.text.push('\n');
         }
     }
@@ -59,7 +58,7 @@ impl Excerpt {
         let within = |end: usize| (at..=at + line.len() + 2).contains(&end).then(|| (end - at).min(line.len()));
         let ends = || marks.iter().flat_map(|mark| [mark.start, mark.end]).filter_map(within);
         let first = ends().min().unwrap_or(0);
-        let kept = if line.len() <= 2 * AROUND {
+        let kept = if line.len() <= WHOLE {
             0..line.len()
         } else {
             line.floor_char_boundary(first.saturating_sub(AROUND))..line.ceil_char_boundary(first + AROUND)
