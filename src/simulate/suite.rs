@@ -3,8 +3,14 @@
 //! A test decides with the very function that runs in production, at its own fixed instant. A test
 //! that could not be carried out fails; none passes because nothing was asked.
 
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
 use super::answer::{Answer, Side};
+
 use super::coverage::{Coverage, Covered};
+use crate::analyze::{Options, Place, Who, reachable};
 use crate::diagnostics::Sources;
 use crate::model::{
     Action, Arguments, Claim, Context, Effect, Fact, Position, Reason, Request, Resource, ResourceKind, Subject, Token,
@@ -209,17 +215,67 @@ impl Run<'_, '_> {
             result.requests += 1;
             let uri = target(item, None);
             let asked = Asked { door, kind, name, target: uri.as_deref().unwrap_or(name) };
-            let unknown = Arguments { object: None, withheld: &ALL_WITHHELD };
-            let side = Side::Judged(self.with_request(asked, unknown, |request| pdp::judge(self.policy, request)));
-            if side.effect() != Some(Effect::Deny) {
+            if let Some((answer, advice)) = self.reach(asked) {
                 result.failures.push(Failure {
                     at: result.at.clone(),
                     item: asked.label(),
                     expected: Expected::OutOfReach,
-                    answer: side.answer(),
-                    advice: Vec::new(),
+                    answer,
+                    advice,
                 });
             }
+        }
+    }
+
+    /// Whether the subject can reach something with any arguments, or any URI of its pattern: the
+    /// answer, and with which.
+    fn reach(&self, asked: Asked<'_>) -> Option<(Answer, Vec<String>)> {
+        let unknown = Arguments { object: None, withheld: &ALL_WITHHELD };
+        let verdict = self.with_request(asked, unknown, |request| pdp::judge(self.policy, request));
+        let side = Side::Judged(verdict);
+        let by_uri = asked.kind == ResourceKind::Resource && side.reason() == Some(Reason::DeniedBy);
+        match side.effect() {
+            Some(Effect::Allow) => return Some((side.answer(), Vec::new())),
+            // Nothing that is unknown could change it. Another URI may escape a deny.
+            Some(Effect::Deny) if !by_uri => return None,
+            Some(Effect::Deny) | None => {}
+        }
+        let place = Place { server: asked.door.to_owned(), kind: asked.kind, name: asked.name.to_owned() };
+        let options = Options { from: Some(self.test.now), ..Options::default() };
+        match reachable(self.policy, &self.who(), &place, options) {
+            Ok(None) => None,
+            Ok(Some(witness)) => {
+                let target = witness.uri.as_deref().unwrap_or(asked.target);
+                let asked = Asked { target, ..asked };
+                let arguments = Arguments::known(&witness.arguments);
+                let verdict = self.with_request(asked, arguments, |request| pdp::judge(self.policy, request));
+                let with = match &witness.uri {
+                    Some(uri) => format!("for example `{uri}`"),
+                    None => format!("for example with arguments {}", Value::Object(witness.arguments.clone())),
+                };
+                let allowed = matches!(verdict, Verdict::Decided(decision) if decision.is_allow());
+                Some(if allowed { (Side::Judged(verdict).answer(), vec![with]) } else { (side.answer(), Vec::new()) })
+            }
+            Err(limit) => {
+                Some((side.answer(), vec![format!("whether anything reaches it was not found out: {limit}")]))
+            }
+        }
+    }
+
+    /// The subject of the test for the analysis. A claim that it does not have is known to be absent.
+    fn who(&self) -> Who {
+        let subject = &self.test.subject;
+        let set = self.policy.set();
+        let asked = set.grants.iter().chain(&set.denies).flat_map(|statement| statement.to.claims.keys());
+        let mut claims: BTreeMap<String, Vec<String>> = asked.map(|name| (name.clone(), Vec::new())).collect();
+        claims.extend(subject.claims.clone());
+        Who {
+            issuer: Some(subject.issuer.clone()),
+            id: Some(subject.id.clone()),
+            agent: Some(subject.agent.clone()),
+            groups: Some(subject.groups.clone()),
+            claims,
+            scopes: Some(subject.scopes.clone()),
         }
     }
 

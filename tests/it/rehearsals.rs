@@ -186,7 +186,7 @@ fn any_event() -> impl Strategy<Value = Event> {
     let tool = select(vec!["find", "pay", "close", "gone"]);
     (tool, groups, 0..120u32, 0..8u8, 0..4u8, 900..1600i64).prop_map(|(tool, groups, amount, lack, decided, time)| {
         let mut event = pay(amount, &groups);
-        event.name = tool.to_owned();
+        tool.clone_into(&mut event.name);
         event.time = Timestamp(time);
         match lack {
             0 => event.arguments = Field::NotRecorded,

@@ -119,11 +119,12 @@ name = "forgets pay"
 as = { sub = "ana", groups = ["staff"], scope = "desk:find desk:pay desk:close" }
 allow = ["desk:find"]
 "#;
-    insta::assert_snapshot!(shown(open), @"
+    insta::assert_snapshot!(shown(open), @r#"
     failed  forgets pay  5 requests
-        policies.toml:31:8  `desk:pay` is not named here and some arguments reach it
+        policies.toml:31:8  `desk:pay` is not named here and is within reach: allow by grant staff
+          for example with arguments {"amount":0}
     1 test, 1 failed
-    ");
+    "#);
     assert!(suite(&format!("{open}others = \"any\"\n")).passed());
     let contractor = open.replace("[\"staff\"]", "[\"staff\", \"contractor\"]");
     assert!(suite(&contractor).passed(), "a deny without argument rules puts it out of reach");
@@ -181,4 +182,20 @@ fn the_tests_of_the_policy_that_is_shipped_pass() {
     let policy = loaded.policy.unwrap_or_else(|| panic!("{:#?}", loaded.problems));
     let result = run(&policy.compiled, &policy.checks.tests, &loaded.sources);
     assert!(result.passed(), "{}", render::human(&result, true, Style::PLAIN));
+}
+
+#[test]
+fn a_closed_test_does_not_mind_a_grant_that_no_arguments_can_use() {
+    let grant = r#"
+[[grants]]
+name = "never"
+to = { subjects = ["eve"] }
+allow = ["desk:pay"]
+args = { "desk:pay" = { amount = { max = -1 } } }
+[[tests]]
+name = "eve pays nothing"
+as = { sub = "eve", scope = "desk:pay" }
+deny = ["desk:find"]
+"#;
+    assert!(suite(grant).passed(), "no amount is both at least 0 and at most -1");
 }
