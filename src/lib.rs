@@ -4,6 +4,54 @@
 //! `policies.toml`. This crate compiles it, proves what it can about it, rehearses it against
 //! recorded traffic and decides requests with it.
 //!
+//! ```
+//! use doorward::model::{Action, Arguments, Context, Fact, Request, Resource, ResourceKind, Subject, Timestamp, Token};
+//! use doorward::pdp::decide;
+//! use doorward::policy::{Layers, load};
+//!
+//! let text = r#"
+//!     version = 1
+//!     [issuers.corp]
+//!     url = "https://login.example.com"
+//!     [servers.tickets]
+//!     url = "http://127.0.0.1:9001/mcp"
+//!     [servers.tickets.tools.search]
+//!     [[grants]]
+//!     name  = "support-desk"
+//!     to    = { groups = ["support"] }
+//!     allow = ["tickets:search"]
+//! "#;
+//! let layers = Layers { files: vec![("policies.toml".to_owned(), text.into())], environment: Vec::new() };
+//! let policy = load(&layers).policy.expect("the text above is a policy").compiled;
+//!
+//! let request = Request {
+//!     subject: Subject {
+//!         issuer: Fact::Known("corp"),
+//!         id: Fact::Known("ana"),
+//!         agent: Fact::Absent,
+//!         groups: Fact::Known((&["support"]).into()),
+//!         claims: Fact::Absent,
+//!     },
+//!     action: Action::ToolsCall,
+//!     resource: Resource { door: "tickets", kind: ResourceKind::Tool, name: "search" },
+//!     context: Context {
+//!         now: Timestamp(1_000),
+//!         token: Token {
+//!             audience: Fact::Known((&["http://127.0.0.1:8787/tickets/mcp"]).into()),
+//!             scopes: Fact::Known((&["tickets:search"]).into()),
+//!             issued_at: Fact::Known(Timestamp(900)),
+//!             expires_at: Fact::Known(Timestamp(1_800)),
+//!             not_before: Fact::Absent,
+//!         },
+//!         arguments: Arguments::NONE,
+//!     },
+//! };
+//! assert!(decide(&policy, &request).is_allow());
+//!
+//! let stranger = Request { subject: Subject { groups: Fact::Absent, ..request.subject }, ..request };
+//! assert_eq!(decide(&policy, &stranger).reason.code(), "no-grant");
+//! ```
+//!
 //! The layers, lowest first; a module names only lower ones (`tests/it/layers.rs` checks it):
 //!
 //! | layer | module | job |
