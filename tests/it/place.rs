@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
 /// A policy with one door and one grant.
-pub const POLICY: &str = r#"version = 1
+pub(crate) const POLICY: &str = r#"version = 1
 [issuers.corp]
 url = "https://login.example.com"
 [servers.notes]
@@ -19,47 +19,47 @@ allow = ["notes:search"]
 "#;
 
 /// A request that the policy allows.
-pub const ALLOWED: [&str; 7] =
+pub(crate) const ALLOWED: [&str; 7] =
     ["decide", "--groups", "staff", "--scope", "notes:search", "--policy=p.toml", "notes:search"];
 /// A request that it does not.
-pub const DENIED: [&str; 7] =
+pub(crate) const DENIED: [&str; 7] =
     ["decide", "--groups", "guest", "--scope", "notes:search", "--policy=p.toml", "notes:search"];
 
 /// The directory, with [`POLICY`] as `p.toml`.
-pub struct Place {
+pub(crate) struct Place {
     directory: tempfile::TempDir,
 }
 
 /// What a command did.
-pub struct Ran {
-    pub code: i32,
-    pub stdout: String,
-    pub stderr: String,
+pub(crate) struct Ran {
+    pub(crate) code: i32,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
 }
 
 impl Place {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let place = Self { directory: tempfile::tempdir().unwrap() };
         place.write("p.toml", POLICY);
         place
     }
 
-    pub fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         self.directory.path()
     }
 
-    pub fn write(&self, name: &str, text: impl AsRef<[u8]>) {
+    pub(crate) fn write(&self, name: &str, text: impl AsRef<[u8]>) {
         fs::write(self.path().join(name), text).unwrap();
     }
 
-    pub fn names(&self) -> Vec<String> {
+    pub(crate) fn names(&self) -> Vec<String> {
         let mut names: Vec<String> =
             fs::read_dir(self.path()).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
         names.sort();
         names
     }
 
-    pub fn command(&self, arguments: &[&str]) -> Command {
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_doorward"));
         for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("DOORWARD_")) {
             command.env_remove(name);
@@ -68,11 +68,11 @@ impl Place {
         command
     }
 
-    pub fn run(&self, arguments: &[&str]) -> Ran {
+    pub(crate) fn run(&self, arguments: &[&str]) -> Ran {
         ran(self.command(arguments).output().unwrap())
     }
 
-    pub fn feed(&self, arguments: &[&str], input: &[u8]) -> Ran {
+    pub(crate) fn feed(&self, arguments: &[&str], input: &[u8]) -> Ran {
         let mut child = self
             .command(arguments)
             .stdin(Stdio::piped())
@@ -85,7 +85,7 @@ impl Place {
         ran(child.wait_with_output().unwrap())
     }
 
-    pub fn git(&self, arguments: &[&str]) {
+    pub(crate) fn git(&self, arguments: &[&str]) {
         let output = Command::new("git")
             .args(["-c", "user.name=doorward", "-c", "user.email=doorward@example.com", "-c", "commit.gpgsign=false"])
             .args(arguments)
@@ -96,7 +96,7 @@ impl Place {
     }
 }
 
-pub fn ran(output: Output) -> Ran {
+pub(crate) fn ran(output: Output) -> Ran {
     Ran {
         code: output.status.code().expect("not killed by a signal"),
         stdout: String::from_utf8(output.stdout).unwrap(),
@@ -106,7 +106,7 @@ pub fn ran(output: Output) -> Ran {
 
 impl Ran {
     /// One line on stderr with that code, nothing on stdout, exit code 2.
-    pub fn fails_with(&self, code: &str) {
+    pub(crate) fn fails_with(&self, code: &str) {
         assert_eq!(self.code, 2, "{}{}", self.stdout, self.stderr);
         assert!(self.stderr.contains(&format!("error[{code}]: ")), "expected {code}: {}", self.stderr);
         assert!(self.stderr.len() < 8_000, "{} bytes", self.stderr.len());

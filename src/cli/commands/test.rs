@@ -1,5 +1,6 @@
 //! `doorward test`: does the policy say what was meant?
 
+use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use crate::cli::answer::Answer;
@@ -71,7 +72,8 @@ impl Args {
                 let style = Style::new(self.output.is_none() && color.on_stdout());
                 let mut text = rendered::human(&result, self.coverage || !enough, style);
                 if let Some(least) = self.threshold.filter(|_| !enough) {
-                    text += &format!("{}: {percent} % is covered and {least} % must be\n", style.bad("too little"));
+                    // Writing to a string does not fail.
+                    let _ = writeln!(text, "{}: {percent} % is covered and {least} % must be", style.bad("too little"));
                 }
                 text
             }

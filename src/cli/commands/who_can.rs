@@ -43,11 +43,11 @@ pub(in crate::cli) struct Args {
     #[command(flatten)]
     now: NowArg,
     /// The arguments, as a JSON object
-    #[arg(long, value_name = "JSON")]
-    args: Option<String>,
+    #[arg(long = "args", value_name = "JSON")]
+    whole: Option<String>,
     /// One argument as `NAME=VALUE`; a value that is JSON is taken as JSON; may be given again
-    #[arg(long, value_name = "NAME=VALUE", value_parser = pair)]
-    arg: Vec<(String, String)>,
+    #[arg(long = "arg", value_name = "NAME=VALUE", value_parser = pair)]
+    single: Vec<(String, String)>,
     /// Show a request for each grant
     #[arg(long)]
     requests: bool,
@@ -68,7 +68,7 @@ impl Args {
         let opened = self.policy.open(color)?;
         let policy = &opened.compiled;
         let pattern = pattern(&self.call, policy.set())?;
-        let arguments = arguments(self.args.as_deref(), &self.arg)?;
+        let arguments = arguments(self.whole.as_deref(), &self.single)?;
         let options = Options { from: Some(self.now.instant()), ..Options::default() };
         let found = who_can(policy, &pattern, arguments.as_ref(), options);
         let text = match self.format {
