@@ -41,12 +41,12 @@ const TABLES: [&str; 12] = [
 ];
 
 /// One layer for each variable, in the order of their names, so that each keeps its own place.
-pub(super) fn read(
-    layers: &Layers,
-    servers: &[Box<str>],
+pub(super) fn read<'t>(
+    layers: &'t Layers,
+    servers: &'t [String],
     sources: &mut Sources,
     problems: &mut Vec<Diagnostic>,
-) -> Vec<Node> {
+) -> Vec<Node<'t>> {
     let mut variables: Vec<_> = layers.environment.iter().collect();
     variables.sort();
     variables
@@ -71,7 +71,7 @@ pub(super) fn read(
         .collect()
 }
 
-fn layer(name: &str, value: &str, path: &[&str], sources: &mut Sources) -> Node {
+fn layer<'t>(name: &str, value: &'t str, path: &[&'t str], sources: &mut Sources) -> Node<'t> {
     let source = sources.add(&format!("{} (environment)", quoted(name)), value);
     let span = Span { source, start: 0, end: u32::try_from(value.len()).unwrap_or(u32::MAX) };
     let leaf = Node { span, key_span: span, kind: Kind::String(value.into()) };
@@ -83,7 +83,7 @@ fn layer(name: &str, value: &str, path: &[&str], sources: &mut Sources) -> Node 
 }
 
 /// The place that a variable sets.
-fn find<'n>(rest: &str, servers: &'n [Box<str>]) -> Result<Vec<&'n str>, Diagnostic> {
+fn find<'n>(rest: &str, servers: &'n [String]) -> Result<Vec<&'n str>, Diagnostic> {
     let shown = format!("{PREFIX}{}", quoted(rest));
     let words = words(rest);
     let fits = |place: &&[&str]| {
@@ -96,7 +96,7 @@ fn find<'n>(rest: &str, servers: &'n [Box<str>]) -> Result<Vec<&'n str>, Diagnos
     let Some(word) = place.contains(&"*").then(|| words.get(1)).flatten() else {
         return Ok(place.to_vec());
     };
-    let named: Vec<&str> = servers.iter().map(|s| &**s).filter(|name| same_name(name, word)).collect();
+    let named: Vec<&str> = servers.iter().map(String::as_str).filter(|name| same_name(name, word)).collect();
     match named.as_slice() {
         [server] => Ok(place.iter().map(|key| if *key == "*" { *server } else { *key }).collect()),
         [] => {

@@ -6,6 +6,7 @@
 
 use std::cmp::Ordering;
 use std::fmt;
+use std::sync::Arc;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -120,8 +121,9 @@ glob_type!(PathGlob, false);
 /// A pattern as a nondeterministic state machine over characters.
 #[derive(Clone)]
 pub struct Glob {
-    text: Box<str>,
-    elements: Box<[Element]>,
+    // Shared: one pattern stands in several places of a policy.
+    text: Arc<str>,
+    elements: Arc<[Element]>,
     shape: Shape,
 }
 
@@ -137,8 +139,8 @@ enum Element {
 /// The common shapes, matched without the state machine.
 #[derive(Clone, Debug)]
 enum Shape {
-    Literal(Box<str>),
-    Prefix(Box<str>),
+    Literal(Arc<str>),
+    Prefix(Arc<str>),
     Everything,
     General,
 }

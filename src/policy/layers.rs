@@ -24,7 +24,7 @@ const KEY: char = '.';
 const SHELL: &str = "";
 
 /// Merges trees, lowest first.
-pub(super) fn merge(layers: Vec<Node>) -> Node {
+pub(super) fn merge<'t>(layers: Vec<Node<'t>>) -> Node<'t> {
     let mut arena = Arena::default();
     let mut figment = Figment::new();
     let mut root = Span::default();
@@ -56,23 +56,23 @@ impl Provider for Layer {
 
 /// The nodes that figment sees as numbers.
 #[derive(Default)]
-struct Arena(Vec<Slot>);
+struct Arena<'t>(Vec<Slot<'t>>);
 
-enum Slot {
+enum Slot<'t> {
     /// A value.
-    Whole(Node),
+    Whole(Node<'t>),
     /// A table or list without what is in it.
-    Shell(Node),
+    Shell(Node<'t>),
     Taken,
 }
 
-impl Arena {
-    fn add(&mut self, slot: Slot) -> Value {
+impl<'t> Arena<'t> {
+    fn add(&mut self, slot: Slot<'t>) -> Value {
         self.0.push(slot);
         Value::Num(Tag::Default, Num::USize(self.0.len() - 1))
     }
 
-    fn root(&mut self, table: Table) -> Dict {
+    fn root(&mut self, table: Table<'t>) -> Dict {
         table
             .into_iter()
             .map(|(key, node)| {
@@ -90,7 +90,7 @@ impl Arena {
             .collect()
     }
 
-    fn value(&mut self, node: Node, depth: u32, servers: bool) -> Value {
+    fn value(&mut self, node: Node<'t>, depth: u32, servers: bool) -> Value {
         let Node { span, key_span, kind: Kind::Table(table) } = node else { return self.add(Slot::Whole(node)) };
         let shell = self.add(Slot::Shell(Node { span, key_span, kind: Kind::Table(Table::new()) }));
         let mut dict: Dict = table
@@ -106,12 +106,12 @@ impl Arena {
         Value::Dict(Tag::Default, dict)
     }
 
-    fn take(&mut self, value: &Value) -> Option<Slot> {
+    fn take(&mut self, value: &Value) -> Option<Slot<'t>> {
         let index = usize::try_from(value.to_u128()?).ok()?;
         self.0.get_mut(index).map(|slot| std::mem::replace(slot, Slot::Taken))
     }
 
-    fn node(&mut self, value: Value) -> Option<Node> {
+    fn node(&mut self, value: Value) -> Option<Node<'t>> {
         match value {
             Value::Dict(_, dict) => Some(self.table(dict)),
             Value::Array(_, list) => self.list(&list),
@@ -122,8 +122,8 @@ impl Arena {
         }
     }
 
-    fn list(&mut self, values: &[Value]) -> Option<Node> {
-        let mut shell: Option<Node> = None;
+    fn list(&mut self, values: &[Value]) -> Option<Node<'t>> {
+        let mut shell: Option<Node<'t>> = None;
         let mut items = Vec::with_capacity(values.len());
         for value in values {
             match self.take(value)? {
@@ -135,14 +135,14 @@ impl Arena {
         shell.map(|shell| Node { kind: Kind::Array(items), ..shell })
     }
 
-    fn table(&mut self, mut dict: Dict) -> Node {
+    fn table(&mut self, mut dict: Dict) -> Node<'t> {
         let shell = dict.remove(SHELL).and_then(|shells| {
             let Value::Array(_, shells) = shells else { return None };
             shells.first().and_then(|first| self.take(first))
         });
-        let table: Table = dict
+        let table: Table<'t> = dict
             .into_iter()
-            .filter_map(|(key, value)| Some((key.strip_prefix(KEY)?.into(), self.node(value)?)))
+            .filter_map(|(key, value)| Some((key.strip_prefix(KEY)?.to_owned().into(), self.node(value)?)))
             .collect();
         // A table that only the environment speaks of has no header: its place is its first value's.
         let here = table.first().map_or(Span::default(), |(_, node)| node.span);

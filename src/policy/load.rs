@@ -60,10 +60,10 @@ fn read(layers: &Layers, sources: &mut Sources, problems: &mut Vec<Diagnostic>) 
         problems.push(problem);
         return None;
     }
-    let files: Vec<Option<Node>> =
+    let files: Vec<Option<Node<'_>>> =
         layers.files.iter().map(|(name, bytes)| source::read(name, bytes, sources, problems)).collect();
     // Without one of the files every name in it would be unknown: what is known is said first.
-    let mut trees: Vec<Node> = files.into_iter().collect::<Option<_>>()?;
+    let mut trees: Vec<Node<'_>> = files.into_iter().collect::<Option<_>>()?;
     let servers = trees.iter().flat_map(server_names).collect::<BTreeSet<_>>().into_iter().collect::<Vec<_>>();
     trees.extend(environment::read(layers, &servers, sources, problems));
     let root = layers::merge(trees);
@@ -77,11 +77,11 @@ fn read(layers: &Layers, sources: &mut Sources, problems: &mut Vec<Diagnostic>) 
     Some(LoadedPolicy { compiled: CompiledPolicy::compile(set, positions), checks, spans })
 }
 
-fn server_names(root: &Node) -> Vec<Box<str>> {
+fn server_names(root: &Node<'_>) -> Vec<String> {
     let Kind::Table(table) = &root.kind else { return Vec::new() };
     let servers = table.iter().find(|(key, _)| **key == *"servers");
     match servers.map(|(_, node)| &node.kind) {
-        Some(Kind::Table(servers)) => servers.iter().map(|(name, _)| name.clone()).collect(),
+        Some(Kind::Table(servers)) => servers.iter().map(|(name, _)| name.to_string()).collect(),
         _ => Vec::new(),
     }
 }

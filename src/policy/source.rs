@@ -5,6 +5,8 @@
 
 use std::collections::BTreeSet;
 
+use std::borrow::Cow;
+
 use serde_json::Value;
 use toml::de::{DeTable, DeValue};
 use toml_parser::lexer::TokenKind;
@@ -24,32 +26,33 @@ const MAX_RECOVERY: usize = 1 << 20;
 
 /// A value with its place.
 #[derive(Clone, Debug)]
-pub(super) struct Node {
+pub(super) struct Node<'t> {
     /// The value; of a table its header, or its key where it has none.
     pub(super) span: Span,
     /// The key; of an array element the element.
     pub(super) key_span: Span,
     /// The value itself.
-    pub(super) kind: Kind,
+    pub(super) kind: Kind<'t>,
 }
 
 /// What a value is.
 #[derive(Clone, Debug)]
-pub(super) enum Kind {
-    String(Box<str>),
+pub(super) enum Kind<'t> {
+    /// Borrowed from the text, unless it has escapes.
+    String(Cow<'t, str>),
     Integer(i128),
     Float(f64),
     Boolean(bool),
     /// As TOML writes it.
-    Datetime(Box<str>),
-    Array(Vec<Node>),
-    Table(Table),
+    Datetime(Cow<'t, str>),
+    Array(Vec<Node<'t>>),
+    Table(Table<'t>),
 }
 
 /// Keys with values, sorted by key.
-pub(super) type Table = Vec<(Box<str>, Node)>;
+pub(super) type Table<'t> = Vec<(Cow<'t, str>, Node<'t>)>;
 
-impl Kind {
+impl Kind<'_> {
     /// The type, with its article.
     pub(super) fn type_name(&self) -> &'static str {
         match self {
@@ -64,7 +67,7 @@ impl Kind {
     }
 }
 
-impl Node {
+impl Node<'_> {
     /// The value as JSON; a date is its text. `None` when JSON cannot hold it.
     pub(super) fn to_json(&self) -> Option<Value> {
         match &self.kind {
@@ -85,7 +88,12 @@ impl Node {
 }
 
 /// Reads one file. `None` when there is nothing to go on with; the problems say why.
-pub(super) fn read(name: &str, bytes: &[u8], sources: &mut Sources, problems: &mut Vec<Diagnostic>) -> Option<Node> {
+pub(super) fn read<'t>(
+    name: &str,
+    bytes: &'t [u8],
+    sources: &mut Sources,
+    problems: &mut Vec<Diagnostic>,
+) -> Option<Node<'t>> {
     let oversize = |what: &str| {
         Diagnostic::new(Code::TooLarge, format!("`{}` has more than {what}", super::name::quoted(name)))
             .help("split what the file holds over a base file and an overlay, or generate less of it")
@@ -203,20 +211,20 @@ struct Tree<'a> {
 }
 
 impl Tree<'_> {
-    fn table(&mut self, table: DeTable<'_>) -> Table {
+    fn table<'t>(&mut self, table: DeTable<'t>) -> Table<'t> {
         table
             .into_iter()
             .map(|(key, value)| {
                 let key_span = self.span(&key.span());
                 let span = self.span(&value.span());
-                (key.into_inner().into(), self.node(key_span, span, value.into_inner()))
+                (key.into_inner(), self.node(key_span, span, value.into_inner()))
             })
             .collect()
     }
 
-    fn node(&mut self, key_span: Span, span: Span, value: DeValue<'_>) -> Node {
+    fn node<'t>(&mut self, key_span: Span, span: Span, value: DeValue<'t>) -> Node<'t> {
         let kind = match value {
-            DeValue::String(text) => Kind::String(text.into()),
+            DeValue::String(text) => Kind::String(text),
             DeValue::Boolean(value) => Kind::Boolean(value),
             DeValue::Integer(value) => {
                 Kind::Integer(i128::from_str_radix(value.as_str(), value.radix()).unwrap_or_else(|_| {

@@ -98,7 +98,7 @@ fn test(reader: &mut Reader<'_>, fields: Fields<'_>) -> DeclaredTest {
     DeclaredTest { test, subject: subject.map_or(fields.span(), |node| node.span), no_issuer, no_lifetime }
 }
 
-fn subject(reader: &mut Reader<'_>, node: &Node) -> Option<(TestSubject, bool)> {
+fn subject(reader: &mut Reader<'_>, node: &Node<'_>) -> Option<(TestSubject, bool)> {
     let fields = reader.table(node, "as", "a subject", &SUBJECT_KEYS)?;
     let mut mentions = Mentions::default();
     let issuer = reader.text(fields, "issuer");
@@ -155,7 +155,7 @@ fn expectations(reader: &mut Reader<'_>, fields: Fields<'_>, key: &str) -> Vec<E
     items.iter().filter_map(|item| expectation(reader, item, key)).collect()
 }
 
-fn expectation(reader: &mut Reader<'_>, node: &Node, key: &str) -> Option<Expectation> {
+fn expectation(reader: &mut Reader<'_>, node: &Node<'_>, key: &str) -> Option<Expectation> {
     if let Kind::String(text) = &node.kind {
         let call = pattern(reader, text, node.span)?;
         reader.references.patterns.push((call.clone(), node.span));

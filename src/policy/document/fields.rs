@@ -19,23 +19,23 @@ pub(crate) struct At<T> {
 /// The entries of one table.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Fields<'n> {
-    node: &'n Node,
-    table: &'n Table,
+    node: &'n Node<'n>,
+    table: &'n Table<'n>,
 }
 
 impl<'n> Fields<'n> {
-    pub(super) fn of(node: &'n Node, table: &'n Table) -> Self {
+    pub(super) fn of(node: &'n Node<'n>, table: &'n Table<'n>) -> Self {
         Self { node, table }
     }
 
     /// The value of a key.
-    pub(super) fn get(self, key: &str) -> Option<&'n Node> {
+    pub(super) fn get(self, key: &str) -> Option<&'n Node<'n>> {
         let index = self.table.binary_search_by(|(k, _)| (**k).cmp(key)).ok()?;
         self.table.get(index).map(|(_, node)| node)
     }
 
     /// Every key with its value.
-    pub(super) fn keys(self) -> impl Iterator<Item = (&'n str, &'n Node)> {
+    pub(super) fn keys(self) -> impl Iterator<Item = (&'n str, &'n Node<'n>)> {
         self.table.iter().map(|(key, node)| (&**key, node))
     }
 
@@ -67,7 +67,7 @@ impl<'p> Reader<'p> {
         self.report(Diagnostic::new(code, message).at(span, "").help(help));
     }
 
-    pub(super) fn wrong_type(&mut self, node: &Node, key: &str, wanted: &str) {
+    pub(super) fn wrong_type(&mut self, node: &Node<'_>, key: &str, wanted: &str) {
         let shown = quoted(key);
         let help = match (wanted, &node.kind) {
             ("a string", Kind::Integer(n)) => {
@@ -87,7 +87,7 @@ impl<'p> Reader<'p> {
         self.mistyped(node, key, wanted, help);
     }
 
-    fn mistyped(&mut self, node: &Node, key: &str, wanted: &str, help: impl Into<String>) {
+    fn mistyped(&mut self, node: &Node<'_>, key: &str, wanted: &str, help: impl Into<String>) {
         let message = format!("`{}` takes {wanted}, not {}", quoted(key), node.kind.type_name());
         self.invalid(Code::WrongType, node.span, message, help);
     }
@@ -116,7 +116,7 @@ impl<'p> Reader<'p> {
     /// A table with known keys.
     pub(super) fn table<'n>(
         &mut self,
-        node: &'n Node,
+        node: &'n Node<'n>,
         key: &str,
         what: &str,
         known: &[&'static str],
@@ -127,7 +127,7 @@ impl<'p> Reader<'p> {
     }
 
     /// A table whose keys are names.
-    pub(super) fn open_table<'n>(&mut self, node: &'n Node, key: &str) -> Option<Fields<'n>> {
+    pub(super) fn open_table<'n>(&mut self, node: &'n Node<'n>, key: &str) -> Option<Fields<'n>> {
         match &node.kind {
             Kind::Table(table) => Some(Fields::of(node, table)),
             _ => {
@@ -165,7 +165,7 @@ impl<'p> Reader<'p> {
         key: &str,
         what: &str,
         example: &str,
-    ) -> Option<&'n Node> {
+    ) -> Option<&'n Node<'n>> {
         let found = fields.get(key);
         if found.is_none() {
             let message = format!("{what} needs `{key}`");
@@ -175,7 +175,7 @@ impl<'p> Reader<'p> {
     }
 
     /// A string.
-    pub(super) fn string<'n>(&mut self, node: &'n Node, key: &str) -> Option<&'n str> {
+    pub(super) fn string<'n>(&mut self, node: &'n Node<'n>, key: &str) -> Option<&'n str> {
         match &node.kind {
             Kind::String(text) => Some(text),
             _ => {
@@ -222,7 +222,7 @@ impl<'p> Reader<'p> {
     }
 
     /// A string or a list of strings.
-    pub(super) fn string_list<'n>(&mut self, node: &'n Node, key: &str) -> Vec<At<&'n str>> {
+    pub(super) fn string_list<'n>(&mut self, node: &'n Node<'n>, key: &str) -> Vec<At<&'n str>> {
         match &node.kind {
             Kind::String(text) => vec![At { value: text, span: node.span }],
             Kind::Array(list) => list

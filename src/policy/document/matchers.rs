@@ -38,7 +38,7 @@ pub(super) struct Rules {
 }
 
 /// `{ PATH = MATCHER }`
-pub(super) fn rules(reader: &mut Reader<'_>, node: &Node, key: &str) -> Rules {
+pub(super) fn rules(reader: &mut Reader<'_>, node: &Node<'_>, key: &str) -> Rules {
     let mut found = Rules::default();
     let Some(fields) = reader.open_table(node, key) else { return found };
     for (text, value) in fields.keys() {
@@ -79,7 +79,7 @@ pub(super) fn item_rules(
     (sorted(all), places, keys)
 }
 
-fn matcher(reader: &mut Reader<'_>, node: &Node, path: &str, depth: u32) -> Option<Matcher> {
+fn matcher(reader: &mut Reader<'_>, node: &Node<'_>, path: &str, depth: u32) -> Option<Matcher> {
     let Kind::Table(table) = &node.kind else {
         let help = match &node.kind {
             Kind::Array(_) => "write `{ one_of = [..] }`",
@@ -124,7 +124,7 @@ fn unknown_tests(reader: &mut Reader<'_>, fields: Fields<'_>, path: &str) {
     }
 }
 
-fn test(reader: &mut Reader<'_>, key: &str, node: &Node, path: &str, depth: u32) -> Option<Test> {
+fn test(reader: &mut Reader<'_>, key: &str, node: &Node<'_>, path: &str, depth: u32) -> Option<Test> {
     match key {
         "eq" => scalar(reader, node, key).map(Test::Eq),
         "one_of" => {
@@ -196,7 +196,7 @@ fn consistent(reader: &mut Reader<'_>, fields: Fields<'_>, tests: &[Test]) {
     }
 }
 
-fn scalar(reader: &mut Reader<'_>, node: &Node, key: &str) -> Option<Scalar> {
+fn scalar(reader: &mut Reader<'_>, node: &Node<'_>, key: &str) -> Option<Scalar> {
     match &node.kind {
         Kind::String(text) => Some(Scalar::String(text.to_string())),
         Kind::Boolean(value) => Some(Scalar::Bool(*value)),
@@ -208,7 +208,7 @@ fn scalar(reader: &mut Reader<'_>, node: &Node, key: &str) -> Option<Scalar> {
     }
 }
 
-fn number(reader: &mut Reader<'_>, node: &Node, key: &str) -> Option<Number> {
+fn number(reader: &mut Reader<'_>, node: &Node<'_>, key: &str) -> Option<Number> {
     let number = match node.kind {
         Kind::Integer(_) | Kind::Float(_) => node.to_json().as_ref().and_then(Number::of),
         _ => {
@@ -227,7 +227,7 @@ fn number(reader: &mut Reader<'_>, node: &Node, key: &str) -> Option<Number> {
     number
 }
 
-fn count(reader: &mut Reader<'_>, node: &Node, key: &str) -> Option<u32> {
+fn count(reader: &mut Reader<'_>, node: &Node<'_>, key: &str) -> Option<u32> {
     let Kind::Integer(number) = node.kind else {
         reader.wrong_type(node, key, "an integer");
         return None;
@@ -246,7 +246,7 @@ fn count(reader: &mut Reader<'_>, node: &Node, key: &str) -> Option<u32> {
 
 fn texts<T: Ord>(
     reader: &mut Reader<'_>,
-    node: &Node,
+    node: &Node<'_>,
     key: &str,
     code: Code,
     parse: impl Fn(&str) -> Result<T, String>,
@@ -263,7 +263,7 @@ fn texts<T: Ord>(
     Some(sorted(found))
 }
 
-fn not_empty(reader: &mut Reader<'_>, node: &Node, key: &str, empty: bool) {
+fn not_empty(reader: &mut Reader<'_>, node: &Node<'_>, key: &str, empty: bool) {
     if empty {
         reader.invalid(Code::InvalidMatcher, node.span, format!("no value fits an empty `{key}`"), "name at least one");
     }

@@ -80,7 +80,7 @@ pub(super) struct References {
 
 /// Reads the merged tree. Adds to the problems; `None` when the version is not ours, because then
 /// nothing else is known to mean what it says.
-pub(super) fn read(root: &Node, problems: &mut Vec<Diagnostic>) -> Option<Document> {
+pub(super) fn read(root: &Node<'_>, problems: &mut Vec<Diagnostic>) -> Option<Document> {
     let mut reader = Reader::new(problems);
     let Kind::Table(table) = &root.kind else { return None };
     let fields = Fields::of(root, table);

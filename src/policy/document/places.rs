@@ -20,7 +20,7 @@ const RETENTION: u64 = 90 * 86_400;
 const STORE_HELP: &str =
     "write `sqlite:PATH`, `postgres://HOST/DATABASE` without a password, `env:NAME` or `file:PATH`";
 
-pub(super) fn gateway(reader: &mut Reader<'_>, node: Option<&Node>) -> Gateway {
+pub(super) fn gateway(reader: &mut Reader<'_>, node: Option<&Node<'_>>) -> Gateway {
     let mut gateway = Gateway { listen: LISTEN.to_owned(), url: URL.to_owned() };
     let fields = node.and_then(|node| reader.table(node, "gateway", "the gateway", &["listen", "url"]));
     if let Some(fields) = fields {
@@ -37,7 +37,7 @@ pub(super) fn gateway(reader: &mut Reader<'_>, node: Option<&Node>) -> Gateway {
     gateway
 }
 
-pub(super) fn vault(reader: &mut Reader<'_>, node: &Node) -> Vault {
+pub(super) fn vault(reader: &mut Reader<'_>, node: &Node<'_>) -> Vault {
     let mut vault = Vault::default();
     if let Some(fields) = reader.table(node, "vault", "Vault", &["address", "namespace"]) {
         reader.required(fields, "address", "Vault", "\"https://vault.example.com\"");
@@ -47,7 +47,7 @@ pub(super) fn vault(reader: &mut Reader<'_>, node: &Node) -> Vault {
     vault
 }
 
-pub(super) fn audit(reader: &mut Reader<'_>, node: Option<&Node>) -> Audit {
+pub(super) fn audit(reader: &mut Reader<'_>, node: Option<&Node<'_>>) -> Audit {
     let mut audit = Audit { store: STORE.to_owned(), retention: BTreeMap::new() };
     let fields = node.and_then(|node| reader.table(node, "audit", "the audit log", &["store", "retention"]));
     let retention = fields.and_then(|fields| {
@@ -105,7 +105,7 @@ pub(super) fn is_variable(name: &str) -> bool {
         && bytes.all(|b| b.is_ascii_alphanumeric() || b == b'_')
 }
 
-pub(super) fn rollout(reader: &mut Reader<'_>, node: Option<&Node>) -> Rollout {
+pub(super) fn rollout(reader: &mut Reader<'_>, node: Option<&Node<'_>>) -> Rollout {
     let keys = &["recordings", "max_newly_denied", "max_newly_allowed", "max_undecidable", "require"];
     let Some(fields) = node.and_then(|node| reader.table(node, "rollout", "the rollout", keys)) else {
         return Rollout::default();

@@ -133,7 +133,7 @@ pub(super) fn pattern(reader: &mut Reader<'_>, text: &str, span: Span) -> Option
 }
 
 /// A selector, and its groups as written.
-pub(super) fn selector(reader: &mut Reader<'_>, node: &Node, key: &str) -> (Selector, Vec<(String, Span)>) {
+pub(super) fn selector(reader: &mut Reader<'_>, node: &Node<'_>, key: &str) -> (Selector, Vec<(String, Span)>) {
     let mut selector = Selector::default();
     let mut mentions = Mentions::default();
     let Some(fields) = reader.table(node, key, "a selector", &SELECTOR_KEYS) else { return (selector, Vec::new()) };
@@ -168,7 +168,7 @@ fn plain(reader: &mut Reader<'_>, fields: Fields<'_>, key: &str) -> Vec<At<Strin
     list.into_iter().map(|at| At { value: at.value.to_owned(), span: at.span }).collect()
 }
 
-fn globs(reader: &mut Reader<'_>, node: &Node, key: &str) -> Vec<At<NameGlob>> {
+fn globs(reader: &mut Reader<'_>, node: &Node<'_>, key: &str) -> Vec<At<NameGlob>> {
     nobody(reader, node, key);
     let mut found = Vec::new();
     for at in reader.string_list(node, key) {
@@ -184,7 +184,7 @@ fn globs(reader: &mut Reader<'_>, node: &Node, key: &str) -> Vec<At<NameGlob>> {
 }
 
 /// An empty list would read as nobody and mean everybody.
-fn nobody(reader: &mut Reader<'_>, node: &Node, key: &str) {
+fn nobody(reader: &mut Reader<'_>, node: &Node<'_>, key: &str) {
     if matches!(&node.kind, Kind::Array(items) if items.is_empty()) {
         let message = format!("`{}` is an empty list", quoted(key));
         reader.invalid(
