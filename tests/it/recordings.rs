@@ -1,5 +1,6 @@
 //! A recording reads back as it was written, and nothing in one makes the reader fail in silence.
 
+use doorward::diagnostics::Sources;
 use doorward::model::{Action, Effect, Reason, ResourceKind, RuleKind, Timestamp, Withheld, WithheldBecause};
 use doorward::traffic::{
     Decided, DecidedRule, Event, Field, Header, Identity, Reader, TokenFacts, Unreadable, Writer, line,
@@ -156,6 +157,24 @@ proptest! {
     }
 
     #[test]
+    fn a_line_with_some_bytes_changed_is_read_or_refused_and_means_nothing_else(
+        event in event(),
+        changes in vec((any::<prop::sample::Index>(), any::<u8>()), 1..4),
+    ) {
+        let mut text = line(&event).unwrap().into_bytes();
+        for (at, byte) in changes {
+            *at.get_mut(&mut text[..]) = if byte == b'\n' { b' ' } else { byte };
+        }
+        let header = b"{\"schema\":\"doorward.recording/v1\",\"recorder\":\"test\"}\n";
+        let items = read(&[&header[..], &text, b"\n"].concat());
+        prop_assert_eq!(items.len(), 1);
+        if let Ok(changed) = &items[0] {
+            let again = read(&[&header[..], line(changed).unwrap().as_bytes()].concat());
+            prop_assert_eq!(again[0].as_ref().unwrap(), changed);
+        }
+    }
+
+    #[test]
     fn each_line_is_one_item_whatever_is_in_it(lines in vec("[^\n]{0,40}", 0..8), bytes in vec(any::<u8>(), 0..40)) {
         let header = b"{\"schema\":\"doorward.recording/v1\",\"recorder\":\"test\"}\n";
         let body = format!("{}\n", lines.join("\n"));
@@ -175,4 +194,25 @@ fn an_event_has_no_place_for_a_token() {
         );
         assert_eq!(read(text.as_bytes())[0].as_ref().unwrap_err().code.as_str(), "not-an-event");
     }
+}
+
+/// The code blocks of one language on the page about recordings.
+fn examples(language: &str) -> Vec<String> {
+    let page = include_str!("../../docs/recordings.md");
+    let fence = format!("```{language}\n");
+    page.split(&fence).skip(1).map(|rest| rest.split("```").next().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn the_examples_on_the_page_about_recordings_are_read() {
+    for recording in examples("jsonl") {
+        let events: Vec<Event> = read(recording.as_bytes()).into_iter().map(Result::unwrap).collect();
+        assert_eq!(events.len(), 2);
+        let written: Vec<String> = events.iter().map(|event| line(event).unwrap()).collect();
+        assert!(recording.lines().skip(1).eq(written.iter().map(String::as_str)), "{written:#?}");
+    }
+    for mapping in examples("toml") {
+        doorward::traffic::mapping::load("mapping.toml", mapping.as_bytes(), &mut Sources::default()).unwrap();
+    }
+    assert_eq!((examples("jsonl").len(), examples("toml").len()), (1, 1));
 }
