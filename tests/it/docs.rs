@@ -193,3 +193,37 @@ fn every_link_between_the_documents_leads_somewhere() {
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
+
+/// Every key of every table in the schema.
+fn keys(schema: &serde_json::Value, found: &mut std::collections::BTreeSet<String>) {
+    if let Some(properties) = schema.get("properties").and_then(|p| p.as_object()) {
+        found.extend(properties.keys().cloned());
+    }
+    for inner in schema.as_object().into_iter().flat_map(|o| o.values()).chain(schema.as_array().into_iter().flatten())
+    {
+        keys(inner, found);
+    }
+}
+
+#[test]
+fn the_language_reference_names_every_key() {
+    let page = fs::read_to_string(root().join("docs/policy.md")).unwrap();
+    let mut all = std::collections::BTreeSet::new();
+    keys(&doorward::report::schema::policy_schema(), &mut all);
+    assert!(all.len() > 60, "{all:?}");
+    let missing: Vec<&String> = all
+        .iter()
+        .filter(|key| {
+            let forms = [
+                format!("`{key}`"),
+                format!("{key} "),
+                format!("[{key}."),
+                format!("[[{key}]]"),
+                format!("[{key}]"),
+                format!(".{key}."),
+            ];
+            !forms.iter().any(|form| page.contains(form.as_str()))
+        })
+        .collect();
+    assert!(missing.is_empty(), "{missing:?}");
+}
