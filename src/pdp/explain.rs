@@ -299,8 +299,9 @@ fn unmet<'s>(
     let subject = &case.request.subject;
     let to = &statement.to;
     let only = |part: Selector| (part != Selector::default()).then_some(part);
-    let join =
-        |globs: &[crate::policy::glob::NameGlob]| globs.iter().map(|g| g.as_str()).collect::<Vec<_>>().join(", ");
+    let join = |globs: &[crate::policy::glob::NameGlob]| {
+        globs.iter().map(super::super::policy::glob::NameGlob::as_str).collect::<Vec<_>>().join(", ")
+    };
     let parts = [
         (
             only(Selector { issuers: to.issuers.clone(), ..Selector::default() }),

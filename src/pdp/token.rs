@@ -105,11 +105,11 @@ fn lifetime<'p>(standard: &Standard<'p>, request: &Request<'_>, checks: &mut Che
     match (token.issued_at, token.expires_at, standard.issuer) {
         // A token that does not say when it was issued has no bounded life.
         (Fact::Absent, ..) => checks.fail(Reason::TokenLifetime, None),
-        (Fact::Known(issued), Fact::Known(expires), Fact::Known(issuer)) => {
-            if expires.since(issued) > i64::from(issuer.max_lifetime) {
-                let rule = Rule { kind: RuleKind::Issuer, name: &issuer.name, position: &issuer.position };
-                checks.fail(Reason::TokenLifetime, Some(rule));
-            }
+        (Fact::Known(issued), Fact::Known(expires), Fact::Known(issuer))
+            if expires.since(issued) > i64::from(issuer.max_lifetime) =>
+        {
+            let rule = Rule { kind: RuleKind::Issuer, name: &issuer.name, position: &issuer.position };
+            checks.fail(Reason::TokenLifetime, Some(rule));
         }
         // Whatever is unknown here has been noted by an earlier check.
         _ => {}

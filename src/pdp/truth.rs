@@ -10,7 +10,7 @@ pub(super) enum Truth<'p> {
     Unknown(Missing<'p>),
 }
 
-impl<'p> Truth<'p> {
+impl Truth<'_> {
     pub(super) const fn unknown(facts: FactSet) -> Self {
         Self::Unknown(Missing { facts, argument: None })
     }

@@ -24,7 +24,7 @@ const KEY: char = '.';
 const SHELL: &str = "";
 
 /// Merges trees, lowest first.
-pub(super) fn merge<'t>(layers: Vec<Node<'t>>) -> Node<'t> {
+pub(super) fn merge(layers: Vec<Node<'_>>) -> Node<'_> {
     let mut arena = Arena::default();
     let mut figment = Figment::new();
     let mut root = Span::default();

@@ -60,11 +60,11 @@ pub(super) fn rules(reader: &mut Reader<'_>, node: &Node<'_>, key: &str) -> Rule
     found
 }
 
+/// The rules of each pattern, the place of each matcher, the place of each pattern.
+type ItemRules = (Vec<(ItemPattern, ArgRules)>, Vec<(ItemPattern, String, Span)>, Vec<(ItemPattern, Span)>);
+
 /// `{ "ITEM PATTERN" = { PATH = MATCHER } }`
-pub(super) fn item_rules(
-    reader: &mut Reader<'_>,
-    fields: Fields<'_>,
-) -> (Vec<(ItemPattern, ArgRules)>, Vec<(ItemPattern, String, Span)>, Vec<(ItemPattern, Span)>) {
+pub(super) fn item_rules(reader: &mut Reader<'_>, fields: Fields<'_>) -> ItemRules {
     let (mut all, mut places, mut keys) = (Vec::new(), Vec::new(), Vec::new());
     let Some(table) = reader.named(fields, "args") else { return (all, places, keys) };
     for (text, node) in table.keys() {
@@ -137,22 +137,20 @@ fn test(reader: &mut Reader<'_>, key: &str, node: &Node<'_>, path: &str, depth: 
         }
         "min" => number(reader, node, key).map(Test::Min),
         "max" => number(reader, node, key).map(Test::Max),
-        "glob" => texts(reader, node, key, Code::InvalidPattern, |text| PathGlob::new(text).map_err(|e| e.to_string()))
-            .map(Test::Glob),
-        "prefix" => texts(reader, node, key, Code::InvalidMatcher, |text| match text {
+        "glob" => Some(Test::Glob(texts(reader, node, key, Code::InvalidPattern, |text| {
+            PathGlob::new(text).map_err(|e| e.to_string())
+        }))),
+        "prefix" => Some(Test::Prefix(texts(reader, node, key, Code::InvalidMatcher, |text| match text {
             "" => Err("every text begins with the empty one: write `present = true` instead".to_owned()),
             text => Ok(text.to_owned()),
-        })
-        .map(Test::Prefix),
-        "under" => texts(reader, node, key, Code::InvalidMatcher, |text| {
+        }))),
+        "under" => Some(Test::Under(texts(reader, node, key, Code::InvalidMatcher, |text| {
             PathPrefix::new(text)
                 .ok_or_else(|| "write an absolute path without `..`, `\\` and `%` encodings".to_owned())
-        })
-        .map(Test::Under),
-        "host" => texts(reader, node, key, Code::InvalidMatcher, |text| {
+        }))),
+        "host" => Some(Test::Host(texts(reader, node, key, Code::InvalidMatcher, |text| {
             HostPattern::new(text).ok_or_else(|| "write `example.com`, or `*.example.com` for all below it".to_owned())
-        })
-        .map(Test::Host),
+        }))),
         "max_len" => count(reader, node, key).map(Test::MaxLen),
         "max_items" => count(reader, node, key).map(Test::MaxItems),
         "each" => matcher(reader, node, path, depth + 1).map(Test::Each),
@@ -250,7 +248,7 @@ fn texts<T: Ord>(
     key: &str,
     code: Code,
     parse: impl Fn(&str) -> Result<T, String>,
-) -> Option<Vec<T>> {
+) -> Vec<T> {
     let list = reader.string_list(node, key);
     not_empty(reader, node, key, matches!(&node.kind, Kind::Array(items) if items.is_empty()));
     let mut found = Vec::new();
@@ -260,7 +258,7 @@ fn texts<T: Ord>(
             Err(help) => reader.invalid(code, at.span, format!("`{key}` cannot be `{}`", quoted(at.value)), help),
         }
     }
-    Some(sorted(found))
+    sorted(found)
 }
 
 fn not_empty(reader: &mut Reader<'_>, node: &Node<'_>, key: &str, empty: bool) {
