@@ -15,6 +15,7 @@ mod cells;
 mod diff;
 mod duties;
 mod invariants;
+mod lint;
 mod place;
 mod search;
 mod space;
@@ -27,6 +28,7 @@ pub use access::{Access, Answer, Exception, Granted, reachable, what_can, who_ca
 pub use diff::{Diff, Direction, Flip, diff};
 pub use duties::{Change, ChangeKind};
 pub use invariants::{Proof, Violation, check_invariants};
+pub use lint::lint;
 pub use place::{Place, RuleRef};
 pub use space::Who;
 pub use witness::Witness;

@@ -21,7 +21,7 @@ use crate::policy::glob::NameGlob;
 use crate::policy::set::Selector;
 
 /// 2026-01-01T00:00:00Z, the instant of inline tests that name none.
-const USUAL: Timestamp = Timestamp(1_767_225_600);
+pub(super) const USUAL: Timestamp = Timestamp(1_767_225_600);
 
 /// What is known of a subject. What is `None` can be anything.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -135,8 +135,13 @@ fn subjects(gates: &[&Gate<'_, '_>], lists: Vec<&[NameGlob]>, budget: &mut Budge
 
 /// An instant in every span in which the same statements are live.
 fn instants(expiries: impl Iterator<Item = Timestamp>, from: Option<Timestamp>) -> Vec<Timestamp> {
+    let edges: BTreeSet<Timestamp> = expiries.flat_map(|e| [e.plus(-1), e]).collect();
+    if edges.is_empty() {
+        // Nothing expires, so that one instant is as good as another.
+        return vec![USUAL];
+    }
     let usual = from.map_or(USUAL, |from| from.max(USUAL));
-    let edges: BTreeSet<Timestamp> = expiries.flat_map(|e| [e.plus(-1), e]).chain(from).collect();
+    let edges: BTreeSet<Timestamp> = edges.into_iter().chain(from).collect();
     let counts = |at: &Timestamp| from.is_none_or(|from| *at >= from);
     let others = edges.into_iter().filter(|at| counts(at) && *at != usual);
     std::iter::once(usual).chain(others).collect()

@@ -52,6 +52,8 @@ pub(super) struct Token {
     pub(super) scopes: Vec<String>,
     pub(super) age: i64,
     pub(super) lifetime: i64,
+    pub(super) audience_matters: bool,
+    pub(super) times_matter: bool,
 }
 
 /// A point at the gate of the policy that is to allow.
@@ -101,7 +103,8 @@ impl<'p> Spot<'_, 'p> {
     pub(super) fn token(&self, issuer: &'p Issuer) -> Option<Token> {
         let (age, lifetime) = self.times(issuer, None).into_iter().next()?;
         let audience = self.gate.audiences(issuer).first()?.clone();
-        Some(Token { audience, scopes: self.scopes().into_iter().next()?, age, lifetime })
+        let scopes = self.scopes().into_iter().next()?;
+        Some(Token { audience, scopes, age, lifetime, audience_matters: false, times_matter: false })
     }
 
     /// A request that a grant allows here and that meets and escapes further statements.
@@ -127,6 +130,31 @@ impl<'p> Spot<'_, 'p> {
                     return Err(DISAGREE);
                 }
                 return Ok(Some(witness));
+            }
+        }
+        Ok(None)
+    }
+
+    /// A request that a grant is about here, whatever the denies say, and that escapes further
+    /// statements.
+    pub(super) fn escapes(
+        &self,
+        grant: &Ask<'p>,
+        avoid: &[Asked<'_, 'p>],
+        budget: &mut Budget,
+    ) -> Result<Option<Found>, Limit> {
+        let gate = self.gate;
+        for (name, issuer) in self.issuers() {
+            let goal = Goal {
+                issuer: name,
+                must: vec![(gate, grant), (gate, &gate.own)],
+                avoid: avoid.to_vec(),
+                subject: &|subject| gate.accepts_caller(name, subject),
+            };
+            if self.token(issuer).is_some()
+                && let Some(found) = find(self.space, &goal, budget)?
+            {
+                return Ok(Some(found));
             }
         }
         Ok(None)
@@ -164,6 +192,8 @@ impl<'p> Spot<'_, 'p> {
             age: token.age,
             lifetime: token.lifetime,
             arguments: found.arguments,
+            audience_matters: token.audience_matters,
+            times_matter: token.times_matter,
         }
     }
 }

@@ -122,7 +122,8 @@ struct Walk<'q, 'p> {
     depths: u32,
     /// Lengths beyond what the machines can tell: reached by repeating a character.
     far: Vec<u32>,
-    found: BTreeSet<(Vec<Answer>, usize)>,
+    /// The combinations found: answers, lengths that are exceeded, whether the text is empty.
+    found: BTreeSet<(Vec<Answer>, usize, bool)>,
     /// In the order found, each with the length to stretch it to.
     order: Vec<(usize, Option<u32>)>,
 }
@@ -187,7 +188,7 @@ impl<'q, 'p> Walk<'q, 'p> {
     }
 
     fn push(&mut self, node: Node, seen: &mut HashSet<Visit, FixedState>, queue: &mut VecDeque<usize>) {
-        if seen.insert((node.states.clone(), node.trie, node.depth.min(self.depths), node.loops.is_some())) {
+        if seen.insert((node.states.clone(), node.trie, node.depth.min(self.depths.max(1)), node.loops.is_some())) {
             queue.push_back(self.nodes.len());
             self.nodes.push(node);
         }
@@ -196,6 +197,7 @@ impl<'q, 'p> Walk<'q, 'p> {
     /// Keeps the text of a node for the combination of answers that it gives, if it is the first.
     fn record(&mut self, number: usize) {
         let Some(node) = self.nodes.get(number) else { return };
+        let depth = node.depth;
         let mut states = self.questions.machines.iter().map(Vec::as_slice);
         let mut rest = &*node.states;
         let mut answers = Vec::new();
@@ -214,7 +216,7 @@ impl<'q, 'p> Walk<'q, 'p> {
             lengths.extend(self.far.iter().filter(|n| **n >= node.depth).map(|n| (class(n + 1), Some(n + 1))));
         }
         for (class, length) in lengths {
-            if self.found.insert((answers.clone(), class)) {
+            if self.found.insert((answers.clone(), class, depth == 0)) {
                 self.order.push((number, length));
             }
         }
