@@ -256,20 +256,18 @@ fn ways<'a, 'p>(
             scopes: scopes.iter().find(carries).or(scopes.first())?.clone(),
             age: *age,
             lifetime: *lifetime,
-            audience_matters: false,
-            times_matter: false,
         })
     };
     let Some(plain) = plain() else { return Vec::new() };
     let mut ways = Vec::new();
     if let Some(audience) = audiences.iter().find(|a| !knows(a)) {
-        ways.push(way(Token { audience: audience.clone(), audience_matters: true, ..plain.clone() }));
+        ways.push(way(Token { audience: audience.clone(), ..plain.clone() }));
     }
     let refused: [&dyn Fn(i64, i64) -> bool; 3] =
         [&|_, lifetime| !short(lifetime), &|age, _| !begun(age), &|age, _| !young(age)];
     for refuses in refused {
         if let Some((age, lifetime)) = times.iter().find(|(age, lifetime)| refuses(*age, *lifetime)) {
-            ways.push(way(Token { age: *age, lifetime: *lifetime, times_matter: true, ..plain.clone() }));
+            ways.push(way(Token { age: *age, lifetime: *lifetime, ..plain.clone() }));
         }
     }
     ways.push(Way { refuses: Some(gate), ..way(plain.clone()) });

@@ -21,7 +21,7 @@ use crate::policy::glob::NameGlob;
 use crate::policy::set::Selector;
 
 /// 2026-01-01T00:00:00Z, the instant of inline tests that name none.
-pub(super) const USUAL: Timestamp = Timestamp(1_767_225_600);
+const USUAL: Timestamp = Timestamp(1_767_225_600);
 
 /// What is known of a subject. What is `None` can be anything.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

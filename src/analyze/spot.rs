@@ -52,8 +52,6 @@ pub(super) struct Token {
     pub(super) scopes: Vec<String>,
     pub(super) age: i64,
     pub(super) lifetime: i64,
-    pub(super) audience_matters: bool,
-    pub(super) times_matter: bool,
 }
 
 /// A point at the gate of the policy that is to allow.
@@ -104,7 +102,7 @@ impl<'p> Spot<'_, 'p> {
         let (age, lifetime) = self.times(issuer, None).into_iter().next()?;
         let audience = self.gate.audiences(issuer).first()?.clone();
         let scopes = self.scopes().into_iter().next()?;
-        Some(Token { audience, scopes, age, lifetime, audience_matters: false, times_matter: false })
+        Some(Token { audience, scopes, age, lifetime })
     }
 
     /// A request that a grant allows here and that meets and escapes further statements.
@@ -192,8 +190,6 @@ impl<'p> Spot<'_, 'p> {
             age: token.age,
             lifetime: token.lifetime,
             arguments: found.arguments,
-            audience_matters: token.audience_matters,
-            times_matter: token.times_matter,
         }
     }
 }

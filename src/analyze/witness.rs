@@ -5,8 +5,6 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value};
 
 use super::place::Place;
-use super::space::USUAL;
-use super::wording::duration;
 use crate::model::{
     Action, Arguments, Claim, Context, Decision, Fact, Request, Resource, ResourceKind, Strings, Subject, Timestamp,
     Token,
@@ -43,10 +41,6 @@ pub struct Witness {
     pub lifetime: i64,
     /// The arguments.
     pub arguments: Map<String, Value>,
-    /// Whether the audience is not just any that would do.
-    pub audience_matters: bool,
-    /// Whether the age and lifetime are not just any that would do.
-    pub times_matter: bool,
 }
 
 impl Witness {
@@ -84,58 +78,6 @@ impl Witness {
         pdp::decide(policy, &request)
     }
 
-    /// The subject and token as the `as` of an inline test.
-    pub fn subject_line(&self) -> String {
-        let mut parts = vec![format!("issuer = {}", quoted(&self.issuer)), format!("sub = {}", quoted(&self.subject))];
-        if let Some(agent) = &self.agent {
-            parts.push(format!("agent = {}", quoted(agent)));
-        }
-        if !self.groups.is_empty() {
-            parts.push(format!("groups = {}", list(&self.groups)));
-        }
-        if !self.claims.is_empty() {
-            let one = |(name, values): (&String, &Vec<String>)| match values.as_slice() {
-                [value] => format!("{} = {}", key(name), quoted(value)),
-                values => format!("{} = {}", key(name), list(values)),
-            };
-            parts.push(format!("claims = {{ {} }}", self.claims.iter().map(one).collect::<Vec<_>>().join(", ")));
-        }
-        if !self.scopes.is_empty() {
-            parts.push(format!("scope = {}", quoted(&self.scopes.join(" "))));
-        }
-        if self.audience_matters {
-            parts.push(format!("aud = {}", quoted(&self.audience)));
-        }
-        if self.times_matter {
-            // Only a text can show an age below zero; a test cannot ask for one.
-            let sign = if self.age < 0 { "-" } else { "" };
-            parts.push(format!("age = \"{sign}{}\"", duration(self.age.unsigned_abs())));
-            parts.push(format!("lifetime = \"{}\"", duration(self.lifetime.unsigned_abs())));
-        }
-        format!("as = {{ {} }}", parts.join(", "))
-    }
-
-    /// The call as an expectation of an inline test.
-    pub fn call_line(&self) -> String {
-        let call = match self.place.kind {
-            ResourceKind::Server => format!("{}:", self.place.server),
-            _ => self.place.to_string(),
-        };
-        let mut parts = vec![format!("call = {}", quoted(&call))];
-        if let Some(uri) = &self.uri {
-            parts.push(format!("uri = {}", quoted(uri)));
-        }
-        if !self.arguments.is_empty() {
-            parts.push(format!("args = {}", inline(&Value::Object(self.arguments.clone()))));
-        }
-        format!("{{ {} }}", parts.join(", "))
-    }
-
-    /// The instant as the `now` of an inline test, where it is not the usual one.
-    pub fn now_line(&self) -> Option<String> {
-        (self.now != USUAL).then(|| format!("now = {}", self.now))
-    }
-
     /// The MCP method; of a server the handshake.
     pub const fn action(&self) -> Action {
         match self.place.kind {
@@ -144,44 +86,5 @@ impl Witness {
             ResourceKind::Prompt => Action::PromptsGet,
             ResourceKind::Resource => Action::ResourcesRead,
         }
-    }
-}
-
-/// The longest text that is shown whole.
-const SHOWN: usize = 200;
-
-/// A basic string of TOML, which a JSON string is; a long one is cut.
-fn quoted(text: &str) -> String {
-    match text.char_indices().nth(SHOWN).and_then(|(end, _)| text.get(..end)) {
-        Some(start) => format!("{} ({} characters)", Value::from(format!("{start}…")), text.chars().count()),
-        None => Value::from(text).to_string(),
-    }
-}
-
-fn list(texts: &[String]) -> String {
-    format!("[{}]", texts.iter().map(|t| quoted(t)).collect::<Vec<_>>().join(", "))
-}
-
-fn key(name: &str) -> String {
-    let bare = !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'));
-    if bare { name.to_owned() } else { quoted(name) }
-}
-
-/// A value as TOML writes it inline; `null`, which TOML lacks, stays a word.
-fn inline(value: &Value) -> String {
-    match value {
-        Value::String(text) => quoted(text),
-        Value::Array(values) if values.len() > SHOWN => {
-            let first: Vec<String> = values.iter().take(3).map(inline).collect();
-            format!("[{}, …] ({} elements)", first.join(", "), values.len())
-        }
-        Value::Array(values) => format!("[{}]", values.iter().map(inline).collect::<Vec<_>>().join(", ")),
-        Value::Object(map) if map.is_empty() => "{}".to_owned(),
-        Value::Object(map) => {
-            let parts: Vec<String> =
-                map.iter().map(|(name, value)| format!("{} = {}", key(name), inline(value))).collect();
-            format!("{{ {} }}", parts.join(", "))
-        }
-        other => other.to_string(),
     }
 }

@@ -2,7 +2,6 @@
 
 use std::fmt::Write;
 
-use super::witness::Witness;
 use crate::model::{Rate, RateKey};
 use crate::policy::argument::ArgPath;
 use crate::policy::matcher::Matcher;
@@ -36,12 +35,6 @@ pub(super) fn selector(to: Option<&Selector>) -> String {
 /// Argument rules, one a line.
 pub(super) fn rules(rules: &[(&ArgPath, &Matcher)]) -> Vec<String> {
     rules.iter().map(|(path, matcher)| format!("{path} = {matcher}")).collect()
-}
-
-/// A request on one line, as an inline test would write it.
-pub(super) fn witness(witness: &Witness) -> String {
-    let now = witness.now_line().map(|now| format!(", {now}")).unwrap_or_default();
-    format!("{} with {}{now}", witness.call_line(), witness.subject_line())
 }
 
 /// Seconds as a duration of the policy language.

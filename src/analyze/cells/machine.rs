@@ -118,6 +118,27 @@ impl Machine<'_> {
         }
     }
 
+    /// How many characters it can fix at the start of a text, and how many elsewhere. A host asks
+    /// for none: what it asks can be had within the length that a host may have.
+    pub(super) fn fixes(&self) -> (usize, usize) {
+        match self {
+            Self::Glob(glob) => {
+                let mut states = glob.start();
+                let literals = glob.alphabet().take_while(|c| {
+                    // Where a character that no pattern has leads nowhere, only this one leads on.
+                    let only = glob.step(states, char::MAX).is_dead();
+                    states = glob.step(states, *c);
+                    only
+                });
+                let leading = literals.count();
+                (leading, glob.len().saturating_sub(leading))
+            }
+            Self::Prefix(wanted) => (wanted.len(), 0),
+            Self::Under(under) => (0, under.wanted.iter().map(|s| s.len() + 1).sum()),
+            Self::Host(_) => (0, 0),
+        }
+    }
+
     pub(super) const fn is_host(&self) -> bool {
         matches!(self, Self::Host(_))
     }

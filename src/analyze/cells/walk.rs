@@ -132,7 +132,11 @@ impl<'q, 'p> Walk<'q, 'p> {
     fn new(questions: &'q Questions<'p>, alphabet: &'q [char], trie: Trie) -> Result<Self, Limit> {
         let machines = || questions.machines.iter().flatten();
         let size: usize = machines().map(Machine::size).sum::<usize>() + 1;
-        if machines().any(Machine::is_host) && size > 2 * LONGEST_HOST {
+        // A longer host is unfit. That can be had with a short one too, by a character that no host
+        // has, unless patterns fix every character of it.
+        let fixed = machines().map(Machine::fixes);
+        let (leading, elsewhere) = fixed.fold((0, 0), |(a, b), (leading, more)| (leading.max(a), more + b));
+        if machines().any(Machine::is_host) && leading + elsewhere > LONGEST_HOST {
             return Err(Limit::new("the patterns on a URL are longer together than a host may be"));
         }
         let near = |n: &&u32| (**n as usize) < size;

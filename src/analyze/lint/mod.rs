@@ -1,12 +1,11 @@
-//! Warnings about policies that are legal and probably do not say what their author meant, and
-//! errors about invariants that fail.
+//! Warnings about policies that are legal and probably do not say what their author meant.
 //!
 //! A warning that rests on "no request" has been proved for all requests from `now` on. What could
 //! not be proved within the limits is said to be open, and never warned about as if it were so.
 
 mod conditions;
-mod proofs;
 mod reach;
+mod unused;
 mod words;
 
 use std::collections::BTreeSet;
@@ -24,7 +23,8 @@ const STEPS: u64 = 20_000_000;
 /// So many items without an answer, and analysis gives up on the rest.
 const MOST_LIMITS: usize = 10;
 
-/// Everything that analysis finds in a policy, sorted.
+/// Everything that looks wrong in a policy, sorted. Invariants are asked about by
+/// [`super::check_invariants`].
 pub fn lint(loaded: &LoadedPolicy, now: Timestamp) -> Vec<Diagnostic> {
     let mut lint = Lint {
         loaded,
@@ -43,7 +43,6 @@ pub fn lint(loaded: &LoadedPolicy, now: Timestamp) -> Vec<Diagnostic> {
     lint.unused();
     lint.conditions();
     lint.reach();
-    lint.invariants();
     sort(&mut lint.found);
     lint.found
 }
@@ -60,7 +59,7 @@ struct Lint<'p> {
     unmet_places: BTreeSet<Place>,
 }
 
-impl<'p> Lint<'p> {
+impl Lint<'_> {
     fn add(&mut self, problem: Diagnostic) {
         self.found.push(problem);
     }
@@ -100,7 +99,7 @@ impl<'p> Lint<'p> {
     }
 }
 
-/// `grant `support``, or `the grant` for one without a name.
+/// The kind and name of a statement; only the kind when it has no name.
 fn called(kind: &str, name: Option<&str>) -> String {
     name.map_or_else(|| format!("the {kind}"), |name| format!("{kind} `{name}`"))
 }

@@ -28,7 +28,7 @@ struct Known {
     open: BTreeSet<usize>,
 }
 
-impl<'p> Lint<'p> {
+impl Lint<'_> {
     pub(super) fn reach(&mut self) {
         let places = self.places();
         let live: BTreeSet<usize> = self.live();
@@ -43,7 +43,9 @@ impl<'p> Lint<'p> {
             live.difference(&known.needed).copied().filter(|n| !known.open.contains(n)).collect();
         rest.sort_by_key(|n| std::cmp::Reverse((self.grant_span(*n), *n)));
         let (used, unused): (Vec<usize>, Vec<usize>) = rest.into_iter().partition(|n| known.used.contains(n));
-        unused.into_iter().for_each(|number| self.dead(number, &places));
+        for number in unused {
+            self.dead(number, &places);
+        }
         let mut left = live;
         // What one grant covers goes before what several do: then the wider one stays.
         for by_one in [true, false] {

@@ -228,23 +228,3 @@ fn what_the_words_show_is_found() {
       did you mean `reader`?
     "#);
 }
-
-#[test]
-fn an_invariant_that_fails_shows_a_request() {
-    insta::assert_snapshot!(found(r#"
-        [[invariants]]
-        name = "support never refunds more than 100"
-        to = { groups = ["support"] }
-        except = { agents = ["desk-*"] }
-        never = ["tickets:refund"]
-        args = { "tickets:refund" = { amount = { min = 101 } } }
-        [[invariants]]
-        name = "readers do not touch tickets"
-        to = { groups = ["reader"] }
-        except = { groups = ["support"] }
-        never = ["tickets:*"]
-    "#), @r#"
-    invariant-fails at "support never refunds more than 100": invariant `support never refunds more than 100` fails: grant `support` allows `tickets:refund`
-      for example { call = "tickets:refund", args = { amount = 101 } } with as = { issuer = "corp", sub = "x", groups = ["support"], scope = "tickets:refund" }
-    "#);
-}

@@ -2,11 +2,12 @@
 
 use std::path::PathBuf;
 
-use crate::analyze::{Options, check_invariants};
+use crate::analyze::{Options, check_invariants, lint};
 use crate::cli::answer::Answer;
 use crate::cli::failure::Failure;
 use crate::cli::policy::PolicyArgs;
 use crate::cli::terminal::When;
+use crate::cli::time::clock;
 use crate::diagnostics::{Code, Diagnostic, Severity, sort};
 use crate::policy::{Loaded, LoadedPolicy};
 use crate::report::{Style, github, human, json, sarif, witness};
@@ -91,6 +92,7 @@ pub(super) fn findings(loaded: &Loaded) -> Findings {
         let found = invariants(policy);
         unproved = found.iter().any(|p| p.code == Code::AnalysisLimit);
         problems.extend(found);
+        problems.extend(lint(policy, clock()));
     }
     sort(&mut problems);
     Findings { problems, unproved }

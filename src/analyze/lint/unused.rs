@@ -1,31 +1,20 @@
-//! Invariants that fail, and declarations that no grant reaches.
+//! Declarations that no grant reaches.
 
 use super::super::place::Place;
-use super::super::{check_invariants, wording};
 use super::Lint;
 use crate::diagnostics::{Code, Diagnostic};
 use crate::model::ResourceKind;
 use crate::policy::set::item_name;
 
 impl Lint<'_> {
-    pub(super) fn invariants(&mut self) {
-        let invariants = &self.loaded.checks.invariants;
-        let proof = check_invariants(&self.loaded.compiled, invariants, self.options);
-        for violation in proof.violations {
-            let Some(invariant) = invariants.get(violation.invariant) else { continue };
-            let grant =
-                super::called("grant", Some(&violation.grant.name).filter(|n| !n.is_empty()).map(String::as_str));
-            let message = format!("invariant `{}` fails: {grant} allows `{}`", invariant.name, violation.place);
-            let problem = Diagnostic::new(Code::InvariantFails, message)
-                .at(invariant.span, "")
-                .also(self.grant_span(violation.grant.number), "this grant allows it")
-                .help(format!("for example {}", wording::witness(&violation.witness)));
-            self.add(problem);
-        }
-        for (number, open) in proof.unanswered {
-            let name = invariants.get(number).map_or("", |i| i.name.as_str());
-            self.open(&format!("invariant `{name}` could not be proved"), &open.place, &open.limit);
-        }
+    /// Whether a deny, an invariant or a test speaks of an item: then that nobody has it is no
+    /// oversight.
+    fn is_named_elsewhere(&self, server: &str, item: &str) -> bool {
+        let checks = &self.loaded.checks;
+        let of_invariants = checks.invariants.iter().flat_map(|i| &i.never);
+        let of_tests = checks.tests.iter().flat_map(|t| &t.deny).map(|e| &e.call);
+        self.view.set.denies.iter().any(|d| d.covers(server, item))
+            || of_invariants.chain(of_tests).any(|p| p.matches(server, item))
     }
 
     /// Items that no live grant covers, and bundles that carry no item that one covers.
@@ -41,6 +30,9 @@ impl Lint<'_> {
             let item = item_name(kind, name);
             if live.iter().any(|g| g.covers(server, &item)) {
                 reached.push((server, item));
+                continue;
+            }
+            if self.is_named_elsewhere(server, &item) {
                 continue;
             }
             let place = Place { server: server.to_owned(), kind, name: name.to_owned() };
