@@ -74,6 +74,11 @@ impl<'p> View<'p> {
         self.filed(&place.server, &place.item()).is_some_and(|f| !f.grants.is_empty())
     }
 
+    /// The grants that have a say about an item, and the denies, by number.
+    pub(super) fn numbers(&self, place: &Place) -> (BTreeSet<usize>, BTreeSet<usize>) {
+        self.filed(&place.server, &place.item()).map(|f| (f.grants.clone(), f.denies.clone())).unwrap_or_default()
+    }
+
     /// The declaration of an item; none for the server itself.
     pub(super) fn declared(&self, place: &Place) -> Option<&'p Item> {
         let server = self.set.servers.get(&place.server)?;

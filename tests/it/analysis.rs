@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use doorward::analyze::{Direction, Options, Place, Who, check_invariants, diff, reachable, what_can, who_can};
-use doorward::diagnostics::Span;
+use doorward::analyze::{Direction, Options, Place, Who, check_invariants, diff, lint, reachable, what_can, who_can};
+use doorward::diagnostics::{Code, Span};
 use doorward::model::{Effect, Fact, ResourceKind, Timestamp};
 use doorward::pdp::decide;
-use doorward::policy::CompiledPolicy;
-use doorward::policy::checks::Invariant;
+use doorward::policy::checks::{Checks, Invariant, Spans, StatementSpans};
 use doorward::policy::set::{PolicySet, Selector, Statement};
+use doorward::policy::{CompiledPolicy, LoadedPolicy};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
@@ -303,4 +303,61 @@ proptest! {
             prop_assert!(grants.iter().all(|g| !given || g.witness.arguments == ask.arguments));
         }
     }
+}
+
+/// The numbers of the grants that lints call useless.
+fn useless(policy: &CompiledPolicy) -> Vec<usize> {
+    let spans = |count: usize| {
+        let span = |n: usize| Span { start: u32::try_from(n).unwrap(), ..Span::default() };
+        (0..count).map(|n| StatementSpans { head: span(n), ..StatementSpans::default() }).collect()
+    };
+    let set = policy.set();
+    let spans = Spans { grants: spans(set.grants.len()), denies: spans(set.denies.len()), ..Spans::default() };
+    let loaded = LoadedPolicy { compiled: policy.clone(), checks: Checks::default(), spans };
+    let problems = lint(&loaded, Timestamp(NOW - 2));
+    assert!(problems.iter().all(|p| p.code != Code::AnalysisLimit), "{problems:?}");
+    let useless = problems.iter().filter(|p| matches!(p.code, Code::ShadowedGrant | Code::DeadGrant));
+    useless.map(|p| p.primary.as_ref().unwrap().span.start as usize).collect()
+}
+
+fn without(set: &PolicySet, numbers: &[usize]) -> CompiledPolicy {
+    let grants = set.grants.iter().enumerate().filter(|(n, _)| !numbers.contains(n)).map(|(_, g)| g.clone());
+    compile(PolicySet { grants: grants.collect(), ..set.clone() })
+}
+
+/// Whether two policies differ about anything but who may shake hands with a server.
+fn differ(a: &CompiledPolicy, b: &CompiledPolicy) -> bool {
+    diff(a, b, options()).flips.iter().any(|f| f.place.kind != ResourceKind::Server)
+}
+
+proptest! {
+    #![proptest_config(config(60))]
+
+    #[test]
+    fn useless_grants_can_go_and_others_cannot(set in policy()) {
+        let policy = compile(set);
+        let set = policy.set().clone();
+        let useless = useless(&policy);
+        prop_assert!(!differ(&policy, &without(&set, &useless)), "{useless:?} of {:?}", set.grants);
+        for number in (0..set.grants.len()).filter(|n| !useless.contains(n)) {
+            let grant = &set.grants[number];
+            let only_server = grant.items.iter().all(|p| p.item.literal() == Some(""));
+            if !grant.is_live(Timestamp(NOW - 2)) || only_server {
+                continue;
+            }
+            let mut more = useless.clone();
+            more.push(number);
+            let needed = differ(&without(&set, &useless), &without(&set, &more));
+            prop_assert!(needed || unmet(&policy, number), "{number} is not needed beside {useless:?} in {:?}", set.grants);
+        }
+    }
+}
+
+/// Whether a grant has been reported for its argument rules, and so not again as useless.
+fn unmet(policy: &CompiledPolicy, number: usize) -> bool {
+    let set = policy.set();
+    let Some(grant) = set.grants.get(number) else { return false };
+    let alone = compile(PolicySet { grants: vec![grant.clone()], ..set.clone() });
+    let nothing = compile(PolicySet { grants: vec![], ..set.clone() });
+    !differ(&nothing, &alone)
 }

@@ -1,6 +1,6 @@
 //! Argument rules that rule each other out.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::cells::clusters;
 use super::super::place::Place;
@@ -15,6 +15,9 @@ use crate::policy::set::Statement;
 
 /// Rules with how they are read: `true` for those of a deny.
 type Read<'p> = (&'p ArgPath, &'p Matcher, bool);
+
+/// The items that each statement has a say about.
+type Covered<'a> = BTreeMap<usize, Vec<(&'a Place, &'a String)>>;
 
 impl<'p> Lint<'p> {
     /// Rules of items, grants and denies that no arguments can meet.
@@ -34,18 +37,25 @@ impl<'p> Lint<'p> {
             }
         }
         let set = self.view.set;
-        for (number, grant) in set.grants.iter().enumerate().filter(|(_, g)| !g.args.is_empty()) {
-            self.statement("grant", number, grant, &places);
+        let (mut of_grants, mut of_denies): (Covered<'_>, Covered<'_>) = Default::default();
+        for (place, item) in &places {
+            let (grants, denies) = self.view.numbers(place);
+            grants.into_iter().for_each(|n| of_grants.entry(n).or_default().push((place, item)));
+            denies.into_iter().for_each(|n| of_denies.entry(n).or_default().push((place, item)));
         }
-        for (number, deny) in set.denies.iter().enumerate().filter(|(_, d)| !d.args.is_empty()) {
-            self.statement("deny", number, deny, &places);
+        for (kind, statements, covered) in [("grant", &set.grants, of_grants), ("deny", &set.denies, of_denies)] {
+            for (number, places) in covered {
+                if let Some(statement) = statements.get(number).filter(|s| !s.args.is_empty()) {
+                    self.statement(kind, number, statement, &places);
+                }
+            }
         }
     }
 
-    fn statement(&mut self, kind: &str, number: usize, statement: &'p Statement, places: &[(Place, String)]) {
+    fn statement(&mut self, kind: &str, number: usize, statement: &'p Statement, places: &[(&Place, &String)]) {
         let forbid = kind == "deny";
         let mut told: BTreeSet<String> = BTreeSet::new();
-        for (place, item) in places.iter().filter(|(p, item)| statement.covers(&p.server, item)) {
+        for (place, item) in places.iter().copied() {
             if self.gave_up() {
                 return;
             }

@@ -89,8 +89,9 @@ impl Lint<'_> {
 
     /// Finds out about the grants at one place of which not enough is known.
     fn settle(&mut self, place: &Place, live: &BTreeSet<usize>, known: &mut Known) {
-        let of_place: Vec<usize> =
-            live.difference(&known.needed).copied().filter(|n| self.concerns(*n, place)).collect();
+        let (grants, _) = self.view.numbers(place);
+        let fresh = grants.into_iter().filter(|n| live.contains(n) && !known.needed.contains(n));
+        let of_place: BTreeSet<usize> = fresh.filter(|n| self.concerns(*n, place)).collect();
         if of_place.is_empty() || self.gave_up() {
             known.open.extend(of_place.iter().filter(|_| self.gave_up()));
             return;
