@@ -40,8 +40,11 @@ impl<'p> Lint<'p> {
         let (mut of_grants, mut of_denies): (Covered<'_>, Covered<'_>) = Default::default();
         for (place, item) in &places {
             let (grants, denies) = self.view.numbers(place);
-            grants.into_iter().for_each(|n| of_grants.entry(n).or_default().push((place, item)));
-            denies.into_iter().for_each(|n| of_denies.entry(n).or_default().push((place, item)));
+            for (numbers, covered) in [(grants, &mut of_grants), (denies, &mut of_denies)] {
+                for number in numbers {
+                    covered.entry(number).or_default().push((place, item));
+                }
+            }
         }
         for (kind, statements, covered) in [("grant", &set.grants, of_grants), ("deny", &set.denies, of_denies)] {
             for (number, places) in covered {
