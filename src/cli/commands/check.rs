@@ -7,8 +7,9 @@ use crate::cli::answer::Answer;
 use crate::cli::failure::Failure;
 use crate::cli::policy::PolicyArgs;
 use crate::cli::terminal::When;
-use crate::cli::time::clock;
+use crate::cli::time::NowArg;
 use crate::diagnostics::{Code, Diagnostic, Severity, sort};
+use crate::model::Timestamp;
 use crate::policy::{Loaded, LoadedPolicy};
 use crate::report::{Style, github, human, json, sarif, witness};
 
@@ -39,6 +40,8 @@ Exit codes:
 pub(in crate::cli) struct Args {
     #[command(flatten)]
     policy: PolicyArgs,
+    #[command(flatten)]
+    now: NowArg,
     /// Take warnings for a no
     #[arg(long)]
     deny_warnings: bool,
@@ -54,7 +57,7 @@ impl Args {
     /// Reports every problem.
     pub(in crate::cli) fn run(self, color: When) -> Result<Answer, Failure> {
         let loaded = self.policy.read()?;
-        let Findings { problems, unproved } = findings(&loaded);
+        let Findings { problems, unproved } = findings(&loaded, self.now.instant());
         let text = match self.format {
             Format::Human => {
                 let style = Style::new(self.output.is_none() && color.on_stdout());
@@ -84,15 +87,15 @@ pub(super) struct Findings {
     pub(super) unproved: bool,
 }
 
-/// Looks for everything.
-pub(super) fn findings(loaded: &Loaded) -> Findings {
+/// Looks for everything. What has expired at `now` is a warning.
+pub(super) fn findings(loaded: &Loaded, now: Timestamp) -> Findings {
     let mut problems = loaded.problems.clone();
     let mut unproved = false;
     if let Some(policy) = &loaded.policy {
         let found = invariants(policy);
         unproved = found.iter().any(|p| p.code == Code::AnalysisLimit);
         problems.extend(found);
-        problems.extend(lint(policy, clock()));
+        problems.extend(lint(policy, now));
     }
     sort(&mut problems);
     Findings { problems, unproved }

@@ -9,6 +9,7 @@ use crate::cli::failure::{Failure, Kind};
 use crate::cli::files::Output;
 use crate::cli::policy::{PolicyArgs, bad};
 use crate::cli::terminal::When;
+use crate::cli::time::NowArg;
 use crate::diagnostics::Severity;
 use crate::report::{Style, human};
 
@@ -36,7 +37,7 @@ impl Args {
     /// Writes the file, whole or not at all.
     pub(in crate::cli) fn run(self, color: When) -> Result<Answer, Failure> {
         let loaded = self.policy.read()?;
-        let Findings { problems, unproved } = findings(&loaded);
+        let Findings { problems, unproved } = findings(&loaded, NowArg::default().instant());
         let Some(policy) = &loaded.policy else {
             return Err(bad(&problems, &loaded.sources, color));
         };
