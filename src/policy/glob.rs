@@ -168,6 +168,10 @@ impl States {
 
 impl Glob {
     fn new(text: &str, star_crosses_slash: bool) -> Result<Self, GlobError> {
+        // Most names in a policy are literal, and a large policy has very many.
+        if !text.contains(['*', '?', '\\']) {
+            return Self::literal(text);
+        }
         let mut elements = Vec::new();
         let mut chars = text.chars().peekable();
         while let Some(c) = chars.next() {
@@ -193,6 +197,15 @@ impl Glob {
         }
         let shape = Shape::of(&elements);
         Ok(Self { text: text.into(), elements: elements.into(), shape })
+    }
+
+    fn literal(text: &str) -> Result<Self, GlobError> {
+        let elements: Box<[Element]> = text.chars().take(MAX_ELEMENTS + 1).map(Element::Char).collect();
+        match elements.len() {
+            0 => Err(GlobError::Empty),
+            1..=MAX_ELEMENTS => Ok(Self { text: text.into(), elements, shape: Shape::Literal(text.into()) }),
+            _ => Err(GlobError::TooLong),
+        }
     }
 
     fn matches(&self, text: &str) -> bool {

@@ -105,9 +105,16 @@ impl<'s> Builder<'s> {
             (ResourceKind::Resource, &server.resources),
         ];
         for (kind, items) in kinds {
+            // Both are sorted by name, so one walk finds the places without making a key for each.
+            let first = (name.to_owned(), kind, String::new());
+            let mut places = self.positions.items.range(first..).take_while(|((s, k, _), _)| s == name && *k == kind);
+            let mut place = places.next();
             for (item, declared) in items {
-                let key = (name.to_owned(), kind, item.clone());
-                let position = self.positions.items.get(&key).cloned().unwrap_or_default();
+                while place.is_some_and(|((_, _, n), _)| n < item) {
+                    place = places.next();
+                }
+                let found = place.filter(|((_, _, n), _)| n == item);
+                let position = found.map(|(_, position)| position.clone()).unwrap_or_default();
                 let target = self.add_target(number, name, server, kind, item, Some(declared), position);
                 if let Some(uri) = &declared.uri {
                     uris.push((uri.clone(), target));
