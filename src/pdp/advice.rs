@@ -50,7 +50,7 @@ fn for_check(case: &Case<'_, '_>, check: &Check<'_>, statements: &[Considered<'_
     if check.outcome == Outcome::Unknown {
         return vec![format!("record `{field}`: the answer depends on it")];
     }
-    let door = &case.door.name;
+    let door = case.policy.index().text(case.door.name);
     let one = |text: String| vec![text];
     match check.reason {
         Reason::Issuer => one(format!("bring a token of an accepted issuer ({wanted})")),
@@ -104,8 +104,8 @@ fn near_misses(statements: &[Considered<'_>]) -> Vec<String> {
 
 fn new_grant(case: &Case<'_, '_>) -> String {
     let what = match case.request.resource.kind {
-        ResourceKind::Server => format!("something at server `{}`", case.door.name),
-        _ => format!("`{}`", case.target.reference),
+        ResourceKind::Server => format!("something at server `{}`", case.policy.index().text(case.door.name)),
+        _ => format!("`{}`", case.policy.index().text(case.target.reference)),
     };
     format!("add a grant that allows {what} to this subject; no grant names it yet")
 }

@@ -13,7 +13,7 @@ use crate::model::{
 };
 use crate::policy::matcher::{ArgsOutcome, RuleList};
 use crate::policy::set::Statement;
-use crate::policy::{CompiledPolicy, Door, Entry, Filed, Target, group_hash};
+use crate::policy::{CompiledPolicy, Door, Entry, Filed, Index, Target, group_hash};
 
 /// What the checks so far have come to.
 #[derive(Clone, Copy, Debug, Default)]
@@ -142,13 +142,18 @@ pub(super) enum Standing<'p> {
 }
 
 impl<'p, 'r> Case<'p, 'r> {
+    fn index(&self) -> &'p Index {
+        self.policy.index()
+    }
+
     pub(super) fn obligations(&self) -> Obligations<'p> {
-        Obligations { audit: &self.target.audit, rates: &self.target.rates, credential_ttl: self.target.credential_ttl }
+        let audit = self.index().text(self.target.audit);
+        Obligations { audit, rates: &self.target.rates, credential_ttl: self.target.credential_ttl }
     }
 
     /// What the token is held against. Every URI pattern that matches has a say in the lifetime.
     pub(super) fn standard(&self) -> Standard<'p> {
-        let of_target = |t: &'p Target| t.token_ttl.map(|ttl| (ttl, target_rule(t)));
+        let of_target = |t: &'p Target| t.token_ttl.map(|ttl| (ttl, target_rule(self.index(), t)));
         let mut ttl = of_target(self.target);
         if self.request.resource.kind == ResourceKind::Resource {
             ttl = self.targets().fold(ttl, |ttl, t| shorter(ttl, of_target(t)));
@@ -158,8 +163,8 @@ impl<'p, 'r> Case<'p, 'r> {
             Fact::Absent => Fact::Absent,
             Fact::Unknown => Fact::Unknown,
         };
-        let of_door = self.door.token_ttl.map(|ttl| (ttl, server_rule(self.door)));
-        Standard { door: self.door, issuer, ttl: shorter(ttl, of_door) }
+        let of_door = self.door.token_ttl.map(|ttl| (ttl, server_rule(self.index(), self.door)));
+        Standard { index: self.index(), door: self.door, issuer, ttl: shorter(ttl, of_door) }
     }
 
     /// Everything that names the resource: for a URI each pattern that matches.
@@ -174,7 +179,7 @@ impl<'p, 'r> Case<'p, 'r> {
         match self.caller {
             Fact::Absent => {}
             Fact::Known(server) if self.door.callers.iter().any(|c| **c == *server) => {}
-            Fact::Known(_) => checks.fail(Reason::Caller, Some(server_rule(self.door))),
+            Fact::Known(_) => checks.fail(Reason::Caller, Some(server_rule(self.index(), self.door))),
             Fact::Unknown => checks.lack(FactSet::ISSUER.union(FactSet::SUBJECT)),
         }
     }
@@ -199,10 +204,12 @@ impl<'p, 'r> Case<'p, 'r> {
     }
 
     pub(super) fn check_scope(&self, checks: &mut Checks<'p>) {
-        let Some(carrying) = self.target.scopes.as_deref() else { return };
+        let Some(mut carrying) = self.index().scopes(self.target) else { return };
         match self.request.context.token.scopes {
-            Fact::Known(scopes) if carrying.iter().any(|scope| scopes.contains(scope)) => {}
-            Fact::Known(_) | Fact::Absent => checks.fail(Reason::ScopeMissing, Some(target_rule(self.target))),
+            Fact::Known(scopes) if carrying.any(|scope| scopes.contains(scope)) => {}
+            Fact::Known(_) | Fact::Absent => {
+                checks.fail(Reason::ScopeMissing, Some(target_rule(self.index(), self.target)));
+            }
             Fact::Unknown => checks.lack(FactSet::SCOPES),
         }
     }
@@ -247,7 +254,7 @@ impl<'p, 'r> Case<'p, 'r> {
     pub(super) fn check_args(&self, checks: &mut Checks<'p>) {
         match self.target.args.permit(&self.request.context.arguments) {
             ArgsOutcome::Hold => {}
-            ArgsOutcome::Fail(_) => checks.fail(Reason::Args, Some(target_rule(self.target))),
+            ArgsOutcome::Fail(_) => checks.fail(Reason::Args, Some(target_rule(self.index(), self.target))),
             ArgsOutcome::Unknown(path) => checks.depend(argument(path.as_str())),
         }
     }
@@ -255,36 +262,36 @@ impl<'p, 'r> Case<'p, 'r> {
     /// The lists in which a deny of the resource may be filed: every URI pattern counts. The last of
     /// the three says whether the list is the door's, where argument rules must still be matched to
     /// the item.
-    pub(super) fn filed_denies(&self) -> impl Iterator<Item = (&'p Filed, &'p Target, bool)> + use<'p, 'r> {
+    pub(super) fn filed_denies(&self) -> impl Iterator<Item = (Filed, &'p Target, bool)> + use<'p, 'r> {
         // The server itself has all its statements in its own list.
         let door = self.door;
-        let at_door = (self.request.resource.kind != ResourceKind::Server).then_some(&door.denies);
+        let at_door = (self.request.resource.kind != ResourceKind::Server).then_some(door.denies);
         self.targets()
-            .flat_map(move |t| std::iter::once((&t.denies, t, false)).chain(at_door.map(|filed| (filed, t, true))))
+            .flat_map(move |t| std::iter::once((t.denies, t, false)).chain(at_door.map(|filed| (filed, t, true))))
     }
 
     /// The lists for grants: of several URI patterns only the most specific one can be granted.
-    pub(super) fn filed_grants(&self) -> impl Iterator<Item = (&'p Filed, &'p Target, bool)> + use<'p> {
+    pub(super) fn filed_grants(&self) -> impl Iterator<Item = (Filed, &'p Target, bool)> + use<'p> {
         let door =
-            (self.request.resource.kind != ResourceKind::Server).then_some((&self.door.grants, self.target, true));
-        std::iter::once((&self.target.grants, self.target, false)).chain(door)
+            (self.request.resource.kind != ResourceKind::Server).then_some((self.door.grants, self.target, true));
+        std::iter::once((self.target.grants, self.target, false)).chain(door)
     }
 
     /// Calls `visit` with each entry that can apply, and with whether its selector is known to hold.
-    fn each(&self, filed: &'p Filed, groups: &Groups, visit: &mut impl FnMut(&'p Entry, bool)) {
-        if !filed.by_group.is_empty() {
+    fn each(&self, filed: Filed, groups: &Groups, visit: &mut impl FnMut(&'p Entry, bool)) {
+        let index = self.index();
+        if filed.has_groups() {
             match self.request.subject.groups {
                 Fact::Known(names) => {
-                    let index = self.policy.index();
                     for group in groups.hashed(names) {
                         index.each_of_group(filed, group, &mut |entry| visit(entry, entry.plain));
                     }
                 }
                 Fact::Absent => {}
-                Fact::Unknown => filed.by_group.iter().for_each(|named| visit(&named.entry, false)),
+                Fact::Unknown => index.all_by_group(filed).for_each(|entry| visit(entry, false)),
             }
         }
-        filed.others.iter().for_each(|entry| visit(entry, false));
+        index.others(filed).iter().for_each(|entry| visit(entry, false));
     }
 
     /// How far a statement gets. `selected` says that it is live and about the subject.

@@ -161,7 +161,7 @@ fn condition(case: &Case<'_, '_>, reason: Reason) -> Condition {
     let time = |fact: Fact<crate::model::Timestamp>| show(fact.map(|t| t.to_string()));
     match reason {
         Reason::Issuer => {
-            let wanted = case.door.issuers.as_deref().map_or_else(
+            let wanted = case.policy.index().accepted(case.door).map_or_else(
                 || "a declared issuer".to_owned(),
                 |list| list.iter().filter_map(|n| case.policy.index().issuer_name(*n)).collect::<Vec<_>>().join(", "),
             );
@@ -169,7 +169,11 @@ fn condition(case: &Case<'_, '_>, reason: Reason) -> Condition {
         }
         Reason::Audience => {
             let own = standard.issuer.known().filter(|i| !i.audiences.is_empty()).map(|i| i.audiences.join(", "));
-            Condition::new("aud", own.unwrap_or_else(|| case.door.resource.to_string()), list(token.audience))
+            Condition::new(
+                "aud",
+                own.unwrap_or_else(|| case.policy.index().text(case.door.resource).to_owned()),
+                list(token.audience),
+            )
         }
         Reason::TokenExpired => Condition::new("exp", format!("after {now}"), time(token.expires_at)),
         Reason::TokenNotYetValid => {
@@ -202,7 +206,8 @@ fn condition(case: &Case<'_, '_>, reason: Reason) -> Condition {
             )
         }
         Reason::ScopeMissing => {
-            let wanted = target.scopes.as_deref().map_or_else(|| "no scope".to_owned(), |scopes| scopes.join(" or "));
+            let wanted = case.policy.index().scopes(target);
+            let wanted = wanted.map_or_else(|| "no scope".to_owned(), |s| s.collect::<Vec<_>>().join(" or "));
             Condition::new("scope", wanted, list(token.scopes))
         }
         Reason::DeniedBy => Condition::new("denies", "none that applies", String::new()),
@@ -256,7 +261,9 @@ fn considered<'p>(case: &Case<'p, '_>) -> Vec<Considered<'p>> {
     for (kind, filed) in lists {
         let mut entries: Vec<_> = filed
             .into_iter()
-            .flat_map(|(filed, target, at_door)| filed.all().map(move |e| (e.statement, e, target, at_door)))
+            .flat_map(|(filed, target, at_door)| {
+                case.policy.index().all(filed).map(move |e| (e.statement, e, target, at_door))
+            })
             .collect();
         entries.sort_by_key(|(number, ..)| *number);
         let mut found: Vec<(u32, Considered<'p>)> = Vec::new();

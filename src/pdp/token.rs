@@ -4,13 +4,14 @@
 //! or `nbf` that lies a little in the future.
 
 use crate::model::{Fact, FactSet, Reason, Request, Rule, RuleKind, Timestamp};
-use crate::policy::{Door, IssuerEntry, Target};
+use crate::policy::{Door, Index, IssuerEntry, Target};
 
 use super::evaluate::Checks;
 
 /// What of the policy the token is held against.
 #[derive(Clone, Copy)]
 pub(super) struct Standard<'p> {
+    pub(super) index: &'p Index,
     pub(super) door: &'p Door,
     /// The issuer's entry, where the issuer is known and declared.
     pub(super) issuer: Fact<&'p IssuerEntry>,
@@ -41,9 +42,9 @@ pub(super) fn check<'p>(standard: &Standard<'p>, request: &Request<'_>, checks: 
 fn issuer<'p>(standard: &Standard<'p>, _: &Request<'_>, checks: &mut Checks<'p>) {
     match standard.issuer {
         Fact::Known(entry) => {
-            let accepted = standard.door.issuers.as_deref().is_none_or(|list| list.contains(&entry.number));
+            let accepted = standard.index.accepted(standard.door).is_none_or(|list| list.contains(&entry.number));
             if !accepted {
-                checks.fail(Reason::Issuer, Some(server_rule(standard.door)));
+                checks.fail(Reason::Issuer, Some(server_rule(standard.index, standard.door)));
             }
         }
         Fact::Absent => checks.fail(Reason::Issuer, None),
@@ -59,12 +60,12 @@ fn audience<'p>(standard: &Standard<'p>, request: &Request<'_>, checks: &mut Che
         (Fact::Unknown, _) => return checks.lack(FactSet::ISSUER),
         (_, Fact::Unknown) => return checks.lack(FactSet::AUDIENCE),
         (Fact::Known(issuer), Fact::Known(audience)) if issuer.audiences.is_empty() => {
-            audience.contains(&standard.door.resource)
+            audience.contains(standard.index.text(standard.door.resource))
         }
         (Fact::Known(issuer), Fact::Known(audience)) => issuer.audiences.iter().any(|a| audience.contains(a)),
     };
     if !accepted {
-        checks.fail(Reason::Audience, Some(server_rule(standard.door)));
+        checks.fail(Reason::Audience, Some(server_rule(standard.index, standard.door)));
     }
 }
 
@@ -116,12 +117,12 @@ fn lifetime<'p>(standard: &Standard<'p>, request: &Request<'_>, checks: &mut Che
     }
 }
 
-pub(super) fn server_rule(door: &Door) -> Rule<'_> {
-    Rule { kind: RuleKind::Server, name: &door.name, position: &door.position }
+pub(super) fn server_rule<'p>(index: &'p Index, door: &'p Door) -> Rule<'p> {
+    Rule { kind: RuleKind::Server, name: index.text(door.name), position: &door.position }
 }
 
-pub(super) fn target_rule(target: &Target) -> Rule<'_> {
-    Rule { kind: RuleKind::Item, name: &target.reference, position: &target.position }
+pub(super) fn target_rule<'p>(index: &'p Index, target: &'p Target) -> Rule<'p> {
+    Rule { kind: RuleKind::Item, name: index.text(target.reference), position: &target.position }
 }
 
 /// The shorter of two lifetimes; of equals the first.

@@ -200,7 +200,7 @@ impl Glob {
     }
 
     fn literal(text: &str) -> Result<Self, GlobError> {
-        let elements: Box<[Element]> = text.chars().take(MAX_ELEMENTS + 1).map(Element::Char).collect();
+        let elements: Arc<[Element]> = text.chars().take(MAX_ELEMENTS + 1).map(Element::Char).collect();
         match elements.len() {
             0 => Err(GlobError::Empty),
             1..=MAX_ELEMENTS => Ok(Self { text: text.into(), elements, shape: Shape::Literal(text.into()) }),

@@ -5,12 +5,15 @@
 use std::collections::BTreeMap;
 use std::hash::BuildHasher;
 
+use hashbrown::HashTable;
+
 use super::super::compiled::Positions;
 use super::super::glob::NameGlob;
 use super::super::matcher::RuleList;
 use super::super::set::{Credential, Item, ItemPattern, PolicySet, Selector, Server, Statement, item_name};
 use super::{
-    Door, Entry, Filed, HASHER, Index, IssuerEntry, ItemRules, Named, RuleNumbers, Target, count, group_hash, name_hash,
+    Door, Entry, Filed, HASHER, Index, IssuerEntry, ItemRules, Named, RuleNumbers, Run, Target, Text, count,
+    group_hash, name_hash,
 };
 use crate::model::{Position, ResourceKind};
 
@@ -31,9 +34,9 @@ impl Filing {
         }
     }
 
-    fn finish(mut self) -> Filed {
+    fn finish(mut self, named: &mut Vec<Named>, entries: &mut Vec<Entry>) -> Filed {
         self.by_group.sort_by_key(|named| (named.hash, named.entry.statement));
-        Filed { by_group: self.by_group.into(), others: self.others.into() }
+        Filed { by_group: append(named, self.by_group), others: append(entries, self.others) }
     }
 }
 
@@ -123,11 +126,15 @@ impl<'s> Builder<'s> {
         }
         // Stable: patterns of one length stay in the order of their names.
         uris.sort_by_key(|(uri, _)| std::cmp::Reverse(uri.literal_prefix().chars().count()));
+        let issuers = server.issuers.as_deref().map(|names| {
+            let numbers: Vec<u32> = names.iter().filter_map(|n| self.index.issuer(n)).map(|i| i.number).collect();
+            append(&mut self.index.accepted, numbers)
+        });
         self.index.doors.push(Door {
-            name: name.into(),
+            name: add_text(&mut self.index.texts, name),
             position,
-            resource: server.resource.as_str().into(),
-            issuers: server.issuers.as_deref().map(|names| self.issuer_numbers(names)),
+            resource: add_text(&mut self.index.texts, &server.resource),
+            issuers,
             callers: boxed(&server.callers),
             token_ttl: server.token_ttl,
             grants: Filed::default(),
@@ -135,10 +142,6 @@ impl<'s> Builder<'s> {
             session,
             uris,
         });
-    }
-
-    fn issuer_numbers(&self, names: &[String]) -> Box<[u32]> {
-        names.iter().filter_map(|name| self.index.issuer(name)).map(|issuer| issuer.number).collect()
     }
 
     #[expect(clippy::too_many_arguments, reason = "one call site for the door and one for what is behind it")]
@@ -154,18 +157,25 @@ impl<'s> Builder<'s> {
     ) -> u32 {
         let number = count(self.index.targets.len());
         let item: Box<str> = item_name(kind, name).into();
-        self.items.entry(server_name).or_default().insert(item.clone(), number);
+        let texts = &mut self.index.texts;
+        let reference = add_text(texts, &format!("{server_name}:{item}"));
+        let own = declared.map(|d| d.scopes.iter().map(|scope| add_text(texts, scope)).collect());
+        let scopes = own.map(|own| append(&mut self.index.scopes, own));
+        let audit = add_text(texts, declared.and_then(|d| d.audit.as_deref()).unwrap_or(&server.audit));
+        let end = reference.0.end;
+        let within = Text(Run { start: end - count(item.len()).min(end), end });
+        self.items.entry(server_name).or_default().insert(item, number);
         let rates = server.rate.iter().chain(declared.and_then(|d| d.rate.as_ref())).copied();
         self.index.targets.push(Target {
             door,
             kind,
-            reference: format!("{server_name}:{item}").into(),
-            item,
+            reference,
+            item: within,
             position,
             token_ttl: declared.and_then(|d| d.token_ttl),
-            scopes: declared.map(|d| boxed(&d.scopes)),
+            scopes,
             args: declared.map(|d| RuleList::new(&d.args)).unwrap_or_default(),
-            audit: declared.and_then(|d| d.audit.as_deref()).unwrap_or(&server.audit).into(),
+            audit,
             rates: rates.collect(),
             credential_ttl: match server.credential {
                 Credential::Vault { ttl, .. } => Some(ttl),
@@ -179,22 +189,23 @@ impl<'s> Builder<'s> {
 
     /// Adds the bundles to the scopes that carry each item.
     fn add_bundles(&mut self) {
-        let mut carried: BTreeMap<u32, Vec<Box<str>>> = BTreeMap::new();
+        let mut carried: BTreeMap<u32, Vec<Text>> = BTreeMap::new();
         for (scope, patterns) in &self.set.scopes {
+            let text = add_text(&mut self.index.texts, scope);
             for pattern in patterns {
                 for (_, number) in self.covered(pattern) {
                     let scopes = carried.entry(number).or_default();
-                    if scopes.last().is_none_or(|last| **last != **scope) {
-                        scopes.push(scope.as_str().into());
+                    if scopes.last().is_none_or(|last| last.0.start != text.0.start) {
+                        scopes.push(text);
                     }
                 }
             }
         }
+        let Index { targets, scopes, .. } = &mut self.index;
         for (number, bundles) in carried {
-            if let Some(target) = self.index.targets.get_mut(number as usize)
-                && let Some(scopes) = &mut target.scopes
-            {
-                *scopes = std::mem::take(scopes).into_iter().chain(bundles).collect();
+            if let Some(run) = targets.get_mut(number as usize).and_then(|t| t.scopes.as_mut()) {
+                let all = scopes.get(run.range()).unwrap_or(&[]).iter().copied().chain(bundles).collect();
+                *run = append(scopes, all);
             }
         }
     }
@@ -235,11 +246,12 @@ impl<'s> Builder<'s> {
                 }
             }
         }
-        for (door, filing) in self.index.doors.iter_mut().zip(by_door) {
-            *(if grant { &mut door.grants } else { &mut door.denies }) = filing.finish();
+        let Index { doors, targets, named, entries, .. } = &mut self.index;
+        for (door, filing) in doors.iter_mut().zip(by_door) {
+            *(if grant { &mut door.grants } else { &mut door.denies }) = filing.finish(named, entries);
         }
-        for (target, filing) in self.index.targets.iter_mut().zip(by_target) {
-            *(if grant { &mut target.grants } else { &mut target.denies }) = filing.finish();
+        for (target, filing) in targets.iter_mut().zip(by_target) {
+            *(if grant { &mut target.grants } else { &mut target.denies }) = filing.finish(named, entries);
         }
     }
 
@@ -249,7 +261,8 @@ impl<'s> Builder<'s> {
         let names: Option<Vec<&str>> = statement.to.groups.iter().map(NameGlob::literal).collect();
         let numbered = names.unwrap_or_default().into_iter().map(|name| {
             let number = *self.group_numbers.entry(name).or_insert_with(|| {
-                self.index.groups.push(name.into());
+                let name = add_text(&mut self.index.texts, name);
+                self.index.groups.push(name);
                 count(self.index.groups.len() - 1)
             });
             (group_hash(name), number)
@@ -275,7 +288,9 @@ impl<'s> Builder<'s> {
                 let args = if target.kind == ResourceKind::Server {
                     RuleNumbers::None
                 } else {
-                    rule_numbers(statement, first_rule, |p| p.matches(target.door_name(), &target.item))
+                    rule_numbers(statement, first_rule, |p| {
+                        p.matches(self.index.door_name(target), self.index.text(target.item))
+                    })
                 };
                 targets.insert(number, args);
                 if grant {
@@ -302,17 +317,34 @@ impl<'s> Builder<'s> {
     }
 
     fn add_lookups(&mut self) {
-        let Index { doors, door_by_name, targets, target_by_name, .. } = &mut self.index;
-        let door_name = |n: u32| doors.get(n as usize).map_or("", |d| &*d.name);
-        for (number, door) in doors.iter().enumerate() {
-            door_by_name.insert_unique(HASHER.hash_one(&*door.name), count(number), |n| HASHER.hash_one(door_name(*n)));
+        let index = &self.index;
+        let (mut door_by_name, mut target_by_name) = (HashTable::new(), HashTable::new());
+        let door_hash = |door: &Door| HASHER.hash_one(index.text(door.name));
+        for (door, number) in index.doors.iter().zip(0..) {
+            let rehash = |n: &u32| index.doors.get(*n as usize).map_or(0, door_hash);
+            door_by_name.insert_unique(door_hash(door), number, rehash);
         }
-        let hash = |t: &Target| name_hash(t.door_name(), t.name());
-        for (number, target) in targets.iter().enumerate() {
-            let rehash = |n: &u32| targets.get(*n as usize).map_or(0, hash);
-            target_by_name.insert_unique(hash(target), count(number), rehash);
+        let target_hash = |target: &Target| name_hash(index.door_name(target), index.name(target));
+        for (target, number) in index.targets.iter().zip(0..) {
+            let rehash = |n: &u32| index.targets.get(*n as usize).map_or(0, target_hash);
+            target_by_name.insert_unique(target_hash(target), number, rehash);
         }
+        (self.index.door_by_name, self.index.target_by_name) = (door_by_name, target_by_name);
     }
+}
+
+/// Adds a text to the end of all texts.
+fn add_text(texts: &mut String, text: &str) -> Text {
+    let start = count(texts.len());
+    texts.push_str(text);
+    Text(Run { start, end: count(texts.len()) })
+}
+
+/// Adds a list to the end of all lists of its kind.
+fn append<T>(all: &mut Vec<T>, list: Vec<T>) -> Run {
+    let start = count(all.len());
+    all.extend(list);
+    Run { start, end: count(all.len()) }
 }
 
 /// Doors or targets, each with the rules for it.

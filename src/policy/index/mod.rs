@@ -5,6 +5,9 @@
 //! A statement is filed under each item that it covers, or under the door when it covers all of
 //! it, and there under each of its groups. So the cost of a decision follows the statements that
 //! name both this item and one of the subject's groups, not the size of the policy.
+//!
+//! Texts and lists lie end to end in a few long runs instead of each on its own: a decision reads
+//! some twenty of them, and spread over a large heap each would cost a walk through page tables.
 
 mod build;
 
@@ -31,23 +34,53 @@ pub(crate) struct Index {
     targets: Vec<Target>,
     target_by_name: HashTable<u32>,
     issuers: Vec<IssuerEntry>,
+    /// Every [`Text`], end to end.
+    texts: String,
+    /// The scopes of all targets, end to end.
+    scopes: Vec<Text>,
+    /// The numbers of the issuers that doors accept, end to end.
+    accepted: Vec<u32>,
+    /// What is filed by group, and what is not, end to end.
+    named: Vec<Named>,
+    entries: Vec<Entry>,
     /// The names of the groups that statements are filed under.
-    groups: Vec<Box<str>>,
+    groups: Vec<Text>,
     /// What statements ask of arguments, by number.
     rules: Vec<ItemRules>,
     /// Issuer, `sub` and server of every server that can be a caller. Sorted.
     identities: Vec<(String, String, String)>,
 }
 
+/// A text in the index.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Text(Run);
+
+/// A part of one of the lists.
+#[derive(Clone, Copy, Debug, Default)]
+struct Run {
+    start: u32,
+    end: u32,
+}
+
+impl Run {
+    const fn range(self) -> std::ops::Range<usize> {
+        self.start as usize..self.end as usize
+    }
+
+    const fn is_empty(self) -> bool {
+        self.start == self.end
+    }
+}
+
 /// A door with the statements that cover all of it.
 #[derive(Debug)]
 pub(crate) struct Door {
-    pub(crate) name: Box<str>,
+    pub(crate) name: Text,
     pub(crate) position: Position,
     /// `aud` values accepted from issuers that declare none of their own.
-    pub(crate) resource: Box<str>,
+    pub(crate) resource: Text,
     /// The numbers of the issuers accepted here; `None` for all.
-    pub(crate) issuers: Option<Box<[u32]>>,
+    issuers: Option<Run>,
     pub(crate) callers: Box<[Box<str>]>,
     pub(crate) token_ttl: Option<u32>,
     pub(crate) grants: Filed,
@@ -64,15 +97,15 @@ pub(crate) struct Target {
     door: u32,
     kind: ResourceKind,
     /// The right side of its reference, as patterns match it.
-    pub(crate) item: Box<str>,
+    pub(crate) item: Text,
     /// `server:item`, as reports name it.
-    pub(crate) reference: Box<str>,
+    pub(crate) reference: Text,
     pub(crate) position: Position,
     pub(crate) token_ttl: Option<u32>,
     /// The token scopes of which one is needed; `None` when no scope is.
-    pub(crate) scopes: Option<Box<[Box<str>]>>,
+    scopes: Option<Run>,
     pub(crate) args: RuleList,
-    pub(crate) audit: Box<str>,
+    pub(crate) audit: Text,
     pub(crate) rates: Box<[Rate]>,
     pub(crate) credential_ttl: Option<u32>,
     pub(crate) grants: Filed,
@@ -90,12 +123,12 @@ pub(crate) struct IssuerEntry {
 }
 
 /// Statements filed under one target or door.
-#[derive(Debug, Default)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Filed {
     /// Those that ask for groups by name, once for each name, sorted by hash and then by number.
-    pub(crate) by_group: Box<[Named]>,
+    by_group: Run,
     /// The others.
-    pub(crate) others: Box<[Entry]>,
+    others: Run,
 }
 
 /// A statement filed under the name of a group.
@@ -103,7 +136,7 @@ pub(crate) struct Filed {
 pub(crate) struct Named {
     hash: u64,
     group: u32,
-    pub(crate) entry: Entry,
+    entry: Entry,
 }
 
 /// One statement, by its number, with what a decision needs of it: most decisions never touch the
@@ -155,15 +188,32 @@ impl Index {
     pub(crate) fn door(&self, name: &str) -> Option<&Door> {
         let number = self
             .door_by_name
-            .find(HASHER.hash_one(name), |n| self.doors.get(*n as usize).is_some_and(|d| *d.name == *name))?;
+            .find(HASHER.hash_one(name), |n| self.doors.get(*n as usize).is_some_and(|d| self.text(d.name) == name))?;
         self.doors.get(*number as usize)
     }
 
     /// The tool or prompt of that name, with its door.
     pub(crate) fn target(&self, door: &str, kind: ResourceKind, name: &str) -> Option<(&Door, &Target)> {
-        let fits = |n: &u32| self.targets.get(*n as usize).is_some_and(|t| t.is(door, kind, name));
+        let fits = |n: &u32| self.targets.get(*n as usize).is_some_and(|t| self.is(t, door, kind, name));
         let target = self.targets.get(*self.target_by_name.find(name_hash(door, name), fits)? as usize)?;
         Some((self.door_of(target)?, target))
+    }
+
+    /// A text of the index. A place that is not in it reads as nothing, and nothing names nothing.
+    #[inline]
+    pub(crate) fn text(&self, text: Text) -> &str {
+        self.texts.get(text.0.range()).unwrap_or("")
+    }
+
+    /// The token scopes of which one is needed; `None` when no scope is.
+    pub(crate) fn scopes(&self, target: &Target) -> Option<impl Iterator<Item = &str>> {
+        let list = self.scopes.get(target.scopes?.range()).unwrap_or(&[]);
+        Some(list.iter().map(|scope| self.text(*scope)))
+    }
+
+    /// The numbers of the issuers that a door accepts; `None` for all.
+    pub(crate) fn accepted(&self, door: &Door) -> Option<&[u32]> {
+        door.issuers.map(|run| self.accepted.get(run.range()).unwrap_or(&[]))
     }
 
     /// The server itself as a target.
@@ -192,21 +242,37 @@ impl Index {
     /// Calls `visit` with each entry of `filed` for a group of that name and hash.
     pub(crate) fn each_of_group<'i>(
         &'i self,
-        filed: &'i Filed,
+        filed: Filed,
         (hash, group): (u64, &str),
         visit: &mut impl FnMut(&'i Entry),
     ) {
         // A handful is scanned faster than searched.
-        let few = filed.by_group.len() <= 8;
-        let start = if few { 0 } else { filed.by_group.partition_point(|named| named.hash < hash) };
-        for named in filed.by_group.get(start..).unwrap_or(&[]) {
+        let by_group = self.named.get(filed.by_group.range()).unwrap_or(&[]);
+        let few = by_group.len() <= 8;
+        let start = if few { 0 } else { by_group.partition_point(|named| named.hash < hash) };
+        for named in by_group.get(start..).unwrap_or(&[]) {
             // Equal hashes are not yet equal names.
-            if named.hash == hash && self.groups.get(named.group as usize).is_some_and(|name| **name == *group) {
+            if named.hash == hash && self.groups.get(named.group as usize).is_some_and(|n| self.text(*n) == group) {
                 visit(&named.entry);
             } else if !few && named.hash != hash {
                 return;
             }
         }
+    }
+
+    /// The entries of `filed` that are not filed by group.
+    pub(crate) fn others(&self, filed: Filed) -> &[Entry] {
+        self.entries.get(filed.others.range()).unwrap_or(&[])
+    }
+
+    /// Every entry; a statement that asks for several groups comes several times.
+    pub(crate) fn all(&self, filed: Filed) -> impl Iterator<Item = &Entry> {
+        self.all_by_group(filed).chain(self.others(filed))
+    }
+
+    /// Every entry that is filed by group.
+    pub(crate) fn all_by_group(&self, filed: Filed) -> impl Iterator<Item = &Entry> {
+        self.named.get(filed.by_group.range()).unwrap_or(&[]).iter().map(|named| &named.entry)
     }
 
     /// The argument rules that an entry lays on a target. `at_door` says that it is filed under the
@@ -223,7 +289,7 @@ impl Index {
             RuleNumbers::Several(numbers) => &**numbers,
         };
         let laid = numbers.iter().filter_map(|number| self.rules.get(*number as usize));
-        laid.filter(move |r| !at_door || r.item.as_ref().is_none_or(|item| item.matches(&target.item)))
+        laid.filter(move |r| !at_door || r.item.as_ref().is_none_or(|item| item.matches(self.text(target.item))))
             .map(|r| &r.rules)
     }
 
@@ -236,13 +302,13 @@ impl Index {
 
     /// The names of all doors.
     pub(crate) fn door_names(&self) -> impl Iterator<Item = &str> {
-        self.doors.iter().map(|door| &*door.name)
+        self.doors.iter().map(|door| self.text(door.name))
     }
 
     /// The names of one kind of thing behind a door.
     pub(crate) fn names<'i>(&'i self, door: &str, kind: ResourceKind) -> impl Iterator<Item = &'i str> + use<'i> {
-        let number = self.doors.iter().position(|d| *d.name == *door).map(count);
-        self.targets.iter().filter(move |t| Some(t.door) == number && t.kind == kind).map(Target::name)
+        let number = self.doors.iter().position(|d| self.text(d.name) == door).map(count);
+        self.targets.iter().filter(move |t| Some(t.door) == number && t.kind == kind).map(|t| self.name(t))
     }
 
     /// Whether any server can be a caller.
@@ -255,27 +321,26 @@ impl Index {
     }
 }
 
-impl Filed {
-    /// Every statement; one that asks for several groups comes several times.
-    pub(crate) fn all(&self) -> impl Iterator<Item = &Entry> {
-        self.by_group.iter().map(|named| &named.entry).chain(&self.others)
+impl Index {
+    fn is(&self, target: &Target, door: &str, kind: ResourceKind, name: &str) -> bool {
+        // One comparison in one place: `door`, what stands between, and `name`.
+        let reference = self.text(target.reference);
+        let between = reference.strip_suffix(name).and_then(|rest| rest.strip_prefix(door));
+        target.kind == kind && between == Some(separator(kind))
+    }
+
+    fn door_name(&self, target: &Target) -> &str {
+        self.door_of(target).map_or("", |door| self.text(door.name))
+    }
+
+    fn name(&self, target: &Target) -> &str {
+        self.text(target.item).get(separator(target.kind).len().saturating_sub(1)..).unwrap_or("")
     }
 }
 
-impl Target {
-    fn is(&self, door: &str, kind: ResourceKind, name: &str) -> bool {
-        // One comparison in one place: `door`, what stands between, and `name`.
-        let between = self.reference.strip_suffix(name).and_then(|rest| rest.strip_prefix(door));
-        self.kind == kind && between == Some(separator(kind))
-    }
-
-    fn door_name(&self) -> &str {
-        let end = self.reference.len() - self.item.len();
-        self.reference.get(..end).and_then(|head| head.strip_suffix(':')).unwrap_or("")
-    }
-
-    fn name(&self) -> &str {
-        self.item.get(separator(self.kind).len().saturating_sub(1)..).unwrap_or("")
+impl Filed {
+    pub(crate) const fn has_groups(self) -> bool {
+        !self.by_group.is_empty()
     }
 }
 
