@@ -1,10 +1,11 @@
 //! How long one call takes, on a machine that is not ours alone.
 //!
-//! Two ways, because neither is enough. *Batches* of consecutive, different requests between two
-//! readings of the clock give the typical cost without the clock's own; a percentile of batches
-//! would hide the slow calls in them. *Single* calls, each between two readings, give the tail; the
-//! cost of two readings with nothing between them is taken off. Other work on the machine only ever
-//! adds time, so of several rounds the fastest counts, for every engine alike.
+//! A pass asks all requests once. Two kinds of pass, because neither is enough: in one, *batches*
+//! of consecutive, different requests lie between two readings of the clock and give the typical
+//! cost without the clock's own, but a percentile of batches would hide the slow calls in them; in
+//! the other every *single* call lies between two readings and gives the tail, and the cost of two
+//! readings with nothing between is taken off. Other work on the machine only ever adds time, so of
+//! many passes the fastest counts, for every engine alike.
 
 use std::hint::black_box;
 use std::time::{Duration, Instant};
@@ -17,43 +18,50 @@ const BATCH: u32 = 64;
 /// Nanoseconds for one call.
 #[derive(Clone, Copy, Debug)]
 pub struct Timing {
-    /// The median over batches.
+    /// The median over the batches of a pass.
     pub p50: f64,
-    /// The 99th percentile over single calls.
+    /// The 99th percentile over the single calls of a pass.
     pub p99: f64,
 }
 
 impl Timing {
-    /// The better of two rounds, each figure on its own.
+    /// The better of two passes, each figure on its own.
     #[must_use]
     pub fn best(self, other: Self) -> Self {
         Self { p50: self.p50.min(other.p50), p99: self.p99.min(other.p99) }
     }
 }
 
-/// One round: passes over all requests for about `budget`, at least one in each way.
+/// The best of the passes that fit into `budget`; at least one.
 pub fn round<R>(asks: &[Ask<'_>], budget: Duration, mut call: impl FnMut(&Ask<'_>) -> R) -> Timing {
-    let mut batches = Vec::new();
     let start = Instant::now();
-    while batches.is_empty() || start.elapsed() < budget / 2 {
-        for batch in asks.chunks_exact(BATCH as usize) {
+    let mut best = pass(asks, &mut call);
+    while start.elapsed() < budget {
+        best = best.best(pass(asks, &mut call));
+    }
+    best
+}
+
+fn pass<R>(asks: &[Ask<'_>], call: &mut impl FnMut(&Ask<'_>) -> R) -> Timing {
+    let mut batches: Vec<f64> = asks
+        .chunks_exact(BATCH as usize)
+        .map(|batch| {
             let before = Instant::now();
             for ask in batch {
                 black_box(call(black_box(ask)));
             }
-            batches.push(nanoseconds(before.elapsed()) / f64::from(BATCH));
-        }
-    }
+            nanoseconds(before.elapsed()) / f64::from(BATCH)
+        })
+        .collect();
     let overhead = clock(asks);
-    let mut singles = Vec::new();
-    let start = Instant::now();
-    while singles.is_empty() || start.elapsed() < budget / 2 {
-        for ask in asks {
+    let mut singles: Vec<f64> = asks
+        .iter()
+        .map(|ask| {
             let before = Instant::now();
             black_box(call(black_box(ask)));
-            singles.push(nanoseconds(before.elapsed()) - overhead);
-        }
-    }
+            nanoseconds(before.elapsed()) - overhead
+        })
+        .collect();
     Timing { p50: percentile(&mut batches, 0.5), p99: percentile(&mut singles, 0.99) }
 }
 
