@@ -8,7 +8,7 @@ use doorward::model::{Effect, Fact, ResourceKind, Timestamp};
 use doorward::pdp::decide;
 use doorward::policy::checks::{Checks, Invariant, Spans, StatementSpans};
 use doorward::policy::set::{PolicySet, Selector, Statement};
-use doorward::policy::{CompiledPolicy, LoadedPolicy};
+use doorward::policy::{CompiledPolicy, Layers, LoadedPolicy, load};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
@@ -360,4 +360,26 @@ fn unmet(policy: &CompiledPolicy, number: usize) -> bool {
     let alone = compile(PolicySet { grants: vec![grant.clone()], ..set.clone() });
     let nothing = compile(PolicySet { grants: vec![], ..set.clone() });
     !differ(&nothing, &alone)
+}
+
+#[test]
+fn a_new_deny_about_another_group_and_claim_is_found() {
+    let glob = |text: &str| vec![crate::universe::name_glob(text)];
+    let read = |more: &str| {
+        let text = format!(
+            "version = 1\n[issuers.i]\nurl = \"https://i.example.com\"\nclaims = {{ groups = \"g\", tenant = \"t\" }}\n\
+             [servers.s]\nurl = \"http://127.0.0.1:1/mcp\"\n[servers.s.tools.t]\n[audit.retention]\nstandard = \"90d\"\n\
+             [[grants]]\nto = {{ groups = [\"support\"], claims = {{ tenant = \"acme\" }} }}\nallow = [\"s:t\"]\n{more}"
+        );
+        let layers = Layers { files: vec![("p.toml".to_owned(), text.into_bytes())], environment: Vec::new() };
+        load(&layers).policy.unwrap().compiled
+    };
+    let deny = "[[denies]]\nto = { groups = [\"contract*\"], claims = { tenant = \"test-*\" } }\ndeny = [\"s:t\"]\n";
+    let diff = diff(&read(""), &read(deny), Options::default());
+    let [flip] = diff.flips.as_slice() else { panic!("{:?}", diff.flips) };
+    assert_eq!(flip.direction, Direction::Lost);
+    assert_eq!(flip.witness.groups.len(), 2);
+    assert_eq!(flip.witness.claims["tenant"].len(), 2);
+    assert!(flip.witness.groups.iter().any(|g| glob("contract*")[0].matches(g)));
+    assert!(diff.narrows() && !diff.widens());
 }
