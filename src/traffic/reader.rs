@@ -247,7 +247,14 @@ impl<R: BufRead> Iterator for Reader<R> {
             Ok(Line::Read { ended }) => Some(parse(&self.buffer, line, ended)),
             Ok(Line::TooLong) => {
                 let message = format!("the line is longer than {MAX_LINE} bytes");
-                Some(Err(Unreadable::new(line, UnreadableCode::LineTooLong, message)))
+                let code = match skip_line(&mut self.input) {
+                    Ok(()) => UnreadableCode::LineTooLong,
+                    Err(_) => {
+                        self.done = true;
+                        UnreadableCode::ReadFailed
+                    }
+                };
+                Some(Err(Unreadable::new(line, code, message)))
             }
             Err(error) => {
                 self.done = true;
@@ -280,6 +287,7 @@ pub(super) fn parse(bytes: &[u8], line: u64, ended: bool) -> Result<Numbered, Un
 }
 
 /// Reads up to and without the next newline; at most [`MAX_LINE`] bytes are ever held.
+/// What is left of a longer line is not read: a header that never ends is refused at once.
 fn read_line(input: &mut impl BufRead, buffer: &mut Vec<u8>) -> io::Result<Line> {
     buffer.clear();
     let limit = MAX_LINE as u64 + 1;
@@ -293,7 +301,6 @@ fn read_line(input: &mut impl BufRead, buffer: &mut Vec<u8>) -> io::Result<Line>
     if buffer.len() <= MAX_LINE {
         return Ok(Line::Read { ended: false });
     }
-    skip_line(input)?;
     Ok(Line::TooLong)
 }
 

@@ -298,6 +298,8 @@ fn a_rehearsal_answers_yes_no_or_that_it_cannot_tell() {
     let truncated = simulate(&["--policy=p.toml", "truncated.jsonl"]);
     assert!(truncated.code == 2 && truncated.stdout.contains("truncated-line"), "{}", truncated.stdout);
     simulate(&["--policy=p.toml", "foreign.jsonl"]).fails_with("bad-input");
+    #[cfg(target_os = "linux")]
+    simulate(&["--policy=p.toml", "/dev/zero"]).fails_with("bad-input");
     simulate(&["--policy=p.toml", "empty.jsonl"]).fails_with("bad-input");
     simulate(&["--policy=p.toml", "missing/*.jsonl"]).fails_with("cannot-read");
     simulate(&["--policy=p.toml", "missing.jsonl"]).fails_with("cannot-read");
@@ -324,6 +326,7 @@ fn a_transcript_becomes_a_recording_or_nothing() {
     assert!(part.code == 1 && part.stderr.contains("chats.json: "), "{}", part.stderr);
     place.write("chats.json", "no transcript at all");
     import(&["chats.json", "--output=none.jsonl"]).fails_with("bad-input");
+    import(&["chats.json"]).fails_with("bad-input");
     place.write("mapping.toml", "version = 1\nnonsense = 1\n");
     import(&["chats.json", "--output=none.jsonl"]).fails_with("bad-input");
     assert!(!place.names().contains(&"none.jsonl".to_owned()), "{:?}", place.names());

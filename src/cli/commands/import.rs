@@ -13,7 +13,7 @@ use crate::diagnostics::Sources;
 use crate::report::{Style, harmless, human, plural};
 use crate::traffic::chat::{self, Imported};
 use crate::traffic::mapping::{self, Mapping};
-use crate::traffic::{Header, Numbered, Unreadable, WriteError, Writer};
+use crate::traffic::{Event, Header, Numbered, Unreadable, WriteError, Writer};
 
 /// How many records that cannot be read are shown.
 const SHOWN: u64 = 10;
@@ -45,7 +45,7 @@ impl Args {
     pub(in crate::cli) fn run(self, color: When) -> Result<Answer, Failure> {
         let mapping = read_mapping(&self.mapping, color)?;
         let paths = inputs::expand(&self.transcripts, "json")?;
-        let mut import = Import::new(Output::to(self.output.as_deref())?)?;
+        let mut import = Import::new(Output::to(self.output.as_deref())?);
         for path in &paths {
             import.file(path, &mapping)?;
         }
@@ -67,19 +67,48 @@ pub(super) fn read_mapping(path: &Path, color: When) -> Result<Mapping, Failure>
     })
 }
 
+/// The recording in the making.
 struct Import {
-    writer: Writer<Output>,
+    sink: Sink,
     total: Imported,
-    failed: Option<WriteError>,
     shown: String,
 }
 
+/// Where events go. Nothing is written before there is one, so that a log of which nothing can be
+/// read leaves nothing, not even on stdout.
+enum Sink {
+    Waiting(Output),
+    Writing(Writer<Output>),
+    Failed(Failure),
+}
+
+impl Sink {
+    /// Writes the header.
+    fn begin(self) -> Self {
+        match self {
+            Self::Waiting(output) => {
+                let header = Header::new(concat!("doorward ", env!("CARGO_PKG_VERSION"), " import"));
+                let path = output.path().to_owned();
+                Writer::new(output, &header).map_or_else(|e| Self::Failed(failure(&path, &e)), Self::Writing)
+            }
+            begun => begun,
+        }
+    }
+
+    fn write(self, event: &Event) -> Self {
+        match self.begin() {
+            Self::Writing(mut writer) => match writer.write(event) {
+                Ok(()) => Self::Writing(writer),
+                Err(error) => Self::Failed(failure(Path::new("the recording"), &error)),
+            },
+            failed => failed,
+        }
+    }
+}
+
 impl Import {
-    fn new(output: Output) -> Result<Self, Failure> {
-        let header = Header::new(concat!("doorward ", env!("CARGO_PKG_VERSION"), " import"));
-        let path = output.path().to_owned();
-        let writer = Writer::new(output, &header).map_err(|e| failure(&path, &e))?;
-        Ok(Self { writer, total: Imported::default(), failed: None, shown: String::new() })
+    fn new(output: Output) -> Self {
+        Self { sink: Sink::Waiting(output), total: Imported::default(), shown: String::new() }
     }
 
     fn file(&mut self, path: &Path, mapping: &Mapping) -> Result<(), Failure> {
@@ -89,11 +118,13 @@ impl Import {
             Box::new(BufReader::new(files::open(path, Some(files::TRANSCRIPT_LIMIT))?))
         };
         let name = files::display_name(path);
-        let Self { writer, failed, shown, total } = self;
+        let Self { sink, shown, total } = self;
         let mut count = total.unreadable;
-        let mut sink = |item: Result<Numbered, Unreadable>| match item {
-            Ok(Numbered { event, .. }) if failed.is_none() => *failed = writer.write(&event).err(),
-            Ok(_) => {}
+        let mut take = |item: Result<Numbered, Unreadable>| match item {
+            Ok(Numbered { event, .. }) => {
+                let before = std::mem::replace(sink, Sink::Failed(Failure::new(Kind::CannotWrite, "unfinished")));
+                *sink = before.write(&event);
+            }
             Err(unreadable) => {
                 count += 1;
                 if count <= SHOWN {
@@ -102,23 +133,26 @@ impl Import {
                 }
             }
         };
-        let counts = chat::read(input, mapping, &mut sink);
+        let counts = chat::read(input, mapping, &mut take);
         add(total, counts);
         Ok(())
     }
 
     fn finish(self) -> Result<Answer, Failure> {
         let Imported { events, unreadable, .. } = self.total;
-        if let Some(error) = self.failed {
-            return Err(failure(Path::new("the recording"), &error));
-        }
         if events == 0 && unreadable > 0 {
             return Err(Failure::new(Kind::BadInput, "no call could be read")
                 .help("check the [[calls]] of the mapping against the log")
                 .after(self.shown));
         }
-        let output = self.writer.finish().map_err(|e| failure(Path::new("the recording"), &e))?;
-        output.finish()?;
+        match self.sink.begin() {
+            Sink::Writing(writer) => {
+                let output = writer.finish().map_err(|e| failure(Path::new("the recording"), &e))?;
+                output.finish()?;
+            }
+            Sink::Failed(failure) => return Err(failure),
+            Sink::Waiting(_) => {}
+        }
         // The counts are no part of the recording.
         let _ = write!(std::io::stderr(), "{}{}", self.shown, summary(&self.total));
         Ok(Answer::new(String::new(), unreadable == 0))
