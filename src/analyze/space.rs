@@ -182,7 +182,7 @@ impl Ask<'_> {
                 let arguments = Arguments::known(object);
                 let here = |pointer: &str| pointer == cluster.root || lies_under(pointer, &cluster.root);
                 let mut rules = self.rules.iter().filter(|(path, _)| here(path.pointer()));
-                rules.all(|(path, matcher)| self.meets(matcher.on(path.value(&arguments))))
+                rules.all(|(path, matcher)| self.meets(path.answer(&arguments, matcher)))
             }
         }
     }

@@ -11,6 +11,7 @@ use super::token;
 use super::truth::Truth;
 use crate::model::{Effect, Fact, Reason, Request, ResourceKind, Rule, RuleKind, Strings, Verdict};
 use crate::policy::CompiledPolicy;
+use crate::policy::argument::Found;
 use crate::policy::matcher::{ArgsOutcome, RuleList};
 use crate::policy::set::{Selector, Statement};
 
@@ -235,10 +236,11 @@ fn args_condition<'s>(
         ArgsOutcome::Unknown(path) => (path, false),
     };
     let matcher = rules.get(path)?;
-    let found = match path.value(arguments) {
+    let found = match path.look(arguments) {
         _ if !known => "not recorded".to_owned(),
-        Some(value) => shortened(&value.to_string()),
-        None => "missing".to_owned(),
+        Found::Value(value) => shortened(&value.to_string()),
+        Found::Nothing => "missing".to_owned(),
+        Found::Blocked => "out of reach: a value above it is of another type".to_owned(),
     };
     Some(Condition::new(format!("args.{path}"), matcher.to_string(), found))
 }

@@ -68,18 +68,25 @@ impl ArgPath {
         self.segments.iter().map(|s| &**s)
     }
 
-    /// The value at this place.
-    pub fn value<'v>(&self, arguments: &Arguments<'v>) -> Option<&'v Value> {
-        let (first, rest) = self.segments.split_first()?;
-        let mut value = arguments.object?.get(&**first)?;
-        for segment in rest {
-            value = match value {
-                Value::Object(map) => map.get(&**segment)?,
-                Value::Array(list) => list.get(array_index(segment)?)?,
-                _ => return None,
+    /// What is at this place.
+    pub fn look<'v>(&self, arguments: &Arguments<'v>) -> Found<'v> {
+        let mut segments = self.segments.iter();
+        let Some(mut value) = segments.next().and_then(|first| arguments.object?.get(&**first)) else {
+            return Found::Nothing;
+        };
+        for segment in segments {
+            let next = match value {
+                Value::Object(map) => map.get(&**segment),
+                Value::Array(list) => match array_index(segment) {
+                    Some(index) => list.get(index),
+                    None => return Found::Blocked,
+                },
+                _ => return Found::Blocked,
             };
+            let Some(next) = next else { return Found::Nothing };
+            value = next;
         }
-        Some(value)
+        Found::Value(value)
     }
 
     /// How the value at this place answers `matcher`.
@@ -87,8 +94,29 @@ impl ArgPath {
         if arguments.withheld.iter().any(|w| touches(&w.pointer, &self.pointer)) {
             return Match::Unknown;
         }
-        matcher.on(self.value(arguments))
+        self.answer(arguments, matcher)
     }
+
+    /// As [`ArgPath::find`], of arguments of which nothing is withheld.
+    pub(crate) fn answer(&self, arguments: &Arguments<'_>, matcher: &Matcher) -> Match {
+        match self.look(arguments) {
+            Found::Value(value) => matcher.on(Some(value)),
+            Found::Nothing => matcher.on(None),
+            Found::Blocked => Match::Unfit,
+        }
+    }
+}
+
+/// What is at a place in arguments.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Found<'v> {
+    /// This value.
+    Value(&'v Value),
+    /// Nothing: it was left out.
+    Nothing,
+    /// Nothing can be there, for a value on the way has no parts of that name. It is not merely
+    /// left out: a server may find more in that value than its JSON shows, as in a text of JSON.
+    Blocked,
 }
 
 /// Whether one pointer lies at or under the other.
@@ -297,19 +325,42 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::policy::matcher::{ArgRules, ArgsOutcome};
 
     #[test]
     fn a_path_finds_nested_values_and_array_elements() {
         let object = json!({"a": {"b": [10, {"c.d": 1}]}, "": 2});
         let arguments = Arguments::known(object.as_object().unwrap());
-        let value = |p: &str| ArgPath::new(p).unwrap().value(&arguments).cloned();
-        assert_eq!(value("a.b.0"), Some(json!(10)));
-        assert_eq!(value("/a/b/1/c.d"), Some(json!(1)));
-        assert_eq!(value("/a/b/01"), None);
-        assert_eq!(value("/a/b/+1"), None);
-        assert_eq!(value("/"), Some(json!(2)));
+        let look = |p: &str| ArgPath::new(p).unwrap().look(&arguments);
+        assert_eq!(look("a.b.0"), Found::Value(&json!(10)));
+        assert_eq!(look("/a/b/1/c.d"), Found::Value(&json!(1)));
+        assert_eq!(look("/"), Found::Value(&json!(2)));
+        for path in ["c", "a.c", "a.b.2", "a.b.1.c"] {
+            assert_eq!(look(path), Found::Nothing, "{path}");
+        }
+        for path in ["/a/b/01", "/a/b/+1", "a.b.c", "a.b.0.c"] {
+            assert_eq!(look(path), Found::Blocked, "{path}");
+        }
         assert_eq!(ArgPath::new("/a/b").unwrap(), ArgPath::new("a.b").unwrap());
         assert!(ArgPath::new("a..b").is_err() && ArgPath::new("").is_err());
+    }
+
+    #[test]
+    fn what_is_out_of_reach_is_not_what_was_left_out() {
+        let rules = json!({"opts.path": {"optional": true, "tests": [{"under": ["/srv"]}]}});
+        let rules: ArgRules = serde_json::from_value(rules).unwrap();
+        for (arguments, permitted, forbidden) in [
+            (json!({}), true, false),
+            (json!({"opts": {}}), true, false),
+            (json!({"opts": {"path": "/srv/a"}}), true, true),
+            (json!({"opts": "{\"path\":\"/etc/shadow\"}"}), false, true),
+            (json!({"opts": [{"path": "/etc/shadow"}]}), false, true),
+            (json!({"opts": null}), false, true),
+        ] {
+            let object = Arguments::known(arguments.as_object().unwrap());
+            assert_eq!(rules.permit(&object) == ArgsOutcome::Hold, permitted, "{arguments}");
+            assert_eq!(rules.forbid(&object) == ArgsOutcome::Hold, forbidden, "{arguments}");
+        }
     }
 
     #[test]

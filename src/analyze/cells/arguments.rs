@@ -1,7 +1,7 @@
 //! Argument objects that hit every combination of answers of matchers at several paths.
 //!
-//! Paths of which one lies under another belong together, for a value at the upper one decides
-//! what can be at the lower; they form a cluster. Clusters are independent of each other.
+//! Paths that begin with one name belong together, for the value of that name decides what can be
+//! below it; they form a cluster. Clusters are independent of each other.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -20,7 +20,7 @@ const HIGHEST_INDEX: usize = 16;
 /// Paths that belong together, with argument objects that hold values for them and nothing else.
 #[derive(Clone, Debug)]
 pub(crate) struct Cluster {
-    /// The topmost path's JSON Pointer; everything at or under it belongs here.
+    /// The JSON Pointer of the name they begin with; everything at or under it belongs here.
     pub(crate) root: String,
     /// The objects. The first is the plainest.
     pub(crate) objects: Vec<Map<String, Value>>,
@@ -38,20 +38,22 @@ pub(crate) fn clusters<'p>(
     for (path, matcher) in rules {
         asked.entry(path).or_default().insert(matcher);
     }
-    let is_root = |path: &&ArgPath| !asked.keys().any(|other| lies_under(path.pointer(), other.pointer()));
+    let names: BTreeSet<&str> = asked.keys().filter_map(|path| path.segments().next()).collect();
     let mut found = Vec::new();
-    for root in asked.keys().copied().filter(is_root) {
-        let paths: Asked<'p> = asked
-            .iter()
-            .filter(|(p, _)| **p == root || lies_under(p.pointer(), root.pointer()))
-            .map(|(p, m)| (*p, m.clone()))
-            .collect();
-        let place = Place { segments: root.segments().map(str::to_owned).collect(), paths: &paths };
+    for name in names {
+        let here = |path: &ArgPath| path.segments().next() == Some(name);
+        let paths: Asked<'p> = asked.iter().filter(|(p, _)| here(p)).map(|(p, m)| (*p, m.clone())).collect();
+        let place = Place { segments: vec![name.to_owned()], paths: &paths };
         let values = place.values(&[], budget)?;
         let objects = values.into_iter().map(|v| wrap(&place.segments, v)).collect();
-        found.push(Cluster { root: root.pointer().to_owned(), objects });
+        found.push(Cluster { root: pointer(name), objects });
     }
     Ok(found)
+}
+
+/// The JSON Pointer of a name (RFC 6901).
+fn pointer(name: &str) -> String {
+    format!("/{}", name.replace('~', "~0").replace('/', "~1"))
 }
 
 /// Whether one pointer lies below the other.
@@ -99,7 +101,8 @@ impl<'p> Place<'_, 'p> {
             add_objects(&children, &mut found, budget)?;
             let indices: Vec<(usize, &Place<'_, 'p>)> =
                 children.iter().filter_map(|(name, place)| index(name).map(|i| (i, place))).collect();
-            if !indices.is_empty() && ask_of_arrays(&own) {
+            // An array is told from an object by its own tests, and by a name that no element has.
+            if !indices.is_empty() && (ask_of_arrays(&own) || indices.len() < children.len()) {
                 add_arrays(&own, &indices, &mut found, budget)?;
             }
         }
@@ -134,7 +137,7 @@ impl<'p> Place<'_, 'p> {
         let here = |p: &ArgPath| p.segments().take(depth).eq(self.segments.iter().map(String::as_str));
         let mut found = answers(own, value);
         for (path, matchers) in self.paths.iter().filter(|(p, _)| here(p) && p.segments().count() > depth) {
-            found.extend(matchers.iter().map(|m| m.on(path.value(&arguments))));
+            found.extend(matchers.iter().map(|m| path.answer(&arguments, m)));
         }
         found
     }

@@ -159,7 +159,7 @@ proptest! {
         let clusters = clusters(rules.iter().map(|(p, m)| (p, m)), &mut budget()).unwrap();
         let answer = |object: &serde_json::Map<String, Value>| -> Vec<Match> {
             let arguments = Arguments::known(object);
-            rules.iter().map(|(p, m)| m.on(p.value(&arguments))).collect()
+            rules.iter().map(|(p, m)| p.answer(&arguments, m)).collect()
         };
         let mut objects = vec![serde_json::Map::new()];
         for cluster in &clusters {

@@ -115,16 +115,23 @@ fn unmet(rules: &[Read<'_>], own: &[Read<'_>], steps: u64) -> Result<Option<Stri
         let here = |path: &ArgPath| {
             path.pointer() == cluster.root || super::super::cells::lies_under(path.pointer(), &cluster.root)
         };
-        let meets = |object| {
-            let arguments = Arguments::known(object);
-            all().filter(|(path, ..)| here(path)).all(|(path, matcher, forbid)| {
-                let ask = Ask { number: 0, to: None, expires: None, rules: Vec::new(), forbid: *forbid };
-                ask.meets(matcher.on(path.value(&arguments)))
+        let can_be_met = |about: &dyn Fn(&ArgPath) -> bool| {
+            cluster.objects.iter().any(|object| {
+                let arguments = Arguments::known(object);
+                all().filter(|(path, ..)| about(path)).all(|(path, matcher, forbid)| {
+                    let ask = Ask { number: 0, to: None, expires: None, rules: Vec::new(), forbid: *forbid };
+                    ask.meets(path.answer(&arguments, matcher))
+                })
             })
         };
-        if !cluster.objects.iter().any(meets)
-            && let Some((path, ..)) = rules.iter().find(|(path, ..)| here(path))
-        {
+        if can_be_met(&here) {
+            continue;
+        }
+        let mut paths = rules.iter().map(|(path, ..)| *path).filter(|path| here(path));
+        let first = paths.clone().next();
+        // The one at fault by itself, or else one of those that only fail together.
+        let path = paths.find(|path| !can_be_met(&|other| other == *path)).or(first);
+        if let Some(path) = path {
             return Ok(Some(path.as_str().to_owned()));
         }
     }
