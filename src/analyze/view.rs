@@ -8,6 +8,7 @@ use crate::policy::CompiledPolicy;
 use crate::policy::argument::ArgPath;
 use crate::policy::matcher::{ArgRules, Match, Matcher};
 use crate::policy::set::{Issuer, Item, ItemPattern, PolicySet, Selector, Server, Statement, item_name};
+use crate::policy::uri::is_plain_uri;
 
 /// A policy with the statements filed by what they cover.
 pub(super) struct View<'p> {
@@ -192,7 +193,8 @@ fn covered<'f, 'p>(
 
 /// The patterns that match a URI, most specific first.
 fn matching<'p>(server: &'p Server, uri: &str) -> Vec<Target<'p>> {
-    let matches = |item: &Item| item.uri.as_ref().is_some_and(|u| u.matches(uri));
+    let plain = is_plain_uri(uri);
+    let matches = |item: &Item| plain && item.uri.as_ref().is_some_and(|u| u.matches(uri));
     let mut found: Vec<(&String, &Item)> = server.resources.iter().filter(|(_, i)| matches(i)).collect();
     // Stable: patterns of one length stay in the order of their names.
     let prefix = |item: &Item| item.uri.as_ref().map_or(0, |u| u.literal_prefix().chars().count());

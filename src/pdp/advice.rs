@@ -5,6 +5,7 @@ use super::explain::{Check, Condition, Considered, Outcome, kind};
 use crate::diagnostics::did_you_mean;
 use crate::model::{Fact, Reason, Request, ResourceKind, Rule, RuleKind};
 use crate::policy::CompiledPolicy;
+use crate::policy::uri::is_plain_uri;
 
 /// Advice for a request that reaches nothing.
 pub(super) fn unresolved(policy: &CompiledPolicy, reason: Reason, request: &Request<'_>) -> Option<String> {
@@ -24,6 +25,11 @@ pub(super) fn unresolved(policy: &CompiledPolicy, reason: Reason, request: &Requ
                 quoted(resource.name)
             ))
         }
+        Reason::UnknownResource if !is_plain_uri(resource.name) => Some(
+            "name the resource by the one usual spelling of its URI: without `.`, `..` and empty segments, and with `%HH` \
+             only for spaces and letters beyond ASCII"
+                .to_owned(),
+        ),
         Reason::UnknownResource => Some(format!(
             "declare a resource at `[servers.{}.resources]` whose `uri` matches `{}`",
             resource.door, resource.name

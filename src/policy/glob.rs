@@ -82,6 +82,18 @@ macro_rules! glob_type {
                 self.0.elements.iter().map_while(|e| if let Element::Char(c) = e { Some(*c) } else { None }).collect()
             }
 
+            /// The pattern with a text for each wildcard.
+            pub fn filled<'t>(&self, mut wildcard: impl FnMut() -> &'t str) -> String {
+                let mut text = String::new();
+                for element in self.0.elements.iter() {
+                    match element {
+                        Element::Char(c) => text.push(*c),
+                        Element::One(_) | Element::Run(_) => text.push_str(wildcard()),
+                    }
+                }
+                text
+            }
+
             /// The pattern as a state machine, for analysis.
             pub fn machine(&self) -> &Glob {
                 &self.0

@@ -22,6 +22,7 @@ mod resolve;
 mod secret;
 pub mod set;
 mod source;
+pub mod uri;
 
 pub use compiled::{CompiledPolicy, Digest, Positions};
 pub use file::{FORMAT, FileError};

@@ -20,6 +20,7 @@ use crate::pdp;
 use crate::policy::CompiledPolicy;
 use crate::policy::checks::{Expectation, PolicyTest};
 use crate::policy::set::{Item, ItemPattern, item_name};
+use crate::policy::uri::example;
 
 /// What came of all tests.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -332,22 +333,7 @@ impl Run<'_, '_> {
 /// matches, with `x` for each wildcard.
 fn target(item: &Item, uri: Option<&str>) -> Option<String> {
     let pattern = item.uri.as_ref()?;
-    if let Some(uri) = uri {
-        return Some(uri.to_owned());
-    }
-    let mut out = String::new();
-    let mut chars = pattern.as_str().chars();
-    let mut last_was_star = false;
-    while let Some(c) = chars.next() {
-        match c {
-            '*' if last_was_star => continue,
-            '*' | '?' => out.push('x'),
-            '\\' => out.extend(chars.next()),
-            c => out.push(c),
-        }
-        last_was_star = c == '*';
-    }
-    Some(out)
+    uri.map(str::to_owned).or_else(|| example(pattern))
 }
 
 /// The kind and name in the right side of a reference to something that is not declared.

@@ -7,7 +7,8 @@ use doorward::diagnostics::{Code, Span};
 use doorward::model::{Effect, Fact, ResourceKind, Timestamp};
 use doorward::pdp::decide;
 use doorward::policy::checks::{Checks, Invariant, Spans, StatementSpans};
-use doorward::policy::set::{PolicySet, Selector, Statement};
+use doorward::policy::set::{Item, PolicySet, Selector, Statement};
+use doorward::policy::uri::is_plain_uri;
 use doorward::policy::{CompiledPolicy, Layers, LoadedPolicy, load};
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -153,7 +154,8 @@ fn place(policy: &CompiledPolicy, ask: &Ask) -> Option<Place> {
     let name = match ask.kind {
         ResourceKind::Resource => {
             let prefix = |n: &str| server.resources[n].uri.as_ref().unwrap().literal_prefix().len();
-            let matching = server.resources.iter().filter(|(_, i)| i.uri.as_ref().unwrap().matches(ask.name));
+            let matches = |i: &Item| is_plain_uri(ask.name) && i.uri.as_ref().unwrap().matches(ask.name);
+            let matching = server.resources.iter().filter(|(_, i)| matches(i));
             matching.map(|(n, _)| n.as_str()).min_by_key(|n| (std::cmp::Reverse(prefix(n)), *n))?
         }
         _ => ask.name,

@@ -6,6 +6,7 @@ use doorward::model::{Effect, Fact, Reason, Request, ResourceKind, RuleKind, Str
 use doorward::policy::glob::NameGlob;
 use doorward::policy::matcher::ArgsOutcome;
 use doorward::policy::set::{Item, PolicySet, Selector, Server, Statement, item_name};
+use doorward::policy::uri::is_plain_uri;
 
 /// Effect, reason and the number of the statement, where one decided.
 pub(crate) type Answer = (Effect, Reason, Option<(RuleKind, usize)>);
@@ -47,7 +48,7 @@ fn denial(set: &PolicySet, request: &Request<'_>) -> Result<usize, Denial> {
             let mut all: Vec<_> = server
                 .resources
                 .iter()
-                .filter(|(_, i)| i.uri.as_ref().unwrap().matches(resource.name))
+                .filter(|(_, i)| is_plain_uri(resource.name) && i.uri.as_ref().unwrap().matches(resource.name))
                 .map(|(n, i)| (item_name(resource.kind, n), i))
                 .collect();
             all.sort_by_key(|(name, i)| {

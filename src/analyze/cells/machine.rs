@@ -6,6 +6,7 @@
 
 use crate::policy::argument::{HostPattern, PathPrefix};
 use crate::policy::glob::{Glob, NameGlob, States};
+use crate::policy::uri::Reading;
 
 /// One question about a string.
 #[derive(Debug)]
@@ -18,6 +19,8 @@ pub(crate) enum Machine<'p> {
     Under(UnderPath),
     /// Whether it is a URL with such a host.
     Host(Box<HostOf>),
+    /// Whether it is a URI that can be read in one way only.
+    Uri,
 }
 
 /// Where a machine stands after a text so far.
@@ -27,6 +30,7 @@ pub(super) enum At {
     Prefix(Progress),
     Under(UnderAt),
     Host(HostAt),
+    Uri(Reading),
 }
 
 /// How a text answers a question. The same as the judging outcomes of a matcher.
@@ -67,6 +71,7 @@ impl Machine<'_> {
             Self::Prefix(_) => At::Prefix(Progress::Matched(0)),
             Self::Under(_) => At::Under(UnderAt::Start),
             Self::Host(_) => At::Host(HostAt::Start),
+            Self::Uri => At::Uri(Reading::START),
         }
     }
 
@@ -76,6 +81,7 @@ impl Machine<'_> {
             (Self::Prefix(wanted), At::Prefix(progress)) => At::Prefix(along_prefix(wanted, progress, c)),
             (Self::Under(under), At::Under(state)) => At::Under(under.step(state, c)),
             (Self::Host(host), At::Host(state)) => At::Host(host.step(state, c)),
+            (Self::Uri, At::Uri(reading)) => At::Uri(reading.step(c)),
             // A machine is only ever given its own states.
             (_, at) => at,
         }
@@ -88,6 +94,7 @@ impl Machine<'_> {
             (Self::Prefix(wanted), At::Prefix(progress)) => yes(is_at_end(wanted, progress)),
             (Self::Under(under), At::Under(state)) => under.answer(state),
             (Self::Host(host), At::Host(state)) => host.answer(state),
+            (Self::Uri, At::Uri(reading)) => yes(reading.is_complete()),
             _ => Answer::Unfit,
         }
     }
@@ -97,6 +104,8 @@ impl Machine<'_> {
         match self {
             Self::Glob(glob) => glob.alphabet().chain(['/']).collect(),
             Self::Prefix(wanted) => wanted.clone(),
+            // Every other character of such a URI can be had as a letter or is named by a pattern.
+            Self::Uri => vec!['/', '?'],
             Self::Under(under) => {
                 under.wanted.iter().flatten().copied().chain(['/', '.', '%', '\\', '0', 'a']).collect()
             }
@@ -113,6 +122,7 @@ impl Machine<'_> {
         match self {
             Self::Glob(glob) => glob.len(),
             Self::Prefix(wanted) => wanted.len(),
+            Self::Uri => 8,
             Self::Under(under) => under.wanted.iter().map(|s| s.len() + 1).sum::<usize>() + 4,
             Self::Host(host) => host.glob.machine().len() + 12,
         }
@@ -135,8 +145,13 @@ impl Machine<'_> {
             }
             Self::Prefix(wanted) => (wanted.len(), 0),
             Self::Under(under) => (0, under.wanted.iter().map(|s| s.len() + 1).sum()),
-            Self::Host(_) => (0, 0),
+            Self::Host(_) | Self::Uri => (0, 0),
         }
+    }
+
+    /// Whether no continuation is of interest.
+    pub(super) const fn is_over(at: &At) -> bool {
+        matches!(at, At::Uri(Reading::Refused))
     }
 
     pub(super) const fn is_host(&self) -> bool {

@@ -46,13 +46,14 @@ pub(super) fn names<'p>(
     ))
 }
 
-/// URIs that hit every combination of patterns.
+/// URIs, as a request may name them, that hit every combination of patterns.
 pub(super) fn uris<'p>(
     patterns: impl IntoIterator<Item = &'p PathGlob>,
     budget: &mut Budget,
 ) -> Result<Vec<String>, Limit> {
     let patterns: BTreeSet<&PathGlob> = patterns.into_iter().collect();
-    let machines = patterns.iter().map(|p| vec![Machine::Glob(p.machine())]).collect();
+    let globs = patterns.iter().map(|p| vec![Machine::Glob(p.machine())]);
+    let machines = std::iter::once(vec![Machine::Uri]).chain(globs).collect();
     texts(&Questions { machines, ..Questions::default() }, budget)
 }
 

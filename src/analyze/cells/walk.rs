@@ -192,6 +192,9 @@ impl<'q, 'p> Walk<'q, 'p> {
     }
 
     fn push(&mut self, node: Node, seen: &mut HashSet<Visit, FixedState>, queue: &mut VecDeque<usize>) {
+        if node.states.iter().any(Machine::is_over) {
+            return;
+        }
         if seen.insert((node.states.clone(), node.trie, node.depth.min(self.depths.max(1)), node.loops.is_some())) {
             queue.push_back(self.nodes.len());
             self.nodes.push(node);

@@ -14,6 +14,7 @@ use crate::policy::glob::PathGlob;
 use crate::policy::name::{is_item, is_scope, quoted};
 use crate::policy::secret::{self, REFERENCE_HELP};
 use crate::policy::set::{Credential, Gateway, Identity, Item, Server, Upstream, VaultKind, item_name};
+use crate::policy::uri;
 
 const KEYS: [&str; 13] = [
     "url",
@@ -300,8 +301,10 @@ fn item(
     let uri = (kind == ResourceKind::Resource)
         .then(|| {
             reader.required(fields, "uri", "a resource", "\"file:///srv/manuals/**\"");
-            reader.parsed(fields, "uri", "write a URI in which `*` stops at `/` and `**` does not", |text| {
-                PathGlob::new(text).ok().filter(|_| text.contains(':'))
+            let help = "write a URI in its usual spelling, in which `*` stops at `/` and `**` does not, as in \
+                        `file:///srv/manuals/**`";
+            reader.parsed(fields, "uri", help, |text| {
+                PathGlob::new(text).ok().filter(|glob| text.contains(':') && uri::example(glob).is_some())
             })
         })
         .flatten();

@@ -21,6 +21,7 @@ use super::compiled::Positions;
 use super::glob::{NameGlob, PathGlob};
 use super::matcher::RuleList;
 use super::set::PolicySet;
+use super::uri::is_plain_uri;
 use crate::model::{Position, Rate, ResourceKind};
 
 /// The seed is fixed: the tables are filled by the operator alone, so a caller who finds names
@@ -221,13 +222,15 @@ impl Index {
         self.targets.get(door.session as usize)
     }
 
-    /// The URI patterns that match, most specific first.
+    /// The URI patterns that match, most specific first. None for a URI that can be read in more
+    /// than one way.
     pub(crate) fn uris<'i, 'u>(
         &'i self,
         door: &'i Door,
         uri: &'u str,
     ) -> impl Iterator<Item = &'i Target> + use<'i, 'u> {
-        let matching = door.uris.iter().filter(move |(glob, _)| glob.matches(uri));
+        let patterns = if is_plain_uri(uri) { door.uris.as_slice() } else { &[] };
+        let matching = patterns.iter().filter(move |(glob, _)| glob.matches(uri));
         matching.filter_map(|(_, number)| self.targets.get(*number as usize))
     }
 
