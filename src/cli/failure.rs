@@ -7,6 +7,8 @@ use std::fmt;
 use std::io;
 use std::path::Path;
 
+use crate::report::harmless;
+
 macro_rules! failures {
     ($($(#[$doc:meta])* $variant:ident = $code:literal, $summary:literal;)+) => {
         /// What kind of failure. The codes are stable.
@@ -139,10 +141,26 @@ fn cause(error: &io::Error) -> String {
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.before)?;
-        writeln!(f, "error[{}]: {}", self.kind.code(), self.message)?;
+        write!(f, "error[{}]: ", self.kind.code())?;
+        // The words of the command line's parser come in lines; no other message does.
+        for (number, line) in self.message.split('\n').enumerate() {
+            write!(f, "{}{}", if number == 0 { "" } else { "\n" }, harmless(line))?;
+        }
+        writeln!(f)?;
         match &self.help {
-            Some(help) => writeln!(f, "  = help: {help}"),
+            Some(help) => writeln!(f, "  = help: {}", harmless(help)),
             None => Ok(()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_that_a_failure_quotes_reaches_the_terminal_as_a_command() {
+        let failure = Failure::new(Kind::Usage, "no `a\u{1b}[31m`\n\u{202e}b").help("try \u{7}c");
+        assert_eq!(failure.to_string(), "error[usage]: no `a\u{241b}[31m`\n\u{fffd}b\n  = help: try \u{2407}c\n");
     }
 }
