@@ -124,6 +124,16 @@ impl Sources {
         }
     }
 
+    /// The spans of what `find` finds in each text.
+    pub fn find<'s, F: Iterator<Item = Range<usize>>>(&'s self, find: impl Fn(&'s str) -> F) -> Vec<Span> {
+        let offset = |at: usize| u32::try_from(at).unwrap_or(u32::MAX);
+        let texts = self.list.iter().zip(0..);
+        texts
+            .flat_map(|(source, id)| find(&source.text).map(move |range| (SourceId(id), range)))
+            .map(|(source, range)| Span { source, start: offset(range.start), end: offset(range.end) })
+            .collect()
+    }
+
     /// The text of a span.
     pub fn text(&self, span: Span) -> &str {
         self.get(span.source).and_then(|s| s.text.get(span.start as usize..span.end as usize)).unwrap_or("")

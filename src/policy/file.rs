@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::compiled::{CompiledPolicy, Digest, Positions};
 use super::set::{PolicySet, Statement};
+use super::weight::weigh;
 use crate::model::{Position, ResourceKind};
 
 /// What the first field of a file must say.
@@ -172,7 +173,7 @@ fn promises(set: &PolicySet) -> Result<(), String> {
     for statement in set.grants.iter().chain(&set.denies) {
         must(!statement.items.is_empty(), format!("statement {} names nothing", named(statement)))?;
     }
-    Ok(())
+    must(weigh(set).is_ok(), "its statements, items and groups combine in too many ways".to_owned())
 }
 
 impl Places {

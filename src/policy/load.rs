@@ -6,7 +6,8 @@ use super::checks::{Checks, Spans};
 use super::compiled::{CompiledPolicy, Positions};
 use super::resolve::{self, Resolved};
 use super::source::{self, Kind, Node};
-use super::{document, environment, layers};
+use super::weight::{MAX_ENTRIES, weigh};
+use super::{document, environment, layers, secret};
 use crate::diagnostics::{self, Code, Diagnostic, Severity, Sources, Span};
 
 /// What a policy is read from, lowest layer first.
@@ -46,7 +47,11 @@ pub fn load(layers: &Layers) -> Loaded {
     let mut problems = Vec::new();
     let policy = read(layers, &mut sources, &mut problems);
     let secrets = problems.iter().filter(|p| p.code == Code::SecretInPolicy);
-    let spans: Vec<_> = secrets.filter_map(|p| p.primary.as_ref()).map(|label| label.span).collect();
+    let mut spans: Vec<_> = secrets.filter_map(|p| p.primary.as_ref()).map(|label| label.span).collect();
+    if !problems.is_empty() {
+        // A line with a secret may also be shown for what else is wrong in it.
+        spans.extend(sources.find(secret::in_text));
+    }
     sources.mask(&spans);
     diagnostics::sort(&mut problems);
     let usable = problems.iter().all(|problem| problem.severity() != Severity::Error);
@@ -71,6 +76,12 @@ fn read(layers: &Layers, sources: &mut Sources, problems: &mut Vec<Diagnostic>) 
     drop(root);
     let Resolved { set, checks, spans } = resolve::resolve(document, problems);
     if problems.iter().any(|problem| problem.severity() == Severity::Error) {
+        return None;
+    }
+    if weigh(&set).is_err() {
+        let message = format!("statements, items and groups combine in more than {MAX_ENTRIES} ways");
+        let help = "cover whole servers with `server:*`, or fewer items";
+        problems.push(Diagnostic::new(Code::TooLarge, message).help(help));
         return None;
     }
     let positions = positions(&spans, sources);

@@ -23,6 +23,7 @@ mod secret;
 pub mod set;
 mod source;
 pub mod uri;
+mod weight;
 
 pub use compiled::{CompiledPolicy, Digest, Positions};
 pub use file::{FORMAT, FileError};

@@ -2,6 +2,8 @@
 //!
 //! Knows the shapes of common secrets; a text that it passes may still be one.
 
+use std::ops::Range;
+
 /// What a reference looks like, for help lines.
 pub(super) const REFERENCE_HELP: &str =
     "name the place where the secret is kept: `env:NAME`, `file:PATH` or `vault:PATH#FIELD`";
@@ -73,9 +75,28 @@ pub(super) fn in_argument(argument: &str) -> bool {
     option || is_token(argument) || (argument.contains("://") && in_url(argument))
 }
 
+/// Where in a text of any kind, one that is no TOML too, secrets stand by their looks.
+pub(super) fn in_text(text: &str) -> impl Iterator<Item = Range<usize>> {
+    let breaks = |c: char| c.is_whitespace() || matches!(c, '"' | '\'' | '`' | ',' | '[' | ']' | '{' | '}' | '(' | ')');
+    let mut from = 0;
+    text.split(breaks).filter_map(move |word| {
+        let start = from;
+        // What breaks words is one character, of one byte or more.
+        from = start + word.len() + text.get(start + word.len()..)?.chars().next().map_or(0, char::len_utf8);
+        in_argument(word).then(|| start..start + word.len())
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn secrets_are_found_in_a_text_that_is_no_toml() {
+        let text = "a = \"h\", b = \"ghp_0123456789abcdefABCD\"\u{2028}https://u:p@h/ \u{e9} x";
+        let found: Vec<&str> = in_text(text).map(|range| &text[range]).collect();
+        assert_eq!(found, ["ghp_0123456789abcdefABCD", "https://u:p@h/"]);
+    }
 
     #[test]
     fn secrets_are_known_by_their_looks() {
