@@ -60,11 +60,18 @@ impl Place {
     }
 
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_doorward"));
+        let mut command = self.program(env!("CARGO_BIN_EXE_doorward"));
+        command.args(arguments);
+        command
+    }
+
+    /// A program that is started here, away from what the tests themselves were told.
+    pub(crate) fn program(&self, program: &str) -> Command {
+        let mut command = Command::new(program);
         for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("DOORWARD_")) {
             command.env_remove(name);
         }
-        command.env_remove("NO_COLOR").args(arguments).current_dir(self.path()).stdin(Stdio::null());
+        command.env_remove("NO_COLOR").current_dir(self.path()).stdin(Stdio::null());
         command
     }
 

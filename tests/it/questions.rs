@@ -1,8 +1,6 @@
 //! `diff`, `who-can` and `what-can` from outside: their answers, and that each request they show
 //! really is decided as they say.
 
-use std::process::Command;
-
 use crate::place::{POLICY, Place, ran};
 
 /// The commands that an answer shows.
@@ -12,13 +10,9 @@ fn shown(text: &str) -> Vec<String> {
 
 /// The exit code of a command that an answer shows, under a policy.
 fn asked_again(place: &Place, command: &str, policy: &str) -> i32 {
-    let command = command.replacen("doorward explain", &format!("\"$DOORWARD\" explain --policy {policy}"), 1);
-    let output = Command::new("sh")
-        .args(["-c", &command])
-        .env("DOORWARD", env!("CARGO_BIN_EXE_doorward"))
-        .current_dir(place.path())
-        .output()
-        .unwrap();
+    let binary = env!("CARGO_BIN_EXE_doorward");
+    let command = command.replacen("doorward explain", &format!("'{binary}' explain --policy {policy}"), 1);
+    let output = place.program("sh").args(["-c", &command]).output().unwrap();
     ran(output).code
 }
 
