@@ -18,10 +18,7 @@ use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 // The bytes are the random numbers of the strategies that the property tests draw from, so that
 // the fuzzer searches the same universe, led by coverage instead of chance.
 fuzz_target!(|data: &[u8]| {
-    if data.len() < 64 {
-        return;
-    }
-    let rng = TestRng::from_seed(RngAlgorithm::PassThrough, data);
+    let rng = TestRng::from_seed(RngAlgorithm::PassThrough, &endless(data));
     let mut runner = TestRunner::new_with_rng(Config { failure_persistence: None, ..Config::default() }, rng);
     let Ok(set) = universe::policy().new_tree(&mut runner) else { return };
     let policy = compile(set.current());
@@ -47,6 +44,21 @@ fuzz_target!(|data: &[u8]| {
         assert_eq!(full.with(|request| decide(&nothing, request).effect), Effect::Deny);
     }
 });
+
+/// The bytes with a long tail that follows from them: a strategy that rejects what it draws would
+/// never end on the zeros that come after the last byte.
+fn endless(data: &[u8]) -> Vec<u8> {
+    let mut state = data.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
+    }) | 1;
+    let tail = std::iter::repeat_with(|| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state.to_le_bytes()
+    });
+    data.iter().copied().chain(tail.take(8 * 1_024).flatten()).collect()
+}
 
 /// With positions by which a statement can be known again: its place in the set.
 fn compile(mut set: PolicySet) -> CompiledPolicy {
