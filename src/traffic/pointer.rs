@@ -3,6 +3,8 @@
 //! A pointer that names no field, or a field that is there, is an error: a recording never
 //! contradicts itself.
 
+use std::collections::BTreeSet;
+
 use super::event::Field;
 use crate::model::{Withheld, WithheldBecause};
 
@@ -63,6 +65,8 @@ pub(super) enum Why {
 pub(super) struct Statuses {
     of: [Option<Why>; Optional::COUNT],
     pub(super) withheld: Vec<Withheld>,
+    /// The pointers in `withheld`, to find one that is there twice however many there are.
+    inside: BTreeSet<String>,
 }
 
 impl Statuses {
@@ -80,7 +84,7 @@ impl Statuses {
                 if escapes.into_iter().any(|(a, b)| a == b'~' && !matches!(b, Some(b'0' | b'1'))) {
                     return Err(format!("`{pointer}` is not a JSON Pointer"));
                 }
-                if self.withheld.iter().any(|w| w.pointer == inner) {
+                if !self.inside.insert(inner.to_owned()) {
                     return Err(format!("`{pointer}` is listed twice"));
                 }
                 self.withheld.push(Withheld { pointer: inner.to_owned(), because });

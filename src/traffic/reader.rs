@@ -385,6 +385,7 @@ mod tests {
             r#"{"time":1,"door":"d","method":"completion/complete","name":"x"}"#.to_owned(),
             r#"{"time":1,"door":"d","method":"tools/call"}"#.to_owned(),
             r#"{"time":1,"door":"d","method":"ping","name":"x"}"#.to_owned(),
+            with(r#""arguments":{},"redacted":["/arguments/a"],"unrecorded":["/arguments/a"]"#),
         ];
         insta::assert_snapshot!(items(lines.join("\n").as_bytes()).join("\n"), @"
         2: unknown field `token_value`, expected one of `time`, `id`, `door`, `era`, `method`, `kind`, `name`, `arguments`, `subject`, `token`, `session`, `decided`, `absent`, `redacted`, `truncated`, `unrecorded` (column 78) (not-an-event)
@@ -404,6 +405,7 @@ mod tests {
         16: `completion/complete` may reach several kinds of thing: say which in `kind` (not-an-event)
         17: `tools/call` reaches something with a name, and there is none (not-an-event)
         18: `ping` reaches the server itself, which has no name such as `x` (not-an-event)
+        19: `/arguments/a` is listed twice (not-an-event)
         ");
     }
 
