@@ -15,24 +15,22 @@ use libfuzzer_sys::fuzz_target;
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 
-// The bytes are the random numbers of the strategies that the property tests draw from, so that
-// the fuzzer searches the same universe, led by coverage instead of chance.
+// Each 32 bytes seed what one strategy of the property tests draws: first the policy, then a
+// request and what is hidden of it. So a changed byte changes one of them, and coverage leads the
+// search through the universe that the tests draw from by chance.
 fuzz_target!(|data: &[u8]| {
-    let rng = TestRng::from_seed(RngAlgorithm::PassThrough, &endless(data));
-    let mut runner = TestRunner::new_with_rng(Config { failure_persistence: None, ..Config::default() }, rng);
-    let Ok(set) = universe::policy().new_tree(&mut runner) else { return };
-    let policy = compile(set.current());
-    for _ in 0..4 {
-        let Ok(full) = universe::ask().new_tree(&mut runner) else { return };
-        let full = full.current();
-        let Ok(part) = universe::hidden(full.clone()).new_tree(&mut runner) else { return };
+    let mut seeds = data.chunks(32);
+    let Some(set) = seeds.next().and_then(|seed| draw(seed, &universe::policy())) else { return };
+    let policy = compile(set);
+    for seed in seeds.take(8) {
+        let Some(full) = draw(seed, &universe::ask()) else { return };
+        let Some(part) = draw(seed, &universe::hidden(full.clone())) else { return };
         let answered = full.with(|request| {
             let expected = oracle::decide(policy.set(), request);
             assert_eq!(answer(&policy, request), expected, "{full:?}");
             explained(&policy, request);
             expected.0
         });
-        let part = part.current();
         part.with(|request| {
             explained(&policy, request);
             match judge(&policy, request) {
@@ -45,19 +43,12 @@ fuzz_target!(|data: &[u8]| {
     }
 });
 
-/// The bytes with a long tail that follows from them: a strategy that rejects what it draws would
-/// never end on the zeros that come after the last byte.
-fn endless(data: &[u8]) -> Vec<u8> {
-    let mut state = data.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-        (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
-    }) | 1;
-    let tail = std::iter::repeat_with(|| {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        state.to_le_bytes()
-    });
-    data.iter().copied().chain(tail.take(8 * 1_024).flatten()).collect()
+fn draw<S: Strategy>(seed: &[u8], strategy: &S) -> Option<S::Value> {
+    let mut bytes = [0; 32];
+    bytes.iter_mut().zip(seed).for_each(|(to, from)| *to = *from);
+    let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &bytes);
+    let mut runner = TestRunner::new_with_rng(Config { failure_persistence: None, ..Config::default() }, rng);
+    strategy.new_tree(&mut runner).ok().map(|tree| tree.current())
 }
 
 /// With positions by which a statement can be known again: its place in the set.
