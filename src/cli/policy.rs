@@ -64,11 +64,17 @@ impl PolicyArgs {
         }
     }
 
-    fn profile(&self) -> Result<Option<String>, Failure> {
-        match &self.profile {
-            Some(profile) => Ok(Some(profile.clone())),
-            None => utf8_variable("DOORWARD_PROFILE"),
-        }
+    /// The profile for every policy of the command.
+    pub(super) fn profile(&self) -> Result<Option<String>, Failure> {
+        profile(self.profile.as_deref())
+    }
+}
+
+/// The profile that was named, or else that of the environment.
+pub(super) fn profile(named: Option<&str>) -> Result<Option<String>, Failure> {
+    match named {
+        Some(profile) => Ok(Some(profile.to_owned())),
+        None => utf8_variable("DOORWARD_PROFILE"),
     }
 }
 
@@ -84,8 +90,13 @@ pub(super) struct Opened {
 }
 
 /// Reads a policy that must be good by its path, `-` or `git:REV:PATH`: sources or a compiled file.
-pub(super) fn read_compiled(path: &Path, color: When) -> Result<CompiledPolicy, Failure> {
-    Ok(read_named(path, None)?.good(color)?.compiled)
+///
+/// The profile is laid over sources as over every other policy of the command, so that two of them
+/// are compared as they would run. A compiled file has its profile in it already.
+pub(super) fn read_compiled(path: &Path, profile: Option<&str>, color: When) -> Result<CompiledPolicy, Failure> {
+    let first = read_layer(path)?;
+    let profile = if is_compiled(&first.1) { None } else { profile };
+    Ok(read_layers(path, first, profile)?.good(color)?.compiled)
 }
 
 /// What a path holds.
@@ -97,9 +108,16 @@ enum Named {
 /// Reads a policy with the overlay of a profile and the environment. A compiled file is final:
 /// nothing is laid over it.
 fn read_named(path: &Path, profile: Option<&str>) -> Result<Named, Failure> {
-    let first = read_layer(path)?;
-    // No TOML document begins like that.
-    if first.1.trim_ascii_start().first() == Some(&b'{') {
+    read_layers(path, read_layer(path)?, profile)
+}
+
+/// No TOML document begins like that.
+fn is_compiled(bytes: &[u8]) -> bool {
+    bytes.trim_ascii_start().first() == Some(&b'{')
+}
+
+fn read_layers(path: &Path, first: (String, Vec<u8>), profile: Option<&str>) -> Result<Named, Failure> {
+    if is_compiled(&first.1) {
         let compiled = CompiledPolicy::from_file(&first.1).map_err(|e| {
             Failure::new(Kind::BadInput, format!("`{}` cannot be used: {e}", first.0))
                 .help("write it again with `doorward compile`")

@@ -90,6 +90,7 @@ codes! {
     RiskyWildcard = "risky-wildcard", Warning, "a wildcard that covers a risky tool";
     ExpiredStatement = "expired-statement", Warning, "a statement that has expired";
     EmptyTest = "empty-test", Warning, "a test that asserts nothing";
+    AnyIssuer = "any-issuer", Warning, "a grant that takes the word of every issuer";
     SimilarGroup = "similar-group", Warning, "a group whose name is almost that of another";
     GlobStopsAtSlash = "glob-stops-at-slash", Warning, "a deny whose `*` stops at a slash";
     DenyNeedsEvery = "deny-needs-every", Warning, "a deny that holds only when every element matches";

@@ -55,7 +55,7 @@ fn the_example_has_no_problems() {
 }
 
 /// What only the analysis of a policy that loads can find.
-const FOUND_BY_ANALYSIS: [Code; 12] = [
+const FOUND_BY_ANALYSIS: [Code; 13] = [
     Code::InvariantFails,
     Code::ShadowedGrant,
     Code::DeadGrant,
@@ -64,6 +64,7 @@ const FOUND_BY_ANALYSIS: [Code; 12] = [
     Code::RiskyWildcard,
     Code::ExpiredStatement,
     Code::EmptyTest,
+    Code::AnyIssuer,
     Code::SimilarGroup,
     Code::GlobStopsAtSlash,
     Code::DenyNeedsEvery,

@@ -37,6 +37,7 @@ pub fn lint(loaded: &LoadedPolicy, now: Timestamp) -> Vec<Diagnostic> {
     };
     lint.expired();
     lint.empty_tests();
+    lint.any_issuer();
     lint.similar_groups();
     lint.weak_denies();
     lint.risky_wildcards();

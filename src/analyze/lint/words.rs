@@ -51,6 +51,37 @@ impl<'p> Lint<'p> {
         }
     }
 
+    /// Grants that trust a group, a `sub`, an agent or a claim whoever vouches for it. Where one issuer
+    /// is accepted that is what everyone means; with two, the second can hand out what the first was
+    /// meant to.
+    pub(super) fn any_issuer(&mut self) {
+        let set = self.view.set;
+        for (number, grant) in set.grants.iter().enumerate() {
+            // A server as a caller is known by its issuer already.
+            if !grant.to.issuers.is_empty() || !grant.to.servers.is_empty() || !grant.is_live(self.now()) {
+                continue;
+            }
+            let reached = set.servers.iter().filter(|(name, _)| grant.items.iter().any(|p| p.server.matches(name)));
+            let mut accepted: BTreeSet<&str> = BTreeSet::new();
+            for (_, server) in reached {
+                match &server.issuers {
+                    Some(issuers) => accepted.extend(issuers.iter().map(String::as_str)),
+                    None => accepted.extend(set.issuers.keys().map(String::as_str)),
+                }
+            }
+            if accepted.len() < 2 {
+                continue;
+            }
+            let name = called("grant", grant.name.as_deref());
+            let accepted: Vec<&str> = accepted.into_iter().collect();
+            let message = format!("{name} takes the word of every issuer: {}", accepted.join(", "));
+            let problem = Diagnostic::new(Code::AnyIssuer, message)
+                .at(self.grant_span(number), "")
+                .help("add `issuer` to its `to`, or a list of issuers if several are meant");
+            self.add(problem);
+        }
+    }
+
     /// Groups that only denies, invariants and tests name, and that a grant nearly names.
     pub(super) fn similar_groups(&mut self) {
         let globs: Vec<&'p NameGlob> = self.view.set.grants.iter().flat_map(|g| &g.to.groups).collect();

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use crate::analyze::{Diff, Options, diff};
 use crate::cli::answer::Answer;
 use crate::cli::failure::Failure;
-use crate::cli::policy::read_compiled;
+use crate::cli::policy::{profile, read_compiled};
 use crate::cli::terminal::When;
 use crate::report::{Style, diff as rendered};
 
@@ -50,6 +50,10 @@ pub(in crate::cli) struct Args {
     old: PathBuf,
     /// The policy after
     new: PathBuf,
+    /// Put `policies.NAME.toml` beside each policy over it; a compiled file has its profile in it
+    /// [default: `DOORWARD_PROFILE`]
+    #[arg(long, value_name = "NAME")]
+    profile: Option<String>,
     /// Which difference gives exit code 1
     #[arg(long, value_name = "WHAT")]
     fail_on: Option<FailOn>,
@@ -64,7 +68,8 @@ pub(in crate::cli) struct Args {
 impl Args {
     /// Compares.
     pub(in crate::cli) fn run(self, color: When) -> Result<Answer, Failure> {
-        let read = |path: &Path| read_compiled(path, color);
+        let profile = profile(self.profile.as_deref())?;
+        let read = |path: &Path| read_compiled(path, profile.as_deref(), color);
         let (old, new) = (read(&self.old)?, read(&self.new)?);
         let found = diff(&old, &new, Options::default());
         let text = match self.format {

@@ -85,7 +85,9 @@ impl Args {
             return Ok(self.answer(&rehearsal.finish(), &candidate.checks.rollout, color));
         }
         let candidate = self.policy.open(color)?;
-        let baseline = self.baseline.as_deref().map(|path| policy::read_compiled(path, color)).transpose()?;
+        let profile = self.policy.profile()?;
+        let baseline = self.baseline.as_deref();
+        let baseline = baseline.map(|path| policy::read_compiled(path, profile.as_deref(), color)).transpose()?;
         let mapping = self.mapping.as_deref().map(|path| read_mapping(path, color)).transpose()?;
         let paths = self.paths(&candidate.checks.rollout, candidate.directory.as_deref())?;
         let report = rehearse(&candidate.compiled, baseline.as_ref(), mapping.as_ref(), &paths)?;
