@@ -124,3 +124,30 @@ fn who_can_and_what_can_answer_yes_no_or_not_at_all() {
     let json = ask(&["who-can", "notes:search", "--format=json"]);
     assert!(json.code == 1 && json.stdout.contains("\"schema\": \"doorward.access/v1\""), "{}", json.stdout);
 }
+
+#[test]
+fn a_profile_is_laid_over_both_sides_of_a_comparison() {
+    let place = Place::new();
+    let policy = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/policies.toml")).unwrap();
+    let overlay = "[[denies]]\nname = \"no-reading\"\ndeny = [\"tickets:search\"]\n";
+    place.write("old.toml", &policy);
+    place.write("new.toml", &policy);
+    place.write("old.prod.toml", overlay);
+    place.write("new.prod.toml", overlay);
+    let same = place.run(&["diff", "old.toml", "new.toml", "--profile=prod", "--fail-on=any"]);
+    assert_eq!(same.code, 0, "{}{}", same.stdout, same.stderr);
+    place.write("new.prod.toml", "");
+    let differ = place.run(&["diff", "old.toml", "new.toml", "--profile=prod", "--fail-on=widen"]);
+    assert_eq!(differ.code, 1, "{}{}", differ.stdout, differ.stderr);
+
+    // A compiled file has its profile in it and is taken as it is.
+    let compiled = place.run(&["compile", "--policy=old.toml", "--profile=prod", "--output=old.json"]);
+    assert_eq!(compiled.code, 0, "{}", compiled.stderr);
+    place.write("new.prod.toml", overlay);
+    let same = place.run(&["diff", "old.json", "new.toml", "--profile=prod", "--fail-on=any"]);
+    assert_eq!(same.code, 0, "{}{}", same.stdout, same.stderr);
+    let recording = concat!(env!("CARGO_MANIFEST_DIR"), "/simulations/support-desk.jsonl");
+    let rehearsed =
+        place.run(&["simulate", "--policy=new.toml", "--profile=prod", "--baseline=old.toml", "--strict", recording]);
+    assert!(rehearsed.stdout.contains("newly denied    0"), "{}{}", rehearsed.stdout, rehearsed.stderr);
+}
