@@ -59,7 +59,8 @@ pub struct Subject<'a> {
     pub id: Fact<&'a str>,
     /// The client that acts: `client_id`, `azp` or the current actor (RFC 8693 section 4.1).
     pub agent: Fact<&'a str>,
-    /// Group names. `Absent` means in no group.
+    /// Group names. `Absent` means known to be in no group. A token that leaves its groups out because
+    /// they are too many, or keeps them elsewhere, is `Unknown`: else a deny by group would miss it.
     pub groups: Fact<Strings<'a>>,
     /// Further mapped claims. `Absent` means none.
     pub claims: Fact<&'a [Claim<'a>]>,
