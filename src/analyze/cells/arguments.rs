@@ -107,7 +107,8 @@ impl<'p> Place<'_, 'p> {
             }
         }
         budget.spend(found.len() as u64)?;
-        Ok(distinct(found, |value| self.answers(&own, value.as_ref()), |_| ()))
+        // An absent value never stands for a present one: an element of an array is always there.
+        Ok(distinct(found, |value| self.answers(&own, value.as_ref()), Option::is_some))
     }
 
     fn own(&self) -> impl Iterator<Item = &'p Matcher> {

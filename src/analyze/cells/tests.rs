@@ -204,3 +204,20 @@ fn a_question_that_is_too_large_says_so() {
     let result = names(globs.iter().map(Vec::as_slice), [], &mut Budget::new(1_000_000));
     assert_eq!(result.unwrap_err().to_string(), "the conditions combine in too many ways");
 }
+
+#[test]
+fn an_element_and_the_array_around_it_answer_apart() {
+    let each = Matcher {
+        optional: false,
+        tests: vec![Test::Each(Matcher { optional: false, tests: vec![Test::Max(0.into())] })],
+    };
+    let first = Matcher { optional: false, tests: vec![Test::Min(0.into())] };
+    let rules = [(ArgPath::new("y").unwrap(), each), (ArgPath::new("y.0").unwrap(), first)];
+    let clusters = clusters(rules.iter().map(|(p, m)| (p, m)), &mut budget()).unwrap();
+    let answer = |object: &serde_json::Map<String, Value>| -> Vec<Match> {
+        let arguments = Arguments::known(object);
+        rules.iter().map(|(p, m)| p.answer(&arguments, m)).collect()
+    };
+    let reached: BTreeSet<Vec<Match>> = clusters[0].objects.iter().map(answer).collect();
+    assert!(reached.contains(&vec![Match::No, Match::Unfit]), "{reached:?}");
+}
