@@ -4,13 +4,13 @@
 //! recorded, and the other way round. What is not given is known to be absent, never unknown.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value};
 
 use super::failure::{Failure, Kind};
 use super::files;
-use super::time;
+use super::time::{self, NowArg};
 use crate::analyze::Who;
 use crate::diagnostics::did_you_mean;
 use crate::model::{Action, ResourceKind, Timestamp};
@@ -174,8 +174,39 @@ pub(super) fn arguments(
     Ok(object)
 }
 
+/// One request: from flags, or as an event of a recording.
+#[derive(Clone, Debug, clap::Args)]
+pub(super) struct AskArgs {
+    /// Take the request from a file, or `-` for stdin: one event of a recording, judged at its own time
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["call", "now"])]
+    request: Option<PathBuf>,
+    #[command(flatten)]
+    now: NowArg,
+    #[command(flatten)]
+    who: SubjectArgs,
+    #[command(flatten)]
+    token: TokenArgs,
+    #[command(flatten)]
+    call: CallArgs,
+}
+
+impl AskArgs {
+    /// The request.
+    pub(super) fn event(&self, policy: &CompiledPolicy) -> Result<Event, Failure> {
+        match &self.request {
+            Some(path) => read_request(path),
+            None => event(policy, &self.who, &self.token, &self.call, self.now.instant()),
+        }
+    }
+
+    /// What stands in place of a call and is none.
+    pub(super) fn word(&self) -> Option<&str> {
+        (self.request.is_none() && !self.call.call.contains(':')).then_some(self.call.call.as_str())
+    }
+}
+
 /// The request of the flags, as an event at `now`.
-pub(super) fn event(
+fn event(
     policy: &CompiledPolicy,
     who: &SubjectArgs,
     token: &TokenArgs,
@@ -273,7 +304,7 @@ impl TokenArgs {
 }
 
 /// Reads one event of a recording from a file, or from stdin for `-`.
-pub(super) fn read_request(path: &Path) -> Result<Event, Failure> {
+fn read_request(path: &Path) -> Result<Event, Failure> {
     read_event(&files::read(path, REQUEST_LIMIT)?).map_err(|e| {
         Failure::new(Kind::BadInput, format!("`{}` is no request: {e}", files::display_name(path)))
             .help("`doorward decide --format event` writes one from flags")

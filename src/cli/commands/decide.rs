@@ -5,9 +5,8 @@ use std::path::PathBuf;
 use crate::cli::answer::Answer;
 use crate::cli::failure::{Failure, Kind};
 use crate::cli::policy::PolicyArgs;
-use crate::cli::request::{CallArgs, SubjectArgs, TokenArgs, event, read_request};
+use crate::cli::request::AskArgs;
 use crate::cli::terminal::When;
-use crate::cli::time::NowArg;
 use crate::model::Decision;
 use crate::pdp::decide;
 use crate::report::{Style, decision};
@@ -36,11 +35,6 @@ Example:
 pub(in crate::cli) struct Args {
     #[command(flatten)]
     policy: PolicyArgs,
-    /// Take the request from a file, or `-` for stdin: one event of a recording, judged at its own time
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["call", "now"])]
-    request: Option<PathBuf>,
-    #[command(flatten)]
-    now: NowArg,
     /// How to write the answer
     #[arg(long, value_name = "FORMAT", default_value = "human")]
     format: Format,
@@ -48,11 +42,7 @@ pub(in crate::cli) struct Args {
     #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,
     #[command(flatten)]
-    who: SubjectArgs,
-    #[command(flatten)]
-    token: TokenArgs,
-    #[command(flatten)]
-    call: CallArgs,
+    ask: AskArgs,
 }
 
 impl Args {
@@ -60,10 +50,7 @@ impl Args {
     pub(in crate::cli) fn run(self, color: When) -> Result<Answer, Failure> {
         let opened = self.policy.open(color)?;
         let policy = &opened.compiled;
-        let event = match &self.request {
-            Some(path) => read_request(path)?,
-            None => event(policy, &self.who, &self.token, &self.call, self.now.instant())?,
-        };
+        let event = self.ask.event(policy)?;
         let claims = event.claims();
         let decision = decide(policy, &event.request(&claims));
         let text = match self.format {

@@ -6,9 +6,8 @@ use std::path::PathBuf;
 use crate::cli::answer::Answer;
 use crate::cli::failure::{Failure, Kind};
 use crate::cli::policy::PolicyArgs;
-use crate::cli::request::{CallArgs, SubjectArgs, TokenArgs, event, read_request};
+use crate::cli::request::AskArgs;
 use crate::cli::terminal::When;
-use crate::cli::time::NowArg;
 use crate::pdp;
 use crate::report::{Style, explain, pages};
 
@@ -40,11 +39,6 @@ Exit codes: 0 allow, or a page; 1 deny; 2 there is no answer",
 pub(in crate::cli) struct Args {
     #[command(flatten)]
     policy: PolicyArgs,
-    /// Take the request from a file, or `-` for stdin: one event of a recording, judged at its own time
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["call", "now"])]
-    request: Option<PathBuf>,
-    #[command(flatten)]
-    now: NowArg,
     /// How to write the answer
     #[arg(long, value_name = "FORMAT", default_value = "human")]
     format: Format,
@@ -52,25 +46,18 @@ pub(in crate::cli) struct Args {
     #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,
     #[command(flatten)]
-    who: SubjectArgs,
-    #[command(flatten)]
-    token: TokenArgs,
-    #[command(flatten)]
-    call: CallArgs,
+    ask: AskArgs,
 }
 
 impl Args {
     /// Exit code 0 for allow and for a page, 1 for deny.
     pub(in crate::cli) fn run(self, color: When) -> Result<Answer, Failure> {
-        if self.request.is_none() && !self.call.call.contains(':') {
-            return Ok(Answer::yes(page(&self.call.call)?).to(self.output));
+        if let Some(name) = self.ask.word() {
+            return Ok(Answer::yes(page(name)?).to(self.output));
         }
         let opened = self.policy.open(color)?;
         let policy = &opened.compiled;
-        let event = match &self.request {
-            Some(path) => read_request(path)?,
-            None => event(policy, &self.who, &self.token, &self.call, self.now.instant())?,
-        };
+        let event = self.ask.event(policy)?;
         let claims = event.claims();
         let request = event.request(&claims);
         let decision = pdp::decide(policy, &request);
