@@ -3,6 +3,7 @@
 //! The variables are handed in; this module never reads the environment, and never shows the value
 //! of a variable that it does not take.
 
+use super::document::KEYS;
 use super::load::Layers;
 use super::name::quoted;
 use super::source::{Kind, Node, Table};
@@ -22,22 +23,6 @@ const PLACES: [&[&str]; 6] = [
     &["audit", "store"],
     &["vault", "address"],
     &["vault", "namespace"],
-];
-
-/// The top-level tables of the language: a variable that names one tries to set the policy.
-const TABLES: [&str; 12] = [
-    "version",
-    "gateway",
-    "vault",
-    "issuers",
-    "servers",
-    "scopes",
-    "grants",
-    "denies",
-    "audit",
-    "invariants",
-    "tests",
-    "rollout",
 ];
 
 /// One layer for each variable, in the order of their names, so that each keeps its own place.
@@ -128,7 +113,7 @@ fn words(rest: &str) -> Vec<&str> {
 
 /// The problem of a variable that sets nothing it may.
 fn foreign(shown: &str, words: &[&str]) -> Diagnostic {
-    let policy = words.first().is_some_and(|word| TABLES.iter().any(|table| table.eq_ignore_ascii_case(word)));
+    let policy = words.first().is_some_and(|word| KEYS.iter().any(|table| table.eq_ignore_ascii_case(word)));
     let written: Vec<String> = words.iter().map(|word| word.to_ascii_uppercase()).collect();
     let near = PLACES.iter().find_map(|place| {
         // The name of a table is never a slip for that of another.

@@ -29,7 +29,7 @@ use crate::diagnostics::{Code, Diagnostic, Span, did_you_mean};
 const VERSION: i128 = 1;
 
 /// Every top-level key.
-const KEYS: [&str; 12] = [
+pub(super) const KEYS: [&str; 12] = [
     "version",
     "gateway",
     "vault",
