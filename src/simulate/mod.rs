@@ -10,6 +10,9 @@ mod bounded;
 mod counts;
 mod coverage;
 mod gate;
+mod judged;
+mod labels;
+mod part;
 mod rehearsal;
 mod report;
 mod rows;
@@ -22,8 +25,11 @@ pub use bounded::{MAX_KEYS, MAX_SAMPLES};
 pub use counts::{Counts, Range};
 pub use coverage::{Coverage, CoverageLine};
 pub use gate::{Breach, GateVerdict, Measure, gate};
+pub use part::{PART_SCHEMA, Part};
 pub use rehearsal::Rehearsal;
-pub use report::{Change, Changes, Drift, Group, Groups, Kind, Report, Sample, Skipped, StatementHits, Window};
+pub use report::{
+    Change, Changes, Column, Columns, Drift, Flow, Group, Groups, Kind, Report, Sample, Skipped, StatementHits, Window,
+};
 
 use crate::policy::CompiledPolicy;
 use crate::traffic::{Numbered, Unreadable};

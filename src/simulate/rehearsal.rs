@@ -7,13 +7,16 @@ use hashbrown::HashMap;
 use super::answer::{RuleName, Side, missing_names};
 use super::bounded::{Tallies, keep_sample};
 use super::counts::Counts;
-use super::report::{Drift, Kind, Report, Sample, Skipped, StatementHits, Window};
-use super::rows::{Rows, Witness};
-use crate::model::{Effect, Fact, Request, ResourceKind, Rule, RuleKind, Verdict};
+use super::judged::{Judged, Witness};
+use super::labels::{hour, shown, write_item, write_subject};
+use super::part::Part;
+use super::report::{Column, Columns, Drift, Flow, Kind, Report, Sample, Skipped, StatementHits, Window};
+use super::rows::Rows;
+use crate::model::{Effect, Rule, RuleKind, Verdict};
 use crate::pdp;
 use crate::policy::CompiledPolicy;
 use crate::traffic::chat::Imported;
-use crate::traffic::{Event, Numbered, Place, Unreadable};
+use crate::traffic::{Event, Numbered, Observed, Place, Unreadable};
 
 /// A rehearsal that events are fed to.
 #[derive(Debug)]
@@ -30,7 +33,9 @@ pub struct Rehearsal<'p> {
     unreadable_samples: Vec<Sample>,
     skipped: Skipped,
     window: Option<Window>,
+    flow: BTreeMap<Columns, u64>,
     missing: BTreeMap<String, u64>,
+    hours: Tallies,
     subjects: Tallies,
     agents: Tallies,
     doors: Tallies,
@@ -65,7 +70,9 @@ impl<'p> Rehearsal<'p> {
             unreadable_samples: Vec::new(),
             skipped: Skipped::default(),
             window: None,
+            flow: BTreeMap::new(),
             missing: BTreeMap::new(),
+            hours: Tallies::default(),
             subjects: Tallies::default(),
             agents: Tallies::default(),
             doors: Tallies::default(),
@@ -118,34 +125,51 @@ impl<'p> Rehearsal<'p> {
     /// Feeds an event.
     pub fn event(&mut self, place: Place, event: &Event) {
         let claims = event.claims();
-        let request = event.request(&claims);
-        let candidate = pdp::judge(self.candidate, &request);
-        let baseline = self.baseline.map(|policy| pdp::judge(policy, &request));
-        let after = Side::Judged(candidate);
-        let before = match (&baseline, &event.decided) {
-            (Some(verdict), _) => Side::Judged(*verdict),
-            (None, Some(decided)) => Side::Recorded(decided),
-            (None, None) => Side::Nothing,
-        };
-        let now = Window::at(event.time);
-        self.window = Some(self.window.map_or(now, |w| w.join(now)));
-        write_item(&mut self.item, &request);
-        write_subject(&mut self.subject, event);
-        self.check_drift(place, event, baseline.as_ref(), candidate);
+        self.observe(place, &event.observe(&claims));
+    }
 
+    /// Feeds an event that is borrowed from wherever it stands.
+    pub fn observe(&mut self, place: Place, seen: &Observed<'_>) {
+        let request = &seen.request;
+        let candidate = pdp::judge(self.candidate, request);
+        let baseline = self.baseline.map(|policy| pdp::judge(policy, request));
+        let after = Side::Judged(candidate);
+        let recorded = seen.decided.map_or(Side::Nothing, Side::Recorded);
+        let before = baseline.map_or(recorded, Side::Judged);
+        let time = request.context.now;
+        let now = Window::at(time);
+        self.window = Some(self.window.map_or(now, |w| w.join(now)));
+        write_item(&mut self.item, request);
+        write_subject(&mut self.subject, &request.subject);
         let (counts, kind) = compare(&before, &after);
-        if let Some(kind) = kind {
-            let about = Witness { source: &self.source, place, time: event.time, subject: &self.subject };
-            self.changed.add(kind, &self.item, &before, &after, about);
+        let judged = Judged {
+            seen,
+            witness: Witness { source: &self.source, place, time, subject: &self.subject },
+            item: &self.item,
+            before,
+            after,
+            counts,
+            kind,
+        };
+        check_drift(&mut self.drift, &mut self.drifted, &self.digests, &judged);
+        let columns = Columns {
+            recorded: Column::of(&recorded),
+            baseline: baseline.map(|verdict| Column::of(&Side::Judged(verdict))),
+            candidate: Column::of(&after),
+        };
+        *self.flow.entry(columns).or_default() += 1;
+        if let Some(kind) = judged.kind {
+            self.changed.add(kind, judged.item, &judged.before, &judged.after, judged.witness);
         }
-        self.totals.add(&counts);
-        self.items.of(&self.item).add(&counts);
-        self.doors.of(request.resource.door).add(&counts);
-        self.agents.of(shown(request.subject.agent)).add(&counts);
-        self.subjects.of(&self.subject).add(&counts);
+        self.totals.add(&judged.counts);
+        self.hours.of(&hour(time)).add(&judged.counts);
+        self.items.of(judged.item).add(&judged.counts);
+        self.doors.of(request.resource.door).add(&judged.counts);
+        self.agents.of(shown(request.subject.agent)).add(&judged.counts);
+        self.subjects.of(judged.witness.subject).add(&judged.counts);
         match candidate {
             Verdict::Decided(decision) => {
-                self.reasons.of(decision.reason.code()).add(&counts);
+                self.reasons.of(decision.reason.code()).add(&judged.counts);
                 let counted = match decision.rule {
                     None => &mut self.no_rule,
                     Some(rule) => {
@@ -154,11 +178,11 @@ impl<'p> Rehearsal<'p> {
                         &mut entry.or_insert_with(|| RuleCounts { rule, counts: Counts::default() }).counts
                     }
                 };
-                counted.add(&counts);
+                counted.add(&judged.counts);
             }
             Verdict::Undecided(missing) => {
-                self.reasons.of("undecidable").add(&counts);
-                self.no_rule.add(&counts);
+                self.reasons.of("undecidable").add(&judged.counts);
+                self.no_rule.add(&judged.counts);
                 for name in missing_names(&missing) {
                     *self.missing.entry(name).or_default() += 1;
                 }
@@ -166,37 +190,13 @@ impl<'p> Rehearsal<'p> {
         }
     }
 
-    /// Holds the recorded decision against the policy that made it, if that policy is here.
-    fn check_drift(&mut self, place: Place, event: &Event, baseline: Option<&Verdict<'p>>, candidate: Verdict<'p>) {
-        let Some(decided) = &event.decided else {
-            self.drift.undecided += 1;
-            return;
-        };
-        let now = match baseline {
-            Some(verdict) if self.digests.1.as_ref() == Some(&decided.digest) => Side::Judged(*verdict),
-            _ if self.digests.0 == decided.digest => Side::Judged(candidate),
-            _ => {
-                self.drift.other_policy += 1;
-                return;
-            }
-        };
-        self.drift.checked += 1;
-        let recorded = Side::Recorded(decided);
-        if now.effect().is_none() {
-            self.drift.undecidable += 1;
-        } else if now.effect() == recorded.effect()
-            && now.reason() == recorded.reason()
-            && now.rule() == recorded.rule()
-        {
-            self.drift.same += 1;
-        } else {
-            let about = Witness { source: &self.source, place, time: event.time, subject: &self.subject };
-            self.drifted.add(Kind::Drift, &self.item, &recorded, &now, about);
-        }
+    /// The report.
+    pub fn finish(self) -> Report {
+        self.part().finish()
     }
 
-    /// The report.
-    pub fn finish(mut self) -> Report {
+    /// What this rehearsal adds to a whole.
+    pub fn part(mut self) -> Part {
         let statements = self.statements();
         let mut rules = Tallies::default();
         for RuleCounts { rule, counts } in self.rules.values() {
@@ -206,7 +206,7 @@ impl<'p> Rehearsal<'p> {
             rules.of("(no statement)").add(&self.no_rule);
         }
         self.drift.different = self.drifted.finish();
-        Report {
+        Part::new(Report {
             candidate: self.digests.0,
             baseline: self.digests.1,
             drift: self.drift,
@@ -215,8 +215,10 @@ impl<'p> Rehearsal<'p> {
             unreadable_samples: self.unreadable_samples,
             skipped: self.skipped,
             window: self.window,
+            flow: self.flow.into_iter().map(|(columns, count)| Flow { columns, count }).collect(),
             changes: self.changed.finish(),
             missing: self.missing,
+            hours: self.hours.finish(),
             subjects: self.subjects.finish(),
             agents: self.agents.finish(),
             doors: self.doors.finish(),
@@ -224,7 +226,7 @@ impl<'p> Rehearsal<'p> {
             rules: rules.finish(),
             reasons: self.reasons.finish(),
             statements,
-        }
+        })
     }
 
     /// Every grant and deny of the candidate, in its order, also those that nothing hit.
@@ -245,6 +247,31 @@ impl<'p> Rehearsal<'p> {
                 StatementHits { rule: Rule { kind, name, position }.into(), decided, nearly }
             })
             .collect()
+    }
+}
+
+/// Holds the recorded decision against the policy that made it, if that policy is here.
+fn check_drift(drift: &mut Drift, drifted: &mut Rows, digests: &(String, Option<String>), judged: &Judged<'_, '_>) {
+    let Some(decided) = judged.seen.decided else {
+        drift.undecided += 1;
+        return;
+    };
+    let now = match judged.before {
+        baseline @ Side::Judged(_) if digests.1.as_ref() == Some(&decided.digest) => baseline,
+        _ if digests.0 == decided.digest => judged.after,
+        _ => {
+            drift.other_policy += 1;
+            return;
+        }
+    };
+    drift.checked += 1;
+    let recorded = Side::Recorded(decided);
+    if now.effect().is_none() {
+        drift.undecidable += 1;
+    } else if now.effect() == recorded.effect() && now.reason() == recorded.reason() && now.rule() == recorded.rule() {
+        drift.same += 1;
+    } else {
+        drifted.add(Kind::Drift, judged.item, &recorded, &now, judged.witness);
     }
 }
 
@@ -304,45 +331,4 @@ fn nuance(before: &Side<'_>, after: &Side<'_>, counts: &mut Counts) -> Option<Ki
     let differ = before.decision().zip(after.decision()).is_some_and(|(b, a)| b.obligations != a.obligations);
     counts.other_obligations = u64::from(differ);
     differ.then_some(Kind::OtherObligations)
-}
-
-fn shown(fact: Fact<&str>) -> &str {
-    match fact {
-        Fact::Known(text) => text,
-        Fact::Absent => "(none)",
-        Fact::Unknown => "(unknown)",
-    }
-}
-
-/// `issuer/sub`, so that one `sub` of two issuers is two subjects.
-fn write_subject(label: &mut String, event: &Event) {
-    label.clear();
-    let part = |fact: Fact<&'_ String>| shown(fact.map(String::as_str)).to_owned();
-    match (event.subject.issuer.fact(), event.subject.sub.fact()) {
-        (Fact::Known(issuer), Fact::Known(sub)) => {
-            label.push_str(issuer);
-            label.push('/');
-            label.push_str(sub);
-        }
-        (Fact::Unknown, Fact::Unknown) => label.push_str("(unknown)"),
-        (issuer, sub) => {
-            label.push_str(&part(issuer));
-            label.push('/');
-            label.push_str(&part(sub));
-        }
-    }
-}
-
-/// `door:tool`, `door:prompt:NAME`, `door:resource:URI`; of the server itself `door: method`.
-fn write_item(label: &mut String, request: &Request<'_>) {
-    label.clear();
-    let resource = &request.resource;
-    label.push_str(resource.door);
-    label.push_str(match resource.kind {
-        ResourceKind::Server => ": ",
-        ResourceKind::Tool => ":",
-        ResourceKind::Prompt => ":prompt:",
-        ResourceKind::Resource => ":resource:",
-    });
-    label.push_str(if resource.kind == ResourceKind::Server { request.action.method() } else { resource.name });
 }

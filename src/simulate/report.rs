@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::NotOneWhole;
-use super::answer::{Answer, RuleName};
+use super::answer::{Answer, RuleName, Side};
 use super::bounded::{MAX_KEYS, MAX_SAMPLES, trim_map};
 use super::counts::Counts;
-use crate::model::Timestamp;
+use crate::model::{Effect, Timestamp};
 use crate::traffic::Place;
 
 /// The whole of a rehearsal, or a part of one.
@@ -31,10 +31,14 @@ pub struct Report {
     pub skipped: Skipped,
     /// The first and the last instant.
     pub window: Option<Window>,
+    /// How many events took which way through the three columns, in their order.
+    pub flow: Vec<Flow>,
     /// What comes out differently, or may; of events without anything to compare with, what is denied.
     pub changes: Changes,
     /// Events that lacked a fact, by fact.
     pub missing: BTreeMap<String, u64>,
+    /// By the hour in which they were made, as `2026-03-02T13Z`.
+    pub hours: Groups,
     /// By subject.
     pub subjects: Groups,
     /// By agent.
@@ -112,6 +116,54 @@ impl Window {
     /// The window around both.
     pub(super) fn join(self, other: Self) -> Self {
         Self { first: self.first.min(other.first), last: self.last.max(other.last) }
+    }
+}
+
+/// How many events took one way through the three columns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Flow {
+    /// The way.
+    pub columns: Columns,
+    /// How many.
+    pub count: u64,
+}
+
+/// What the recording, the baseline and the candidate say of one event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Columns {
+    /// As recorded.
+    pub recorded: Column,
+    /// The baseline now, where there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub baseline: Option<Column>,
+    /// The candidate now.
+    pub candidate: Column,
+}
+
+/// One of the three columns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Column {
+    /// Allowed.
+    Allow,
+    /// Denied.
+    Deny,
+    /// Not decidable from what was recorded.
+    Undecidable,
+    /// No decision was recorded.
+    None,
+}
+
+impl Column {
+    pub(super) fn of(side: &Side<'_>) -> Self {
+        match (side, side.effect()) {
+            (_, Some(Effect::Allow)) => Self::Allow,
+            (_, Some(Effect::Deny)) => Self::Deny,
+            (Side::Nothing, None) => Self::None,
+            (_, None) => Self::Undecidable,
+        }
     }
 }
 
@@ -298,8 +350,14 @@ impl Report {
             (Some(a), Some(b)) => Some(a.join(b)),
             (a, b) => a.or(b),
         };
+        let mut flow: BTreeMap<Columns, u64> = BTreeMap::new();
+        for Flow { columns, count } in std::mem::take(&mut self.flow).into_iter().chain(other.flow) {
+            add(flow.entry(columns).or_default(), count);
+        }
+        self.flow = flow.into_iter().map(|(columns, count)| Flow { columns, count }).collect();
         self.changes.merge(other.changes);
         merge_numbers(&mut self.missing, other.missing);
+        self.hours.merge(other.hours);
         self.subjects.merge(other.subjects);
         self.agents.merge(other.agents);
         self.doors.merge(other.doors);

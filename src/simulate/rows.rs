@@ -7,9 +7,10 @@ use hashbrown::{Equivalent, HashMap};
 
 use super::answer::{Answer, RuleName, Side, missing_names};
 use super::bounded::{MAX_KEYS, MAX_SAMPLES, keep_sample};
+use super::judged::Witness;
 use super::report::{Changes, Kind, Row, Sample, Window};
 use crate::model::{Effect, Rule, Timestamp, Verdict};
-use crate::traffic::{DecidedRule, Place};
+use crate::traffic::DecidedRule;
 
 /// Changes by what they are. At most twice [`MAX_KEYS`] are held.
 #[derive(Debug, Default)]
@@ -26,15 +27,6 @@ struct Key {
     item: String,
     before: Answer,
     after: Answer,
-}
-
-/// An event as a witness, before it is copied.
-#[derive(Clone, Copy)]
-pub(super) struct Witness<'a> {
-    pub(super) source: &'a str,
-    pub(super) place: Place,
-    pub(super) time: Timestamp,
-    pub(super) subject: &'a str,
 }
 
 /// A key that borrows, to look up with.

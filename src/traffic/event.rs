@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::observed::Observed;
 use super::strict::present_object;
 use crate::model::{
     Action, Arguments, Claim, Context, Effect, Fact, Reason, Request, Resource, ResourceKind, RuleKind, Strings,
@@ -189,6 +190,16 @@ impl Event {
         self.subject.claims.present().map_or_else(Vec::new, |claims| {
             claims.iter().map(|(name, values)| Claim { name, values: values.into() }).collect()
         })
+    }
+
+    /// The event as a rehearsal sees it. `claims` is what [`Event::claims`] gives.
+    pub fn observe<'a>(&'a self, claims: &'a [Claim<'a>]) -> Observed<'a> {
+        Observed {
+            request: self.request(claims),
+            id: text(&self.id),
+            session: text(&self.session),
+            decided: self.decided.as_ref(),
+        }
     }
 
     /// The request that was made, as far as it is known. `claims` is what [`Event::claims`] gives.

@@ -6,6 +6,7 @@
 pub mod chat;
 mod event;
 pub mod mapping;
+mod observed;
 mod pointer;
 mod reader;
 mod single;
@@ -14,6 +15,7 @@ mod wire;
 mod writer;
 
 pub use event::{Decided, DecidedRule, Event, Field, Header, Identity, SCHEMA, TokenFacts};
+pub use observed::Observed;
 pub use reader::{MAX_LINE, Numbered, Place, Reader, Unreadable, UnreadableCode};
 pub use single::{read_arguments, read_event};
 pub use strict::MAX_DEPTH;

@@ -84,6 +84,8 @@ fn report() -> Report {
             ],
             others: 0,
         },
+        flow: Vec::new(),
+        hours: Groups::default(),
         missing: [("arguments:amount".to_owned(), 1)].into(),
         subjects: groups(&[("corp/ana", rest), ("corp/kim", part)]),
         agents: Groups::default(),

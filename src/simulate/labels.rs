@@ -1,0 +1,55 @@
+//! How subjects, agents and items are called in a report.
+//!
+//! What is not known and what is absent are told apart, and never taken for a name.
+
+use crate::model::{Fact, Request, ResourceKind, Subject, Timestamp};
+
+/// A fact as text: its value, `(none)` or `(unknown)`.
+pub(super) fn shown(fact: Fact<&str>) -> &str {
+    match fact {
+        Fact::Known(text) => text,
+        Fact::Absent => "(none)",
+        Fact::Unknown => "(unknown)",
+    }
+}
+
+/// `issuer/sub`, so that one `sub` of two issuers is two subjects.
+pub(super) fn write_subject(label: &mut String, subject: &Subject<'_>) {
+    label.clear();
+    match (subject.issuer, subject.id) {
+        (Fact::Known(issuer), Fact::Known(sub)) => {
+            label.push_str(issuer);
+            label.push('/');
+            label.push_str(sub);
+        }
+        (Fact::Unknown, Fact::Unknown) => label.push_str("(unknown)"),
+        (issuer, sub) => {
+            label.push_str(shown(issuer));
+            label.push('/');
+            label.push_str(shown(sub));
+        }
+    }
+}
+
+/// `door:tool`, `door:prompt:NAME`, `door:resource:URI`; of the server itself `door: method`.
+pub(super) fn write_item(label: &mut String, request: &Request<'_>) {
+    label.clear();
+    let resource = &request.resource;
+    label.push_str(resource.door);
+    label.push_str(match resource.kind {
+        ResourceKind::Server => ": ",
+        ResourceKind::Tool => ":",
+        ResourceKind::Prompt => ":prompt:",
+        ResourceKind::Resource => ":resource:",
+    });
+    label.push_str(if resource.kind == ResourceKind::Server { request.action.method() } else { resource.name });
+}
+
+/// The hour of an instant, as `2026-03-02T13Z`.
+pub(super) fn hour(time: Timestamp) -> String {
+    let mut text = time.to_string();
+    // `2026-03-02T13:05:00Z` up to the first colon.
+    text.truncate(text.find(':').unwrap_or(text.len()));
+    text.push('Z');
+    text
+}
