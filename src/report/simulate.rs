@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use super::style::Style;
 use super::text::{Cell, Columns, harmless, pretty};
-use crate::model::Reason;
+use crate::model::{Effect, Reason};
 use crate::simulate::{
     Answer, Breach, Change, Changes, Counts, GateVerdict, Group, Groups, Kind, Range, Report, Sample,
 };
@@ -120,6 +120,10 @@ impl Page {
             let events = many(drift.other_policy, "event");
             self.line(format_args!("{events} {} decided by a policy that is not here", were(drift.other_policy)));
         }
+        if drift.foreign > 0 {
+            let events = many(drift.foreign, "event");
+            self.line(format_args!("{events} {} decided by another system", were(drift.foreign)));
+        }
         let unreadable = report.unreadable_total();
         if unreadable > 0 {
             let text = format!("{} could not be read", many(unreadable, "record"));
@@ -133,9 +137,9 @@ impl Page {
             }
         }
         let skipped = &report.skipped;
-        if skipped.ignored > 0 {
-            let calls = many(skipped.ignored, "call");
-            self.line(format_args!("{calls} left out: the mapping says they are no MCP calls"));
+        for (rule, count) in &skipped.ignored {
+            let (records, rule) = (many(*count, "record"), harmless(rule));
+            self.line(format_args!("{records} left out by the rule `{rule}`"));
         }
         for (function, count) in &skipped.unmapped {
             let (calls, name) = (many(*count, "call"), harmless(function));
@@ -345,6 +349,8 @@ pub(super) fn answer(answer: &Answer) -> String {
         // "denied by" says already what kind of statement it was.
         Answer::Deny { reason: Reason::DeniedBy, rule: Some(rule) } => format!("deny denied-by {}", rule.shown()),
         Answer::Deny { reason, rule: Some(rule) } => format!("deny {reason} by {}", rule.label()),
+        Answer::Foreign { effect: Effect::Allow, said } => format!("allow, in the log `{}`", harmless(said)),
+        Answer::Foreign { effect: Effect::Deny, said } => format!("deny, in the log `{}`", harmless(said)),
         Answer::Undecidable { missing } => format!("needs {}", missing.join(", ")),
     }
 }

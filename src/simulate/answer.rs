@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::model::{Decision, Effect, Missing, Reason, Rule, RuleKind, Verdict};
-use crate::traffic::Decided;
+use crate::traffic::{Decided, Foreign};
 
 /// What was answered.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -24,6 +24,13 @@ pub enum Answer {
         /// The statement that decided, where one did.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         rule: Option<RuleName>,
+    },
+    /// What another system decided, in its own word.
+    Foreign {
+        /// What it came to.
+        effect: Effect,
+        /// The word in its log.
+        said: String,
     },
     /// It depends on what was not recorded.
     Undecidable {
@@ -69,6 +76,7 @@ impl RuleName {
 pub(super) enum Side<'a> {
     Nothing,
     Recorded(&'a Decided),
+    Foreign(&'a Foreign),
     Judged(Verdict<'a>),
 }
 
@@ -77,6 +85,7 @@ impl<'a> Side<'a> {
     pub(super) fn effect(&self) -> Option<Effect> {
         match self {
             Self::Recorded(decided) => Some(decided.effect),
+            Self::Foreign(foreign) => Some(foreign.effect),
             Self::Judged(Verdict::Decided(decision)) => Some(decision.effect),
             Self::Nothing | Self::Judged(Verdict::Undecided(_)) => None,
         }
@@ -112,6 +121,7 @@ impl<'a> Side<'a> {
         };
         match self {
             Self::Nothing => Answer::None,
+            Self::Foreign(Foreign { effect, said, .. }) => Answer::Foreign { effect: *effect, said: said.clone() },
             Self::Recorded(Decided { effect, reason, rule, .. }) => {
                 let rule = rule.as_ref();
                 let named = rule.map(|r| RuleName { kind: r.kind, name: r.name.clone(), at: String::new() });

@@ -15,8 +15,7 @@ use super::rows::Rows;
 use crate::model::{Effect, Rule, RuleKind, Verdict};
 use crate::pdp;
 use crate::policy::CompiledPolicy;
-use crate::traffic::chat::Imported;
-use crate::traffic::{Event, Numbered, Observed, Place, Unreadable};
+use crate::traffic::{Event, Imported, Numbered, Observed, Place, Unreadable};
 
 /// A rehearsal that events are fed to.
 #[derive(Debug)]
@@ -115,7 +114,9 @@ impl<'p> Rehearsal<'p> {
 
     /// Feeds what an importer left out.
     pub fn imported(&mut self, imported: &Imported) {
-        self.skipped.ignored += imported.ignored;
+        for (rule, count) in &imported.ignored {
+            *self.skipped.ignored.entry(rule.clone()).or_default() += count;
+        }
         self.skipped.unidentified += imported.unidentified;
         for (function, count) in &imported.unmapped {
             *self.skipped.unmapped.entry(function.clone()).or_default() += count;
@@ -134,7 +135,8 @@ impl<'p> Rehearsal<'p> {
         let candidate = pdp::judge(self.candidate, request);
         let baseline = self.baseline.map(|policy| pdp::judge(policy, request));
         let after = Side::Judged(candidate);
-        let recorded = seen.decided.map_or(Side::Nothing, Side::Recorded);
+        let foreign = seen.foreign.map_or(Side::Nothing, Side::Foreign);
+        let recorded = seen.decided.map_or(foreign, Side::Recorded);
         let before = baseline.map_or(recorded, Side::Judged);
         let time = request.context.now;
         let now = Window::at(time);
@@ -253,7 +255,10 @@ impl<'p> Rehearsal<'p> {
 /// Holds the recorded decision against the policy that made it, if that policy is here.
 fn check_drift(drift: &mut Drift, drifted: &mut Rows, digests: &(String, Option<String>), judged: &Judged<'_, '_>) {
     let Some(decided) = judged.seen.decided else {
-        drift.undecided += 1;
+        match judged.seen.foreign {
+            Some(_) => drift.foreign += 1,
+            None => drift.undecided += 1,
+        }
         return;
     };
     let now = match judged.before {
@@ -319,6 +324,10 @@ fn compare(before: &Side<'_>, after: &Side<'_>) -> (Counts, Option<Kind>) {
 }
 
 fn nuance(before: &Side<'_>, after: &Side<'_>, counts: &mut Counts) -> Option<Kind> {
+    if matches!(before, Side::Foreign(_)) {
+        // It has no reason and no statement of ours to differ from.
+        return None;
+    }
     if before.reason() != after.reason() {
         counts.other_reason = 1;
         return Some(Kind::OtherReason);

@@ -67,6 +67,9 @@ pub struct Drift {
     pub undecidable: u64,
     /// Events decided by a policy that is neither.
     pub other_policy: u64,
+    /// Events decided by another system, which no policy here can reproduce.
+    #[serde(default)]
+    pub foreign: u64,
     /// Events without a recorded decision.
     pub undecided: u64,
     /// Those that come out otherwise.
@@ -89,8 +92,8 @@ impl Drift {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Skipped {
-    /// Calls that a mapping says are no MCP calls.
-    pub ignored: u64,
+    /// Records that a mapping or a field map leaves out, by the name of its rule.
+    pub ignored: BTreeMap<String, u64>,
     /// Calls of which no mapping says anything, by function.
     pub unmapped: BTreeMap<String, u64>,
     /// Events, counted as such, to which no identity rule applied.
@@ -338,12 +341,13 @@ impl Report {
         add(&mut self.drift.same, other.drift.same);
         add(&mut self.drift.undecidable, other.drift.undecidable);
         add(&mut self.drift.other_policy, other.drift.other_policy);
+        add(&mut self.drift.foreign, other.drift.foreign);
         add(&mut self.drift.undecided, other.drift.undecided);
         self.drift.different.merge(other.drift.different);
         self.totals.add(&other.totals);
         merge_numbers(&mut self.unreadable, other.unreadable);
         merge_samples(&mut self.unreadable_samples, other.unreadable_samples);
-        add(&mut self.skipped.ignored, other.skipped.ignored);
+        merge_numbers(&mut self.skipped.ignored, other.skipped.ignored);
         add(&mut self.skipped.unidentified, other.skipped.unidentified);
         merge_numbers(&mut self.skipped.unmapped, other.skipped.unmapped);
         self.window = match (self.window, other.window) {

@@ -105,10 +105,14 @@ fn hash_answer(answer: &Answer, state: &mut impl Hasher) {
             hash_rule(rule.as_ref().map(|r| r.name.as_str()), state);
         }
         Answer::Undecidable { .. } => state.write_u8(3),
+        Answer::Foreign { said, .. } => hash_foreign(said, state),
     }
 }
 
 fn hash_side(side: &Side<'_>, state: &mut impl Hasher) {
+    if let Side::Foreign(foreign) = side {
+        return hash_foreign(&foreign.said, state);
+    }
     let name = side.rule().map(|(_, name)| name);
     match (side.effect(), side.reason()) {
         (Some(Effect::Allow), _) => {
@@ -122,6 +126,11 @@ fn hash_side(side: &Side<'_>, state: &mut impl Hasher) {
         }
         _ => state.write_u8(if matches!(side, Side::Nothing) { 0 } else { 3 }),
     }
+}
+
+fn hash_foreign(said: &str, state: &mut impl Hasher) {
+    state.write_u8(4);
+    said.hash(state);
 }
 
 fn hash_rule(name: Option<&str>, state: &mut impl Hasher) {
@@ -156,6 +165,9 @@ impl Equivalent<Key> for Probe<'_> {
 fn same(side: &Side<'_>, answer: &Answer) -> bool {
     match (side, answer) {
         (Side::Nothing, Answer::None) => true,
+        (Side::Foreign(foreign), Answer::Foreign { effect, said }) => {
+            foreign.effect == *effect && foreign.said == *said
+        }
         (Side::Judged(Verdict::Undecided(facts)), Answer::Undecidable { missing }) => missing_names(facts) == *missing,
         (Side::Judged(Verdict::Decided(decision)), Answer::Allow { rule }) => {
             decision.is_allow() && same_rule(decision.rule, rule.as_ref())

@@ -13,30 +13,11 @@ use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 
 use super::event::{Event, Field};
+use super::imported::Imported;
 use super::mapping::{CallShape, Mapping, Surroundings};
 use super::reader::{Numbered, Place, Unreadable, UnreadableCode};
 use super::strict::{StrictObject, entries};
 use crate::model::{Action, Timestamp};
-
-/// The most function names that are counted apart.
-const MAX_NAMES: usize = 1_000;
-
-/// What was found in a log beside its events.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Imported {
-    /// Transcripts read.
-    pub transcripts: u64,
-    /// Calls that became events.
-    pub events: u64,
-    /// Calls that the mapping says are no MCP calls.
-    pub ignored: u64,
-    /// Calls of which the mapping says nothing, by function.
-    pub unmapped: BTreeMap<String, u64>,
-    /// Events that no identity rule is about.
-    pub unidentified: u64,
-    /// Records and calls that could not be read.
-    pub unreadable: u64,
-}
 
 /// Reads a file of transcripts and hands each event, or what cannot be read, to `sink`.
 pub fn read(
@@ -57,7 +38,7 @@ pub fn read(
         // A fresh deserializer for each document: it stops right behind the closing bracket.
         let mut deserializer = serde_json::Deserializer::from_reader(&mut input);
         if let Err(error) = Document(&mut import).deserialize(&mut deserializer) {
-            let problem = Unreadable::json(import.counts.transcripts + 1, &error, true);
+            let problem = Unreadable::json(import.counts.documents + 1, &error, true);
             let message =
                 format!("{}, line {} of the document; nothing behind it is read", problem.message, error.line());
             let code = match problem.code {
@@ -139,18 +120,23 @@ impl<'de> Visitor<'de> for Document<'_, '_> {
 impl Import<'_> {
     fn unreadable(&mut self, call: Option<u64>, code: UnreadableCode, message: impl Into<String>) {
         self.counts.unreadable += 1;
-        let record = if call.is_some() { self.counts.transcripts } else { self.counts.transcripts + 1 };
+        let record = if call.is_some() {
+            self.counts.documents
+        } else {
+            self.counts.records += 1;
+            self.counts.documents + 1
+        };
         (self.sink)(Err(Unreadable { place: Place { record, call }, code, message: message.into() }));
     }
 
     fn transcript(&mut self, transcript: &Map<String, Value>) {
         let Some(Value::Array(messages)) = transcript.get("messages") else {
             self.unreadable(None, UnreadableCode::NotATranscript, "there is no list of `messages`");
-            self.counts.transcripts += 1;
+            self.counts.documents += 1;
             return;
         };
-        let number = self.counts.transcripts;
-        self.counts.transcripts += 1;
+        let number = self.counts.documents;
+        self.counts.documents += 1;
         let fields: BTreeMap<String, String> =
             transcript.iter().filter_map(|(name, value)| Some((name.clone(), scalar(value)?))).collect();
         let named = self.mapping.session.as_ref().and_then(|field| fields.get(field));
@@ -163,12 +149,14 @@ impl Import<'_> {
                 Some(Value::Array(calls)) => calls,
                 Some(_) => {
                     seen += 1;
+                    self.counts.records += 1;
                     self.unreadable(Some(seen), UnreadableCode::NotACall, "`tool_calls` is not a list");
                     continue;
                 }
             };
             for call in calls {
                 seen += 1;
+                self.counts.records += 1;
                 match self.call(call, around, self.mapping.clock.call(number, made)) {
                     Ok(Some(event)) => {
                         made += 1;
@@ -188,14 +176,13 @@ impl Import<'_> {
         let function = call.get("function").ok_or("the call has no `function`")?;
         let name = function.get("name").and_then(Value::as_str).ok_or("the function has no `name`")?;
         let Some(rule) = self.mapping.calls.iter().find(|rule| rule.function.matches(name)) else {
-            let known = self.counts.unmapped.len() < MAX_NAMES || self.counts.unmapped.contains_key(name);
-            *self.counts.unmapped.entry(if known { name } else { "…" }.to_owned()).or_default() += 1;
+            self.counts.unmapped(name);
             return Ok(None);
         };
         let renamed = |server: &str, tool: &str| (self.mapping.door(server), tool.to_owned());
         let ((door, tool), arguments) = match &rule.shape {
             CallShape::Ignore => {
-                self.counts.ignored += 1;
+                self.counts.ignore(rule.function.as_str());
                 return Ok(None);
             }
             CallShape::Door(door) => ((door.clone(), name.to_owned()), object(function.get("arguments"))?),
@@ -329,9 +316,12 @@ mod tests {
         "#);
         insta::assert_debug_snapshot!(counts, @r#"
         Imported {
-            transcripts: 1,
+            documents: 1,
+            records: 6,
             events: 4,
-            ignored: 1,
+            ignored: {
+                "think": 1,
+            },
             unmapped: {
                 "guess": 1,
             },
@@ -376,7 +366,7 @@ mod tests {
         assert_eq!(import(&format!("\n{transcript}\n")), one);
         assert_eq!(import(&messages), one);
         let (items, counts) = import(&format!("{transcript}\n{transcript}\n"));
-        assert_eq!((items.len(), counts.transcripts, counts.unidentified), (2, 2, 2));
+        assert_eq!((items.len(), counts.documents, counts.unidentified), (2, 2, 2));
     }
 
     #[test]

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::foreign::Foreign;
 use super::observed::Observed;
 use super::strict::present_object;
 use crate::model::{
@@ -103,8 +104,10 @@ pub struct Event {
     pub token: TokenFacts,
     /// The session it belongs to.
     pub session: Field<String>,
-    /// What was decided then.
+    /// What doorward decided then.
     pub decided: Option<Decided>,
+    /// What another system decided then. Never there beside `decided`.
+    pub foreign: Option<Foreign>,
 }
 
 /// The verified identity behind an event.
@@ -182,6 +185,7 @@ impl Event {
             token: TokenFacts::default(),
             session: Field::NotRecorded,
             decided: None,
+            foreign: None,
         }
     }
 
@@ -199,6 +203,7 @@ impl Event {
             id: text(&self.id),
             session: text(&self.session),
             decided: self.decided.as_ref(),
+            foreign: self.foreign.as_ref(),
         }
     }
 

@@ -5,6 +5,8 @@
 
 pub mod chat;
 mod event;
+mod foreign;
+mod imported;
 pub mod mapping;
 mod observed;
 mod pointer;
@@ -15,6 +17,8 @@ mod wire;
 mod writer;
 
 pub use event::{Decided, DecidedRule, Event, Field, Header, Identity, SCHEMA, TokenFacts};
+pub use foreign::Foreign;
+pub use imported::Imported;
 pub use observed::Observed;
 pub use reader::{MAX_LINE, Numbered, Place, Reader, Unreadable, UnreadableCode};
 pub use single::{read_arguments, read_event};

@@ -4,6 +4,7 @@
 //! way to judge them. It never owns what it shows.
 
 use super::event::Decided;
+use super::foreign::Foreign;
 use crate::model::{Fact, Request};
 
 /// One recorded request, with what the recording says besides.
@@ -15,6 +16,8 @@ pub struct Observed<'a> {
     pub id: Fact<&'a str>,
     /// The session it belongs to.
     pub session: Fact<&'a str>,
-    /// What was decided then.
+    /// What doorward decided then.
     pub decided: Option<&'a Decided>,
+    /// What another system decided then.
+    pub foreign: Option<&'a Foreign>,
 }

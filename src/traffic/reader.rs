@@ -388,7 +388,7 @@ mod tests {
             with(r#""arguments":{},"redacted":["/arguments/a"],"unrecorded":["/arguments/a"]"#),
         ];
         insta::assert_snapshot!(items(lines.join("\n").as_bytes()).join("\n"), @"
-        2: unknown field `token_value`, expected one of `time`, `id`, `door`, `era`, `method`, `kind`, `name`, `arguments`, `subject`, `token`, `session`, `decided`, `absent`, `redacted`, `truncated`, `unrecorded` (column 78) (not-an-event)
+        2: unknown field `token_value`, expected one of `time`, `id`, `door`, `era`, `method`, `kind`, `name`, `arguments`, `subject`, `token`, `session`, `decided`, `foreign`, `absent`, `redacted`, `truncated`, `unrecorded` (column 78) (not-an-event)
         3: invalid type: null, expected a string (column 79) (not-an-event)
         4: invalid type: sequence, expected an object (column 75) (not-an-event)
         5: duplicate key `b` (column 92) (duplicate-key)

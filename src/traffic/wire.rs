@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::event::{Decided, Event, Identity, TokenFacts, only_kind};
+use super::foreign::Foreign;
 use super::pointer::{Lists, Optional, Statuses, Why};
 use super::strict::{StrictObject, object, present, present_object, string_lists};
 use crate::model::{Action, ResourceKind, Timestamp};
@@ -40,6 +41,8 @@ pub(super) struct EventIn {
     session: Option<String>,
     #[serde(default, deserialize_with = "present_object")]
     decided: Option<Decided>,
+    #[serde(default, deserialize_with = "present_object")]
+    foreign: Option<Foreign>,
     #[serde(default)]
     absent: Vec<String>,
     #[serde(default)]
@@ -108,6 +111,9 @@ impl EventIn {
         if arguments.present().is_none() && !statuses.withheld.is_empty() {
             return Err("parts of arguments are listed as withheld and there are no arguments".to_owned());
         }
+        if self.decided.is_some() && self.foreign.is_some() {
+            return Err("`decided` and `foreign` exclude each other: one system decided".to_owned());
+        }
         let (subject, token) = (self.subject, self.token);
         Ok(Event {
             time: self.time,
@@ -134,6 +140,7 @@ impl EventIn {
             },
             session: statuses.join(Optional::Session, self.session)?,
             decided: self.decided,
+            foreign: self.foreign,
             withheld: statuses.withheld,
         })
     }
@@ -174,6 +181,8 @@ pub(super) struct EventOut<'a> {
     session: Option<&'a String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     decided: Option<&'a Decided>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    foreign: Option<&'a Foreign>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     absent: Vec<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -253,6 +262,7 @@ impl<'a> From<&'a Event> for EventOut<'a> {
             },
             session: lists.split(Optional::Session, &event.session),
             decided: event.decided.as_ref(),
+            foreign: event.foreign.as_ref(),
             absent: Vec::new(),
             redacted: Vec::new(),
             truncated: Vec::new(),

@@ -11,8 +11,7 @@ use doorward::policy::{Layers, LoadedPolicy, load};
 use doorward::report::{Style, simulate as render, suite as render_suite};
 use doorward::simulate::suite::run;
 use doorward::simulate::{GateVerdict, Rehearsal};
-use doorward::traffic::chat::Imported;
-use doorward::traffic::{Event, Header, Numbered, Reader, Writer, chat, mapping};
+use doorward::traffic::{Event, Header, Imported, Numbered, Reader, Writer, chat, mapping};
 
 const POLICY: &[u8] = include_bytes!("../../examples/livemcpbench/policies.toml");
 const MAPPING: &[u8] = include_bytes!("../../examples/livemcpbench/mapping.toml");
@@ -64,7 +63,9 @@ fn all_531_calls_are_judged_and_the_counts_are_these() {
         rehearsal.event(*place, event);
     }
     let report = rehearsal.finish();
-    assert_eq!((imported.transcripts, imported.events, imported.ignored), (95, 531, 283));
+    assert_eq!((imported.documents, imported.records, imported.events), (95, 814, 531));
+    assert_eq!(imported.ignored_total(), 283);
+    assert!(imported.is_complete());
     assert_eq!((imported.unreadable, imported.unidentified), (0, 0));
     assert!(imported.unmapped.is_empty());
     let text = render::human(&report, &GateVerdict::Open, render::Limits { rows: 200 }, Style::PLAIN);

@@ -11,9 +11,9 @@ use crate::cli::inputs;
 use crate::cli::terminal::When;
 use crate::diagnostics::Sources;
 use crate::report::{Style, harmless, human, plural};
-use crate::traffic::chat::{self, Imported};
+use crate::traffic::chat;
 use crate::traffic::mapping::{self, Mapping};
-use crate::traffic::{Event, Header, Numbered, Unreadable, WriteError, Writer};
+use crate::traffic::{Event, Header, Imported, Numbered, Unreadable, WriteError, Writer};
 
 /// How many records that cannot be read are shown.
 const SHOWN: u64 = 10;
@@ -134,7 +134,7 @@ impl Import {
             }
         };
         let counts = chat::read(input, mapping, &mut take);
-        add(total, counts);
+        total.add(&counts);
         Ok(())
     }
 
@@ -159,29 +159,20 @@ impl Import {
     }
 }
 
-fn add(total: &mut Imported, more: Imported) {
-    total.transcripts += more.transcripts;
-    total.events += more.events;
-    total.ignored += more.ignored;
-    total.unidentified += more.unidentified;
-    total.unreadable += more.unreadable;
-    for (name, count) in more.unmapped {
-        *total.unmapped.entry(name).or_default() += count;
-    }
-}
-
 fn summary(total: &Imported) -> String {
     let count = |n: u64, word: &str| plural(usize::try_from(n).unwrap_or(usize::MAX), word);
-    let mut text = format!("{} from {}\n", count(total.events, "event"), count(total.transcripts, "transcript"));
-    let unmapped: u64 = total.unmapped.values().sum();
-    for (n, what) in [
-        (total.ignored, "ignored by the mapping"),
-        (unmapped, "of functions that the mapping does not name"),
-        (total.unidentified, "without an identity"),
-        (total.unreadable, "not readable"),
-    ] {
+    let mut text = format!("{} from {}\n", count(total.events, "event"), count(total.records, "record"));
+    for (rule, n) in &total.ignored {
+        let _ = writeln!(text, "  {} left out by the rule `{}`", count(*n, "record"), harmless(rule));
+    }
+    for (name, n) in &total.unmapped {
+        let _ = writeln!(text, "  {} of `{}`, of which no rule says anything", count(*n, "record"), harmless(name));
+    }
+    for (n, word, what) in
+        [(total.unidentified, "event", "without an identity"), (total.unreadable, "record", "not readable")]
+    {
         if n > 0 {
-            let _ = writeln!(text, "  {} {what}", count(n, "call"));
+            let _ = writeln!(text, "  {} {what}", count(n, word));
         }
     }
     text

@@ -62,6 +62,7 @@ fn report() -> Report {
             same: 8,
             undecidable: 1,
             other_policy: 1,
+            foreign: 1,
             undecided: 1,
             different: Changes { list: vec![change(Kind::Drift, 1, grant.clone(), denied.clone())], others: 0 },
         },
@@ -72,7 +73,11 @@ fn report() -> Report {
             place: 4.into(),
             about: "the line is not a JSON object (not-json)".to_owned(),
         }],
-        skipped: Skipped { ignored: 3, unmapped: [("guess".to_owned(), 1)].into(), unidentified: 2 },
+        skipped: Skipped {
+            ignored: [("thinking".to_owned(), 3)].into(),
+            unmapped: [("guess".to_owned(), 1)].into(),
+            unidentified: 2,
+        },
         window: Some(Window { first: Timestamp(1_767_225_600), last: Timestamp(1_767_229_200) }),
         changes: Changes {
             list: vec![
