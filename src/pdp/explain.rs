@@ -4,6 +4,8 @@
 //! Made of the very checks that decide, run one by one instead of up to the first failure. It is
 //! for the operator: it shows argument values and must never reach a caller.
 
+use serde::{Deserialize, Serialize};
+
 use super::advice;
 use super::evaluate::{Case, Checks, Groups, Standing, resolve};
 use super::selector::selects;
@@ -29,7 +31,8 @@ pub struct Explanation<'p> {
 }
 
 /// How a check or a statement came out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Outcome {
     /// The check passed; the statement applies.
     Yes,
@@ -64,7 +67,8 @@ pub struct Considered<'p> {
 }
 
 /// What was asked for, and what was found.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Condition {
     /// The part of the statement or request: `to.groups`, `args.amount`, `scope`, `expires`.
     pub field: String,

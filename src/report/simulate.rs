@@ -131,7 +131,7 @@ impl Page {
             for (code, count) in &report.unreadable {
                 self.line(format_args!("  {count}  {code}"));
             }
-            for Sample { source, place, about } in &report.unreadable_samples {
+            for Sample { source, place, about, .. } in &report.unreadable_samples {
                 let (at, about) = (style.faint(format!("{}:{place}", harmless(source))), harmless(about));
                 self.line(format_args!("  {at}  {about}"));
             }

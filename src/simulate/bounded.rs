@@ -15,6 +15,8 @@ use super::report::{Group, Groups, Sample};
 pub const MAX_KEYS: usize = 10_000;
 /// The most sample events of one change.
 pub const MAX_SAMPLES: usize = 5;
+/// The most changes, the first in their order, whose samples say why.
+pub const MAX_EXPLAINED: usize = 200;
 
 /// Counts by key.
 #[derive(Clone, Debug, Default)]

@@ -38,4 +38,6 @@ pub(super) struct Witness<'a> {
     pub(super) time: Timestamp,
     /// `issuer/sub`
     pub(super) subject: &'a str,
+    /// The client that acted.
+    pub(super) agent: &'a str,
 }

@@ -17,11 +17,12 @@ mod rehearsal;
 mod report;
 mod rows;
 pub mod suite;
+mod why;
 
 use std::fmt;
 
 pub use answer::{Answer, RuleName};
-pub use bounded::{MAX_KEYS, MAX_SAMPLES};
+pub use bounded::{MAX_EXPLAINED, MAX_KEYS, MAX_SAMPLES};
 pub use counts::{Counts, Range};
 pub use coverage::{Coverage, CoverageLine};
 pub use gate::{Breach, GateVerdict, Measure, gate};
@@ -30,6 +31,7 @@ pub use rehearsal::Rehearsal;
 pub use report::{
     Change, Changes, Column, Columns, Drift, Flow, Group, Groups, Kind, Report, Sample, Skipped, StatementHits, Window,
 };
+pub use why::{Considered, Why};
 
 use crate::policy::CompiledPolicy;
 use crate::traffic::{Numbered, Unreadable};

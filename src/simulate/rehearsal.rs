@@ -12,6 +12,7 @@ use super::labels::{hour, shown, write_item, write_subject};
 use super::part::Part;
 use super::report::{Column, Columns, Drift, Flow, Kind, Report, Sample, Skipped, StatementHits, Window};
 use super::rows::Rows;
+use super::why::Why;
 use crate::model::{Effect, Rule, RuleKind, Verdict};
 use crate::pdp;
 use crate::policy::CompiledPolicy;
@@ -108,6 +109,9 @@ impl<'p> Rehearsal<'p> {
                 source: self.source.clone(),
                 place: unreadable.place,
                 about: format!("{} ({})", unreadable.message, unreadable.code),
+                time: None,
+                agent: None,
+                why: None,
             },
         );
     }
@@ -146,14 +150,21 @@ impl<'p> Rehearsal<'p> {
         let (counts, kind) = compare(&before, &after);
         let judged = Judged {
             seen,
-            witness: Witness { source: &self.source, place, time, subject: &self.subject },
+            witness: Witness {
+                source: &self.source,
+                place,
+                time,
+                subject: &self.subject,
+                agent: shown(request.subject.agent),
+            },
             item: &self.item,
             before,
             after,
             counts,
             kind,
         };
-        check_drift(&mut self.drift, &mut self.drifted, &self.digests, &judged);
+        let policies = (self.candidate, self.baseline);
+        check_drift(&mut self.drift, &mut self.drifted, policies, &self.digests, &judged);
         let columns = Columns {
             recorded: Column::of(&recorded),
             baseline: baseline.map(|verdict| Column::of(&Side::Judged(verdict))),
@@ -161,13 +172,14 @@ impl<'p> Rehearsal<'p> {
         };
         *self.flow.entry(columns).or_default() += 1;
         if let Some(kind) = judged.kind {
-            self.changed.add(kind, judged.item, &judged.before, &judged.after, judged.witness);
+            let sides = (&judged.before, &judged.after);
+            self.changed.add(kind, &judged, sides, || Why::of(self.candidate, request));
         }
         self.totals.add(&judged.counts);
         self.hours.of(&hour(time)).add(&judged.counts);
         self.items.of(judged.item).add(&judged.counts);
         self.doors.of(request.resource.door).add(&judged.counts);
-        self.agents.of(shown(request.subject.agent)).add(&judged.counts);
+        self.agents.of(judged.witness.agent).add(&judged.counts);
         self.subjects.of(judged.witness.subject).add(&judged.counts);
         match candidate {
             Verdict::Decided(decision) => {
@@ -253,7 +265,13 @@ impl<'p> Rehearsal<'p> {
 }
 
 /// Holds the recorded decision against the policy that made it, if that policy is here.
-fn check_drift(drift: &mut Drift, drifted: &mut Rows, digests: &(String, Option<String>), judged: &Judged<'_, '_>) {
+fn check_drift(
+    drift: &mut Drift,
+    drifted: &mut Rows,
+    (candidate, baseline): (&CompiledPolicy, Option<&CompiledPolicy>),
+    digests: &(String, Option<String>),
+    judged: &Judged<'_, '_>,
+) {
     let Some(decided) = judged.seen.decided else {
         match judged.seen.foreign {
             Some(_) => drift.foreign += 1,
@@ -261,9 +279,9 @@ fn check_drift(drift: &mut Drift, drifted: &mut Rows, digests: &(String, Option<
         }
         return;
     };
-    let now = match judged.before {
-        baseline @ Side::Judged(_) if digests.1.as_ref() == Some(&decided.digest) => baseline,
-        _ if digests.0 == decided.digest => judged.after,
+    let (now, policy) = match (judged.before, baseline) {
+        (now @ Side::Judged(_), Some(baseline)) if digests.1.as_ref() == Some(&decided.digest) => (now, baseline),
+        _ if digests.0 == decided.digest => (judged.after, candidate),
         _ => {
             drift.other_policy += 1;
             return;
@@ -276,7 +294,7 @@ fn check_drift(drift: &mut Drift, drifted: &mut Rows, digests: &(String, Option<
     } else if now.effect() == recorded.effect() && now.reason() == recorded.reason() && now.rule() == recorded.rule() {
         drift.same += 1;
     } else {
-        drifted.add(Kind::Drift, judged.item, &recorded, &now, judged.witness);
+        drifted.add(Kind::Drift, judged, (&recorded, &now), || Why::of(policy, &judged.seen.request));
     }
 }
 

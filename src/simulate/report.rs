@@ -6,8 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use super::NotOneWhole;
 use super::answer::{Answer, RuleName, Side};
-use super::bounded::{MAX_KEYS, MAX_SAMPLES, trim_map};
+use super::bounded::{MAX_EXPLAINED, MAX_KEYS, MAX_SAMPLES, trim_map};
 use super::counts::Counts;
+use super::why::Why;
 use crate::model::{Effect, Timestamp};
 use crate::traffic::Place;
 
@@ -252,6 +253,15 @@ pub struct Sample {
     pub place: Place,
     /// The subject; of what could not be read, the message.
     pub about: String,
+    /// When it was judged; none of what could not be read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub time: Option<Timestamp>,
+    /// The client that acted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agent: Option<String>,
+    /// Why it came out as it did now; kept for the first [`MAX_EXPLAINED`] changes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub why: Option<Box<Why>>,
 }
 
 /// How often one statement decided.
@@ -282,7 +292,12 @@ impl Changes {
             window,
             samples,
         });
-        Self { list: list.collect(), others }
+        let mut list: Vec<Change> = list.collect();
+        // The first of a whole are among the first of each part, so that no split changes which say why.
+        for sample in list.iter_mut().skip(MAX_EXPLAINED).flat_map(|change| &mut change.samples) {
+            sample.why = None;
+        }
+        Self { list, others }
     }
 
     fn merge(&mut self, other: Self) {

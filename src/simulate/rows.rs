@@ -7,8 +7,9 @@ use hashbrown::{Equivalent, HashMap};
 
 use super::answer::{Answer, RuleName, Side, missing_names};
 use super::bounded::{MAX_KEYS, MAX_SAMPLES, keep_sample};
-use super::judged::Witness;
+use super::judged::Judged;
 use super::report::{Changes, Kind, Row, Sample, Window};
+use super::why::Why;
 use crate::model::{Effect, Rule, Timestamp, Verdict};
 use crate::traffic::DecidedRule;
 
@@ -38,8 +39,16 @@ struct Probe<'a> {
 }
 
 impl Rows {
-    pub(super) fn add(&mut self, kind: Kind, item: &str, before: &Side<'_>, after: &Side<'_>, about: Witness<'_>) {
-        let probe = Probe { kind, item, before, after };
+    /// Adds an event that comes out as `kind`. `why` is asked only for an event that is kept.
+    pub(super) fn add(
+        &mut self,
+        kind: Kind,
+        judged: &Judged<'_, '_>,
+        (before, after): (&Side<'_>, &Side<'_>),
+        why: impl FnOnce() -> Why,
+    ) {
+        let about = judged.witness;
+        let probe = Probe { kind, item: judged.item, before, after };
         let row = match self.map.get_mut(&probe) {
             Some(row) => row,
             None => match self.insert(&probe, about.time) {
@@ -53,7 +62,14 @@ impl Rows {
         keep_sample(
             &mut row.2,
             |kept| here < (kept.source.as_str(), kept.place),
-            || Sample { source: about.source.to_owned(), place: about.place, about: about.subject.to_owned() },
+            || Sample {
+                source: about.source.to_owned(),
+                place: about.place,
+                about: about.subject.to_owned(),
+                time: Some(about.time),
+                agent: Some(about.agent.to_owned()),
+                why: Some(Box::new(why())),
+            },
         );
     }
 

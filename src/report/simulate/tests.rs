@@ -15,6 +15,9 @@ fn change(kind: Kind, count: u64, before: Answer, after: Answer) -> Change {
         source: "a\u{1b}[31m.jsonl".to_owned(),
         place: record.into(),
         about: "corp/ana".to_owned(),
+        time: Some(Timestamp(1_767_225_600)),
+        agent: Some("desk".to_owned()),
+        why: None,
     };
     let window = Window { first: Timestamp(1_767_225_600), last: Timestamp(1_767_225_700) };
     Change {
@@ -72,6 +75,9 @@ fn report() -> Report {
             source: "a.jsonl".to_owned(),
             place: 4.into(),
             about: "the line is not a JSON object (not-json)".to_owned(),
+            time: None,
+            agent: None,
+            why: None,
         }],
         skipped: Skipped {
             ignored: [("thinking".to_owned(), 3)].into(),
