@@ -16,7 +16,9 @@ mod part;
 mod rehearsal;
 mod report;
 mod rows;
+mod several;
 pub mod suite;
+mod terms;
 mod why;
 
 use std::fmt;
@@ -31,6 +33,8 @@ pub use rehearsal::Rehearsal;
 pub use report::{
     Change, Changes, Column, Columns, Drift, Flow, Group, Groups, Kind, Report, Sample, Skipped, StatementHits, Window,
 };
+pub use several::Rehearsals;
+pub use terms::{Against, Clock, Terms};
 pub use why::{Considered, Why};
 
 use crate::policy::CompiledPolicy;
@@ -57,7 +61,7 @@ pub struct NotOneWhole;
 
 impl fmt::Display for NotOneWhole {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the reports are of different policies: merge only parts of one rehearsal")
+        f.write_str("the reports are of different policies or terms: merge only parts of one rehearsal")
     }
 }
 

@@ -29,7 +29,7 @@ impl Part {
     ///
     /// # Errors
     ///
-    /// When the policies are not the same.
+    /// When the policies or the terms are not the same.
     pub fn merge(&mut self, other: Self) -> Result<(), NotOneWhole> {
         self.report.merge(other.report)
     }

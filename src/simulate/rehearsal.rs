@@ -12,6 +12,7 @@ use super::labels::{hour, shown, write_item, write_subject};
 use super::part::Part;
 use super::report::{Column, Columns, Drift, Flow, Kind, Report, Sample, Skipped, StatementHits, Window};
 use super::rows::Rows;
+use super::terms::{Against, Clock, Terms};
 use super::why::Why;
 use crate::model::{Effect, Rule, RuleKind, Verdict};
 use crate::pdp;
@@ -24,6 +25,7 @@ pub struct Rehearsal<'p> {
     candidate: &'p CompiledPolicy,
     baseline: Option<&'p CompiledPolicy>,
     digests: (String, Option<String>),
+    terms: Terms,
     source: String,
     totals: Counts,
     drift: Drift,
@@ -57,7 +59,9 @@ struct RuleCounts<'p> {
 impl<'p> Rehearsal<'p> {
     /// A rehearsal of `candidate`. Without a baseline the recorded decisions are compared with.
     pub fn new(candidate: &'p CompiledPolicy, baseline: Option<&'p CompiledPolicy>) -> Self {
+        let against = if baseline.is_some() { Against::Baseline } else { Against::Recorded };
         Self {
+            terms: Terms { against, ..Terms::default() },
             candidate,
             baseline,
             digests: (candidate.digest().to_string(), baseline.map(|b| b.digest().to_string())),
@@ -83,6 +87,12 @@ impl<'p> Rehearsal<'p> {
             item: String::new(),
             subject: String::new(),
         }
+    }
+
+    /// The same under other terms. Whether there is a baseline stays as it is.
+    #[must_use]
+    pub fn under(self, terms: Terms) -> Self {
+        Self { terms, ..self }
     }
 
     /// Names the source of what is fed from now on.
@@ -135,9 +145,16 @@ impl<'p> Rehearsal<'p> {
 
     /// Feeds an event that is borrowed from wherever it stands.
     pub fn observe(&mut self, place: Place, seen: &Observed<'_>) {
+        let baseline = self.baseline.map(|policy| pdp::judge(policy, &self.terms.before(seen.request)));
+        self.observe_against(place, seen, baseline);
+    }
+
+    /// Feeds an event of which the baseline's judgement is known.
+    pub(super) fn observe_against(&mut self, place: Place, seen: &Observed<'_>, baseline: Option<Verdict<'p>>) {
+        // Groups, hours and witnesses are of the event as it was recorded.
         let request = &seen.request;
-        let candidate = pdp::judge(self.candidate, request);
-        let baseline = self.baseline.map(|policy| pdp::judge(policy, request));
+        let asked = self.terms.clock.request(seen.request);
+        let candidate = pdp::judge(self.candidate, &asked);
         let after = Side::Judged(candidate);
         let foreign = seen.foreign.map_or(Side::Nothing, Side::Foreign);
         let recorded = seen.decided.map_or(foreign, Side::Recorded);
@@ -164,7 +181,8 @@ impl<'p> Rehearsal<'p> {
             kind,
         };
         let policies = (self.candidate, self.baseline);
-        check_drift(&mut self.drift, &mut self.drifted, policies, &self.digests, &judged);
+        let unmoved = self.terms.clock == Clock::AsRecorded;
+        check_drift(&mut self.drift, &mut self.drifted, policies, &self.digests, &judged, unmoved);
         let columns = Columns {
             recorded: Column::of(&recorded),
             baseline: baseline.map(|verdict| Column::of(&Side::Judged(verdict))),
@@ -173,7 +191,7 @@ impl<'p> Rehearsal<'p> {
         *self.flow.entry(columns).or_default() += 1;
         if let Some(kind) = judged.kind {
             let sides = (&judged.before, &judged.after);
-            self.changed.add(kind, &judged, sides, || Why::of(self.candidate, request));
+            self.changed.add(kind, &judged, sides, || Why::of(self.candidate, &asked));
         }
         self.totals.add(&judged.counts);
         self.hours.of(&hour(time)).add(&judged.counts);
@@ -223,6 +241,7 @@ impl<'p> Rehearsal<'p> {
         Part::new(Report {
             candidate: self.digests.0,
             baseline: self.digests.1,
+            terms: self.terms,
             drift: self.drift,
             totals: self.totals,
             unreadable: self.unreadable,
@@ -264,13 +283,16 @@ impl<'p> Rehearsal<'p> {
     }
 }
 
-/// Holds the recorded decision against the policy that made it, if that policy is here.
+/// Holds the recorded decision against the policy that made it, if that policy is here. Always at
+/// the recorded instant: what the engine would say at another is no ground to doubt it. `unmoved`
+/// when the comparison is made at that instant too.
 fn check_drift(
     drift: &mut Drift,
     drifted: &mut Rows,
     (candidate, baseline): (&CompiledPolicy, Option<&CompiledPolicy>),
     digests: &(String, Option<String>),
     judged: &Judged<'_, '_>,
+    unmoved: bool,
 ) {
     let Some(decided) = judged.seen.decided else {
         match judged.seen.foreign {
@@ -279,14 +301,16 @@ fn check_drift(
         }
         return;
     };
-    let (now, policy) = match (judged.before, baseline) {
-        (now @ Side::Judged(_), Some(baseline)) if digests.1.as_ref() == Some(&decided.digest) => (now, baseline),
-        _ if digests.0 == decided.digest => (judged.after, candidate),
-        _ => {
+    let of_baseline = baseline.filter(|_| digests.1.as_ref() == Some(&decided.digest));
+    let (now, policy) = match of_baseline {
+        Some(baseline) => (judged.before, baseline),
+        None if digests.0 == decided.digest => (judged.after, candidate),
+        None => {
             drift.other_policy += 1;
             return;
         }
     };
+    let now = if unmoved { now } else { Side::Judged(pdp::judge(policy, &judged.seen.request)) };
     drift.checked += 1;
     let recorded = Side::Recorded(decided);
     if now.effect().is_none() {

@@ -8,6 +8,7 @@ use super::NotOneWhole;
 use super::answer::{Answer, RuleName, Side};
 use super::bounded::{MAX_EXPLAINED, MAX_KEYS, MAX_SAMPLES, trim_map};
 use super::counts::Counts;
+use super::terms::Terms;
 use super::why::Why;
 use crate::model::{Effect, Timestamp};
 use crate::traffic::Place;
@@ -20,6 +21,8 @@ pub struct Report {
     pub candidate: String,
     /// The digest of the baseline.
     pub baseline: Option<String>,
+    /// What was asked.
+    pub terms: Terms,
     /// Whether the recorded decisions are reproduced by the policy that made them.
     pub drift: Drift,
     /// All events together.
@@ -345,10 +348,11 @@ impl Report {
     ///
     /// # Errors
     ///
-    /// When the policies are not the same.
+    /// When the policies or the terms are not the same.
     pub fn merge(&mut self, other: Self) -> Result<(), NotOneWhole> {
         let rules = |r: &Self| r.statements.iter().map(|s| s.rule.clone()).collect::<Vec<_>>();
-        if self.candidate != other.candidate || self.baseline != other.baseline || rules(self) != rules(&other) {
+        let asked = |r: &Self| (r.candidate.clone(), r.baseline.clone(), r.terms.clone());
+        if asked(self) != asked(&other) || rules(self) != rules(&other) {
             return Err(NotOneWhole);
         }
         let add = |a: &mut u64, b: u64| *a = a.saturating_add(b);

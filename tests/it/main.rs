@@ -27,3 +27,4 @@ mod schema;
 mod suites;
 mod ui;
 mod universe;
+mod what_if;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::*;
 use crate::model::{Reason, RuleKind, Timestamp};
-use crate::simulate::{Drift, Measure, RuleName, Skipped, StatementHits, Window};
+use crate::simulate::{Drift, Measure, RuleName, Skipped, StatementHits, Terms, Window};
 
 fn rule(kind: RuleKind, name: &str) -> RuleName {
     RuleName { kind, name: name.to_owned(), at: "policies.toml:12:8".to_owned() }
@@ -59,6 +59,7 @@ fn report() -> Report {
     let unknown = Answer::Undecidable { missing: vec!["arguments:amount".to_owned()] };
     Report {
         candidate: "sha256:aa".to_owned(),
+        terms: Terms::default(),
         baseline: Some("sha256:bb".to_owned()),
         drift: Drift {
             checked: 10,

@@ -11,7 +11,7 @@ mod read;
 use std::path::PathBuf;
 
 use crate::cli::answer::Answer;
-use crate::cli::failure::Failure;
+use crate::cli::failure::{Failure, Kind};
 use crate::cli::policy::PolicyArgs;
 use crate::cli::terminal::When;
 use answer::AnswerArgs;
@@ -56,7 +56,8 @@ impl Args {
     /// Exit code 0 when the gate holds, 1 when it is broken, 2 when there is no telling.
     pub(in crate::cli) fn run(self, color: When) -> Result<Answer, Failure> {
         let plan = if self.demo { Plan::demo()? } else { Plan::of(&self, color)? };
-        let part = read::rehearse(&plan)?;
+        let mut parts = read::rehearse(&plan)?;
+        let part = parts.pop().ok_or_else(|| Failure::new(Kind::NothingToDo, "there is no policy to rehearse"))?;
         Ok(self.answer.answer(&part.finish(), &plan.rollout, color))
     }
 }

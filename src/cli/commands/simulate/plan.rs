@@ -11,18 +11,29 @@ use crate::cli::terminal::When;
 use crate::cli::{demo, inputs, policy};
 use crate::policy::CompiledPolicy;
 use crate::policy::checks::Rollout;
+use crate::simulate::{Against, Terms};
 use crate::traffic::mapping::Mapping;
 
 /// One rehearsal.
 pub(super) struct Plan {
-    /// The policy that is rehearsed.
-    pub(super) candidate: CompiledPolicy,
-    /// What it is held against; without one, the recorded decisions.
+    /// The policies that are rehearsed. Never empty.
+    pub(super) candidates: Vec<Candidate>,
+    /// What they are held against; without one, the recorded decisions.
     pub(super) baseline: Option<CompiledPolicy>,
+    /// What is asked of all of them.
+    pub(super) terms: Terms,
     /// The gate.
     pub(super) rollout: Rollout,
     /// The traffic.
     pub(super) traffic: Traffic,
+}
+
+/// A policy that is rehearsed.
+pub(super) struct Candidate {
+    /// The policy.
+    pub(super) policy: CompiledPolicy,
+    /// What of it stands in no file.
+    pub(super) what_if: Vec<String>,
 }
 
 /// Recorded traffic.
@@ -38,8 +49,9 @@ impl Plan {
     pub(super) fn demo() -> Result<Self, Failure> {
         let policy = demo::policy()?;
         Ok(Self {
-            candidate: policy.compiled,
+            candidates: vec![Candidate { policy: policy.compiled, what_if: Vec::new() }],
             baseline: None,
+            terms: Terms::default(),
             rollout: policy.checks.rollout,
             traffic: Traffic::BuiltIn,
         })
@@ -55,7 +67,14 @@ impl Plan {
         let extension = if mapping.is_some() { "json" } else { "jsonl" };
         let rollout = candidate.checks.rollout;
         let paths = paths(&args.recordings, &rollout, candidate.directory.as_deref(), extension)?;
-        Ok(Self { candidate: candidate.compiled, baseline, rollout, traffic: Traffic::Files { paths, mapping } })
+        let against = if baseline.is_some() { Against::Baseline } else { Against::Recorded };
+        Ok(Self {
+            candidates: vec![Candidate { policy: candidate.compiled, what_if: Vec::new() }],
+            baseline,
+            terms: Terms { against, ..Terms::default() },
+            rollout,
+            traffic: Traffic::Files { paths, mapping },
+        })
     }
 }
 

@@ -6,16 +6,17 @@ use super::plan::{Plan, Traffic};
 use super::progress::Progress;
 use crate::cli::failure::{Failure, Kind};
 use crate::cli::{demo, files};
-use crate::simulate::{Part, Rehearsal};
+use crate::simulate::{Part, Rehearsals};
 use crate::traffic::{Numbered, Reader, Unreadable, chat};
 
-/// Carries out a plan.
-pub(super) fn rehearse(plan: &Plan) -> Result<Part, Failure> {
-    let mut rehearsal = Rehearsal::new(&plan.candidate, plan.baseline.as_ref());
+/// Carries out a plan: a part for each candidate, in their order.
+pub(super) fn rehearse(plan: &Plan) -> Result<Vec<Part>, Failure> {
+    let candidates = plan.candidates.iter().map(|one| (&one.policy, one.what_if.clone()));
+    let mut rehearsal = Rehearsals::new(candidates, plan.baseline.as_ref(), &plan.terms);
     let mut progress = Progress::new();
     let Traffic::Files { paths, mapping } = &plan.traffic else {
         feed(&mut rehearsal, demo::RECORDING_NAME, demo::RECORDING.as_bytes(), &mut progress)?;
-        return Ok(rehearsal.part());
+        return Ok(rehearsal.parts());
     };
     for path in paths {
         let name = files::display_name(path);
@@ -39,12 +40,12 @@ pub(super) fn rehearse(plan: &Plan) -> Result<Part, Failure> {
         }
     }
     progress.clear();
-    Ok(rehearsal.part())
+    Ok(rehearsal.parts())
 }
 
 /// Feeds one recording. A record that cannot be read is counted; a file that is no recording ends it.
 fn feed(
-    rehearsal: &mut Rehearsal<'_>,
+    rehearsal: &mut Rehearsals<'_>,
     name: &str,
     input: impl BufRead,
     progress: &mut Progress,

@@ -1,0 +1,72 @@
+//! Several candidates rehearsed in one pass over the traffic.
+//!
+//! Each candidate has its own fold. What does not depend on the candidate is done once an event: the
+//! reading and the judgement of the baseline.
+
+use super::part::Part;
+use super::rehearsal::Rehearsal;
+use super::terms::Terms;
+use crate::pdp;
+use crate::policy::CompiledPolicy;
+
+use crate::traffic::{Event, Imported, Numbered, Observed, Place, Unreadable};
+
+/// Rehearsals of several candidates on one traffic, against one baseline.
+#[derive(Debug)]
+pub struct Rehearsals<'p> {
+    baseline: Option<&'p CompiledPolicy>,
+    /// The terms that matter to the baseline are the same for all.
+    terms: Terms,
+    each: Vec<Rehearsal<'p>>,
+}
+
+impl<'p> Rehearsals<'p> {
+    /// Rehearsals of candidates, each with its what-ifs; the rest of the terms is one for all.
+    pub fn new(
+        candidates: impl IntoIterator<Item = (&'p CompiledPolicy, Vec<String>)>,
+        baseline: Option<&'p CompiledPolicy>,
+        terms: &Terms,
+    ) -> Self {
+        let each = candidates
+            .into_iter()
+            .map(|(candidate, what_if)| Rehearsal::new(candidate, baseline).under(Terms { what_if, ..terms.clone() }));
+        Self { baseline, terms: terms.clone(), each: each.collect() }
+    }
+
+    /// Names the source of what is fed from now on.
+    pub fn source(&mut self, name: &str) {
+        self.each.iter_mut().for_each(|one| one.source(name));
+    }
+
+    /// Feeds an event, or what stands in its place.
+    pub fn item(&mut self, item: &Result<Numbered, Unreadable>) {
+        match item {
+            Ok(Numbered { place, event }) => self.event(*place, event),
+            Err(unreadable) => self.each.iter_mut().for_each(|one| one.unreadable(unreadable)),
+        }
+    }
+
+    /// Feeds what an importer left out.
+    pub fn imported(&mut self, imported: &Imported) {
+        self.each.iter_mut().for_each(|one| one.imported(imported));
+    }
+
+    /// Feeds an event.
+    pub fn event(&mut self, place: Place, event: &Event) {
+        let claims = event.claims();
+        self.observe(place, &event.observe(&claims));
+    }
+
+    /// Feeds an event that is borrowed from wherever it stands.
+    pub fn observe(&mut self, place: Place, seen: &Observed<'_>) {
+        let baseline = self.baseline.map(|policy| pdp::judge(policy, &self.terms.before(seen.request)));
+        for one in &mut self.each {
+            one.observe_against(place, seen, baseline);
+        }
+    }
+
+    /// What each rehearsal adds to its whole, in the order of the candidates.
+    pub fn parts(self) -> Vec<Part> {
+        self.each.into_iter().map(Rehearsal::part).collect()
+    }
+}
