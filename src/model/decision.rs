@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 /// Allow or deny. There is nothing between.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 pub enum Effect {
     /// The request may go on.
     Allow,
@@ -20,6 +21,7 @@ macro_rules! reasons {
         ///
         /// Ordered as the decision checks them: the first that applies is the one reported.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
         #[serde(rename_all = "kebab-case")]
         pub enum Reason {
             $($(#[$doc])* $variant,)+
@@ -153,6 +155,7 @@ pub struct Rule<'p> {
 
 /// The kinds of statement that can decide a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum RuleKind {
     /// `[[grants]]`

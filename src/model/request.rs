@@ -9,6 +9,7 @@ use super::{Action, Fact, ResourceKind, Strings};
 
 /// Seconds since 1970-01-01T00:00:00Z, as a JWT `NumericDate` (RFC 7519 section 2).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 #[serde(transparent)]
 pub struct Timestamp(pub i64);
 

@@ -32,6 +32,7 @@ pub struct Explanation<'p> {
 
 /// How a check or a statement came out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Outcome {
     /// The check passed; the statement applies.
@@ -68,6 +69,7 @@ pub struct Considered<'p> {
 
 /// What was asked for, and what was found.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Condition {
     /// The part of the statement or request: `to.groups`, `args.amount`, `scope`, `expires`.

@@ -31,23 +31,30 @@ impl Default for Limits {
     }
 }
 
-/// The rehearsal as JSON. `report` in it is a part that merges with others.
+/// The JSON form.
+#[derive(Serialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
+struct Whole<'a> {
+    /// Always `doorward.simulation/v1`.
+    schema: &'static str,
+    #[serde(flatten)]
+    gate: &'a GateVerdict,
+    ranges: Ranges,
+    report: &'a Report,
+}
+
+/// What the totals can be once everything is known.
+#[derive(Serialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema), schemars(deny_unknown_fields))]
+struct Ranges {
+    allowed: Range,
+    denied: Range,
+    newly_denied: Range,
+    newly_allowed: Range,
+}
+
+/// The rehearsal as JSON.
 pub fn json(report: &Report, gate: &GateVerdict) -> String {
-    #[derive(Serialize)]
-    struct Ranges {
-        allowed: Range,
-        denied: Range,
-        newly_denied: Range,
-        newly_allowed: Range,
-    }
-    #[derive(Serialize)]
-    struct Whole<'a> {
-        schema: &'static str,
-        #[serde(flatten)]
-        gate: &'a GateVerdict,
-        ranges: Ranges,
-        report: &'a Report,
-    }
     let totals = &report.totals;
     let ranges = Ranges {
         allowed: totals.allowed_range(),
@@ -56,6 +63,12 @@ pub fn json(report: &Report, gate: &GateVerdict) -> String {
         newly_allowed: totals.newly_allowed_range(),
     };
     pretty(&Whole { schema: SCHEMA, gate, ranges, report })
+}
+
+/// The JSON Schema of the JSON form.
+#[cfg(feature = "cli")]
+pub fn schema() -> schemars::Schema {
+    schemars::schema_for!(Whole<'_>)
 }
 
 /// The rehearsal for people.

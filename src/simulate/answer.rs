@@ -7,6 +7,7 @@ use crate::traffic::{Decided, Foreign};
 
 /// What was answered.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case", rename_all_fields = "snake_case", tag = "answer", deny_unknown_fields)]
 pub enum Answer {
     /// Nothing is known of an answer.
@@ -41,6 +42,7 @@ pub enum Answer {
 
 /// A statement by kind and name; of one without a name, its place.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct RuleName {
     /// What kind of statement.

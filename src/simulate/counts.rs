@@ -9,6 +9,7 @@ macro_rules! counts {
         /// `allowed + denied + undecidable = events`, and the shifts `still_allowed + still_denied +
         /// newly_denied + newly_allowed + unsettled + uncompared = events`.
         #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+        #[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
         #[serde(deny_unknown_fields)]
         pub struct Counts {
             $($(#[$doc])* pub $name: u64,)+
@@ -58,6 +59,7 @@ counts! {
 
 /// The least and the most that a count can be once everything is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Range {
     /// Whatever the missing facts are.

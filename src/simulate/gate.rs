@@ -9,6 +9,7 @@ use crate::policy::checks::Rollout;
 
 /// Whether the gate holds.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case", tag = "gate", deny_unknown_fields)]
 pub enum GateVerdict {
     /// No limit is set.
@@ -29,6 +30,7 @@ pub enum GateVerdict {
 
 /// A limit that does not hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Breach {
     /// What is limited.
@@ -41,6 +43,7 @@ pub struct Breach {
 
 /// What a limit is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Measure {
     /// `max_newly_denied`

@@ -15,6 +15,7 @@ use crate::traffic::Place;
 
 /// The whole of a rehearsal, or a part of one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Report {
     /// The digest of the candidate.
@@ -61,6 +62,7 @@ pub struct Report {
 
 /// Recorded decisions against the policy that made them.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Drift {
     /// Events decided by the baseline or the candidate, by digest.
@@ -94,6 +96,7 @@ impl Drift {
 
 /// What importers left out or could not attribute.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Skipped {
     /// Records that a mapping or a field map leaves out, by the name of its rule.
@@ -106,6 +109,7 @@ pub struct Skipped {
 
 /// A span of time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Window {
     /// The first instant.
@@ -128,6 +132,7 @@ impl Window {
 
 /// How many events took one way through the three columns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Flow {
     /// The way.
@@ -138,6 +143,7 @@ pub struct Flow {
 
 /// What the recording, the baseline and the candidate say of one event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Columns {
     /// As recorded.
@@ -151,6 +157,7 @@ pub struct Columns {
 
 /// One of the three columns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Column {
     /// Allowed.
@@ -176,6 +183,7 @@ impl Column {
 
 /// Counts by name.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Groups {
     /// By name, at most [`MAX_KEYS`].
@@ -186,6 +194,7 @@ pub struct Groups {
 
 /// The counts of one name.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Group {
     /// The name.
@@ -196,6 +205,7 @@ pub struct Group {
 
 /// Changes, at most [`MAX_KEYS`] different ones.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Changes {
     /// In the order of what they are.
@@ -206,6 +216,7 @@ pub struct Changes {
 
 /// Events that come out differently in the same way.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Change {
     /// In what way.
@@ -226,6 +237,7 @@ pub struct Change {
 
 /// The ways in which an event comes out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Kind {
     /// Not as recorded, by the policy that was recorded.
@@ -248,6 +260,7 @@ pub enum Kind {
 
 /// One event as a witness.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Sample {
     /// The recording.
@@ -269,6 +282,7 @@ pub struct Sample {
 
 /// How often one statement decided.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct StatementHits {
     /// The statement.

@@ -7,6 +7,7 @@ use crate::model::{Request, Timestamp, Token};
 
 /// The terms of one rehearsal.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Terms {
     /// What of the candidate stands in no file, as it was written on the command line.
@@ -29,6 +30,7 @@ impl Terms {
 
 /// What the candidate is held against.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Against {
     /// The recorded decisions.
@@ -42,6 +44,7 @@ pub enum Against {
 
 /// The instant at which an event is judged.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case", rename_all_fields = "snake_case", tag = "judged", deny_unknown_fields)]
 pub enum Clock {
     /// Its own.

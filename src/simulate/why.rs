@@ -18,6 +18,7 @@ const LONGEST: usize = 240;
 
 /// Why an event came out as it did.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Why {
     /// The checks that did not pass, in the order of the decision.
@@ -32,6 +33,7 @@ pub struct Why {
 
 /// A statement that covers the item of an event.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Considered {
     /// The statement.

@@ -80,6 +80,7 @@ impl fmt::Display for UnreadableCode {
 
 /// Where a record stands in its source.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Place {
     /// The line of a recording, the number of a transcript; from 1.

@@ -4,10 +4,11 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
+use std::sync::LazyLock;
 
 use doorward::diagnostics::Code;
 use doorward::policy::{Layers, load};
-use doorward::report::schema::policy_schema;
+use doorward::report::schema::{policy_schema, simulation_schema};
 use jsonschema::Validator;
 use serde_json::{Value, json};
 use toml::de::{DeTable, DeValue};
@@ -63,13 +64,60 @@ fn tables(schema: &Value, pointer: &str, found: &mut Vec<(String, Value)>) {
 
 #[test]
 fn the_stored_schema_is_the_one_the_program_writes() {
-    let file = root().join("docs/policies.schema.json");
-    let schema = policy_schema();
-    if std::env::var_os("DOORWARD_BLESS").is_some() {
-        fs::write(&file, format!("{schema:#}\n")).unwrap();
+    for (name, schema) in [("policies", policy_schema()), ("simulation", simulation_schema())] {
+        let file = root().join(format!("docs/{name}.schema.json"));
+        if std::env::var_os("DOORWARD_BLESS").is_some() {
+            fs::write(&file, format!("{schema:#}\n")).unwrap();
+        }
+        let stored: Value = serde_json::from_str(&fs::read_to_string(&file).unwrap_or_default()).unwrap_or_default();
+        assert!(stored == schema, "write {name} anew: DOORWARD_BLESS=1 cargo test --test it schema");
     }
-    let stored: Value = serde_json::from_str(&fs::read_to_string(&file).unwrap()).unwrap();
-    assert!(stored == schema, "write it anew: DOORWARD_BLESS=1 cargo test --test it schema");
+}
+
+/// Fails when the JSON report of a rehearsal does not fit its schema.
+pub(crate) fn assert_fits_simulation(report: &Value) {
+    static VALIDATOR: LazyLock<Validator> =
+        LazyLock::new(|| jsonschema::options().build(&simulation_schema()).unwrap());
+    let errors: Vec<_> = VALIDATOR.iter_errors(report).map(|e| format!("{}: {e}", e.instance_path())).take(5).collect();
+    assert!(errors.is_empty(), "{errors:#?}");
+}
+
+#[test]
+fn the_schema_of_a_rehearsal_is_closed_and_described() {
+    let schema = simulation_schema();
+    assert_eq!(schema["unevaluatedProperties"], json!(false));
+    let mut found = Vec::new();
+    tables(&schema["$defs"], "", &mut found);
+    assert!(found.len() > 15, "{}", found.len());
+    for (pointer, table) in found {
+        // A map by name has no keys of its own.
+        assert_eq!(table["additionalProperties"], json!(false), "{pointer} is open");
+        for (key, value) in table["properties"].as_object().unwrap() {
+            let told = value.get("description").or(value.get("const")).or(value.get("$ref"));
+            assert!(told.is_some(), "{pointer}/{key} has no description");
+        }
+    }
+}
+
+#[test]
+fn an_unknown_field_does_not_fit_the_schema_of_a_rehearsal() {
+    let validator = jsonschema::options().build(&simulation_schema()).unwrap();
+    let demo = std::process::Command::new(env!("CARGO_BIN_EXE_doorward"))
+        .args(["simulate", "--demo", "--format", "json"])
+        .output()
+        .unwrap();
+    let base: Value = serde_json::from_slice(&demo.stdout).unwrap();
+    assert_fits_simulation(&base);
+    for pointer in ["", "/ranges/allowed", "/report", "/report/drift", "/report/totals", "/report/flow/0/columns"] {
+        let mut changed = base.clone();
+        changed.pointer_mut(pointer).unwrap().as_object_mut().unwrap().insert("stranger".to_owned(), json!(1));
+        assert!(!validator.is_valid(&changed), "an unknown field in `{pointer}` fits");
+        let mut changed = base.clone();
+        let object = changed.pointer_mut(pointer).unwrap().as_object_mut().unwrap();
+        let first = object.keys().next().cloned().unwrap();
+        object.remove(&first);
+        assert!(!validator.is_valid(&changed), "without `{first}` in `{pointer}` it fits");
+    }
 }
 
 #[test]

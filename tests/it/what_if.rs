@@ -61,7 +61,10 @@ fn a_baseline_keeps_the_same_clock_and_the_policy_itself_the_recorded_one() {
 fn several_candidates_in_one_pass_are_each_rehearsed_as_alone() {
     let (first, second) = (policy(), {
         let mut layers = layers();
-        layers.files.push(("over.toml".into(), "version = 1\n[servers.tickets.tools.reply.args]\nticket = { glob = \"X-*\" }\n".into()));
+        layers.files.push((
+            "over.toml".into(),
+            "version = 1\n[servers.tickets.tools.reply.args]\nticket = { glob = \"X-*\" }\n".into(),
+        ));
         load(&layers).policy.unwrap().compiled
     });
     let terms = clock(Clock::AsRecorded, Against::Baseline);

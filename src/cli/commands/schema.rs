@@ -1,18 +1,32 @@
-//! `doorward schema`: what an editor needs to complete and check `policies.toml`.
+//! `doorward schema`: what an editor needs to complete and check `policies.toml`, and what a program
+//! needs to read a report.
 
 use std::path::PathBuf;
 
 use crate::cli::answer::Answer;
 use crate::cli::failure::{Failure, Kind};
-use crate::report::schema::policy_schema;
+use crate::report::schema::{policy_schema, simulation_schema};
 
-/// Print the JSON Schema of the policy language
+/// What to describe.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+enum Of {
+    /// `policies.toml`
+    #[default]
+    Policy,
+    /// The JSON report of `simulate`
+    Simulation,
+}
+
+/// Print the JSON Schema of the policy language or of a report
 #[derive(Debug, clap::Args)]
 #[command(
-    before_help = "Example:\n  doorward schema --output policies.schema.json",
+    before_help = "Examples:\n  doorward schema --output policies.schema.json\n  doorward schema --of simulation",
     after_help = "An editor uses it when the first line of the policy is `#:schema ./policies.schema.json`."
 )]
 pub(in crate::cli) struct Args {
+    /// What to describe
+    #[arg(long, value_name = "WHAT", default_value = "policy")]
+    of: Of,
     /// Write the schema to a file
     #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,
@@ -21,7 +35,11 @@ pub(in crate::cli) struct Args {
 impl Args {
     /// Writes the schema.
     pub(in crate::cli) fn run(self) -> Result<Answer, Failure> {
-        let text = serde_json::to_string_pretty(&policy_schema())
+        let schema = match self.of {
+            Of::Policy => policy_schema(),
+            Of::Simulation => simulation_schema(),
+        };
+        let text = serde_json::to_string_pretty(&schema)
             .map_err(|e| Failure::new(Kind::BadInput, format!("the schema has no JSON form: {e}")))?;
         Ok(Answer::yes(text + "\n").to(self.output))
     }

@@ -1,10 +1,15 @@
-//! The JSON Schema of `policies.toml`, for completion and hints in editors.
+//! The JSON Schema of `policies.toml`, for completion and hints in editors, and those of reports.
 //!
-//! It says which keys there are and which form their values have. It is no second judge: what it
+//! That of the policy says which keys there are and which form their values have. It is no second judge: what it
 //! accepts may still be wrong, and only `policy::load` decides that.
 
 mod blocks;
+#[cfg(feature = "cli")]
+mod reports;
 mod statements;
+
+#[cfg(feature = "cli")]
+pub use reports::simulation_schema;
 
 use serde_json::{Value, json};
 
