@@ -58,6 +58,7 @@
 //! | --- | --- | --- |
 //! | 0 | [`model`] | requests and decisions as plain data |
 //! | 0 | [`diagnostics`] | problems with a code, a place and a help line |
+//! | 1 | [`mcp`] | from the bytes of a message to what it reaches |
 //! | 1 | [`policy`] | from TOML to an immutable, digested policy |
 //! | 2 | [`pdp`] | the decision and its explanation |
 //! | 2 | [`analyze`] | exact questions about one policy or two |
@@ -72,6 +73,7 @@ pub mod analyze;
 #[cfg(feature = "cli")]
 pub mod cli;
 pub mod diagnostics;
+pub mod mcp;
 pub mod model;
 pub mod pdp;
 pub mod policy;
