@@ -212,6 +212,7 @@ pub struct Obligations<'p> {
 
 /// So many requests in so many seconds, counted for each key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Rate {
     /// How many requests.
@@ -224,6 +225,7 @@ pub struct Rate {
 
 /// What a rate is counted by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum RateKey {
     /// Issuer and `sub`.

@@ -58,7 +58,7 @@ counts! {
 }
 
 /// The least and the most that a count can be once everything is known.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Range {
@@ -69,7 +69,7 @@ pub struct Range {
 }
 
 impl Range {
-    const fn of(sure: u64, perhaps: u64) -> Self {
+    pub(super) const fn of(sure: u64, perhaps: u64) -> Self {
         Self { at_least: sure, at_most: sure.saturating_add(perhaps) }
     }
 }

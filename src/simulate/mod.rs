@@ -5,17 +5,22 @@
 //! keep makes a request undecidable and is counted with bounds. No event is left out of the counts,
 //! memory does not grow with the recording, and a report made from parts is the report of the whole.
 
+mod ages;
 mod answer;
+mod arguments;
 mod bounded;
 mod counts;
 mod coverage;
 mod gate;
 mod judged;
 mod labels;
+mod movers;
 mod part;
+mod rates;
 mod rehearsal;
 mod report;
 mod rows;
+mod sessions;
 mod several;
 pub mod suite;
 mod terms;
@@ -23,15 +28,25 @@ mod why;
 
 use std::fmt;
 
+pub use ages::{AgeCurve, Ages, DoorAges, TTLS};
 pub use answer::{Answer, RuleName};
+pub use arguments::{
+    ArgumentLimit, ArgumentLimits, MAX_LIMITS, MAX_TEXT, MAX_TEXTS, MAX_TEXTS_LISTED, Passing, Spread, TextCount,
+};
 pub use bounded::{MAX_EXPLAINED, MAX_KEYS, MAX_SAMPLES};
 pub use counts::{Counts, Range};
 pub use coverage::{Coverage, CoverageLine};
 pub use gate::{Breach, GateVerdict, Measure, gate};
+pub use movers::{ItemCalls, MAX_MOVER_ITEMS, MAX_MOVERS, Moved, Mover, Movers};
 pub use part::{PART_SCHEMA, Part};
+pub use rates::{MAX_RATE_LINES, MAX_RATED, RateLine, Rates, WorstWindow};
 pub use rehearsal::Rehearsal;
 pub use report::{
-    Change, Changes, Column, Columns, Drift, Flow, Group, Groups, Kind, Report, Sample, Skipped, StatementHits, Window,
+    Change, Changes, Column, Columns, Drift, Flow, Group, Groups, Kind, Report, Sample, Skipped, StatementHits, Usage,
+    Window,
+};
+pub use sessions::{
+    BreakingItem, BrokenSession, MAX_LISTED, MAX_SESSION_CALLS, MAX_SESSIONS, Sessions, UnblockedSession,
 };
 pub use several::Rehearsals;
 pub use terms::{Against, Clock, Terms};

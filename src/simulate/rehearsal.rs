@@ -4,14 +4,19 @@ use std::collections::BTreeMap;
 
 use hashbrown::HashMap;
 
+use super::ages::Ages;
 use super::answer::{RuleName, Side, missing_names};
+use super::arguments::ArgumentLimits;
 use super::bounded::{Tallies, keep_sample};
 use super::counts::Counts;
 use super::judged::{Judged, Witness};
 use super::labels::{hour, shown, write_item, write_subject};
+use super::movers::Movers;
 use super::part::Part;
-use super::report::{Column, Columns, Drift, Flow, Kind, Report, Sample, Skipped, StatementHits, Window};
+use super::rates::Rates;
+use super::report::{Column, Columns, Drift, Flow, Kind, Report, Sample, Skipped, StatementHits, Usage, Window};
 use super::rows::Rows;
+use super::sessions::Sessions;
 use super::terms::{Against, Clock, Terms};
 use super::why::Why;
 use crate::model::{Effect, Rule, RuleKind, Verdict};
@@ -259,6 +264,11 @@ impl<'p> Rehearsal<'p> {
             rules: rules.finish(),
             reasons: self.reasons.finish(),
             statements,
+            movers: Movers::default(),
+            sessions: Sessions::default(),
+            rates: Rates::default(),
+            ages: Ages::default(),
+            arguments: ArgumentLimits::default(),
         })
     }
 
@@ -277,7 +287,14 @@ impl<'p> Rehearsal<'p> {
                     RuleKind::Grant => (counts.allowed, counts.denied),
                     _ => (counts.denied, 0),
                 };
-                StatementHits { rule: Rule { kind, name, position }.into(), decided, nearly }
+                StatementHits {
+                    rule: Rule { kind, name, position }.into(),
+                    decided,
+                    nearly,
+                    applied: 0,
+                    applied_denied: 0,
+                    usage: Usage::default(),
+                }
             })
             .collect()
     }

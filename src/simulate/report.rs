@@ -5,15 +5,20 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::NotOneWhole;
+use super::ages::Ages;
 use super::answer::{Answer, RuleName, Side};
+use super::arguments::ArgumentLimits;
 use super::bounded::{MAX_EXPLAINED, MAX_KEYS, MAX_SAMPLES, trim_map};
 use super::counts::Counts;
+use super::movers::Movers;
+use super::rates::Rates;
+use super::sessions::Sessions;
 use super::terms::Terms;
 use super::why::Why;
 use crate::model::{Effect, Timestamp};
 use crate::traffic::Place;
 
-/// The whole of a rehearsal, or a part of one.
+/// What a rehearsal found.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
@@ -58,6 +63,16 @@ pub struct Report {
     pub reasons: Groups,
     /// Each grant and deny of the candidate with how often it decided.
     pub statements: Vec<StatementHits>,
+    /// Who loses and who gains.
+    pub movers: Movers,
+    /// Which sessions break, and where.
+    pub sessions: Sessions,
+    /// What is over a rate.
+    pub rates: Rates,
+    /// What a shorter life of tokens would cost.
+    pub ages: Ages,
+    /// What calls send for each argument that a rule limits.
+    pub arguments: ArgumentLimits,
 }
 
 /// Recorded decisions against the policy that made them.
@@ -280,7 +295,7 @@ pub struct Sample {
     pub why: Option<Box<Why>>,
 }
 
-/// How often one statement decided.
+/// What one statement did.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
@@ -291,6 +306,31 @@ pub struct StatementHits {
     pub decided: u64,
     /// A grant that would have allowed but for its argument rules or its end date.
     pub nearly: u64,
+    /// Events in which it applied, whatever decided them.
+    pub applied: u64,
+    /// Of these, those that were denied by something else than this statement.
+    pub applied_denied: u64,
+    /// What that comes to.
+    pub usage: Usage,
+}
+
+/// What a statement is good for in the traffic of a rehearsal.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case")]
+pub enum Usage {
+    /// It decided requests.
+    Decides,
+    /// It applied, and each time another statement decided: for a grant one that also allows, for
+    /// a deny one that also denies.
+    Shadowed,
+    /// A grant that applied only to requests that were denied for another reason.
+    OnlyDenied,
+    /// It applied only to requests that cannot be decided.
+    OnlyUndecidable,
+    /// It applied to nothing.
+    #[default]
+    Never,
 }
 
 /// What tells one change from another.
@@ -358,12 +398,8 @@ fn merge_numbers(into: &mut BTreeMap<String, u64>, more: BTreeMap<String, u64>) 
 }
 
 impl Report {
-    /// Joins another part of the same rehearsal to this one.
-    ///
-    /// # Errors
-    ///
-    /// When the policies or the terms are not the same.
-    pub fn merge(&mut self, other: Self) -> Result<(), NotOneWhole> {
+    /// Adds up what adds up. A [`Part`](super::Part) knows the rest.
+    pub(super) fn merge(&mut self, other: Self) -> Result<(), NotOneWhole> {
         let rules = |r: &Self| r.statements.iter().map(|s| s.rule.clone()).collect::<Vec<_>>();
         let asked = |r: &Self| (r.candidate.clone(), r.baseline.clone(), r.terms.clone());
         if asked(self) != asked(&other) || rules(self) != rules(&other) {

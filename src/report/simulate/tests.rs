@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 
 use super::*;
 use crate::model::{Reason, RuleKind, Timestamp};
-use crate::simulate::{Drift, Measure, RuleName, Skipped, StatementHits, Terms, Window};
+use crate::simulate::{
+    Ages, ArgumentLimits, Drift, Measure, Movers, Rates, RuleName, Sessions, Skipped, StatementHits, Terms, Usage,
+    Window,
+};
 
 fn rule(kind: RuleKind, name: &str) -> RuleName {
     RuleName { kind, name: name.to_owned(), at: "policies.toml:12:8".to_owned() }
@@ -106,10 +109,36 @@ fn report() -> Report {
         rules: Groups::default(),
         reasons: Groups::default(),
         statements: vec![
-            StatementHits { rule: rule(RuleKind::Grant, "support-desk"), decided: 5, nearly: 0 },
-            StatementHits { rule: rule(RuleKind::Grant, "leads"), decided: 0, nearly: 2 },
-            StatementHits { rule: rule(RuleKind::Deny, ""), decided: 0, nearly: 0 },
+            StatementHits {
+                rule: rule(RuleKind::Grant, "support-desk"),
+                decided: 5,
+                nearly: 0,
+                applied: 5,
+                applied_denied: 0,
+                usage: Usage::Decides,
+            },
+            StatementHits {
+                rule: rule(RuleKind::Grant, "leads"),
+                decided: 0,
+                nearly: 2,
+                applied: 0,
+                applied_denied: 0,
+                usage: Usage::Never,
+            },
+            StatementHits {
+                rule: rule(RuleKind::Deny, ""),
+                decided: 0,
+                nearly: 0,
+                applied: 0,
+                applied_denied: 0,
+                usage: Usage::Never,
+            },
         ],
+        movers: Movers::default(),
+        sessions: Sessions::default(),
+        rates: Rates::default(),
+        ages: Ages::default(),
+        arguments: ArgumentLimits::default(),
     }
 }
 
