@@ -75,6 +75,7 @@ codes! {
     UnknownGroup = "unknown-group", Error, "a group that no issuer lists";
     UnknownClaim = "unknown-claim", Error, "a claim that no issuer maps";
     UnknownScope = "unknown-scope", Error, "a scope that nothing is carried by";
+    UnknownStatement = "unknown-statement", Error, "a grant or deny that the policy does not have";
     UnknownAuditClass = "unknown-audit-class", Error, "an audit class without a retention";
     ScopeCycle = "scope-cycle", Error, "bundles that contain each other";
     ScopeConflict = "scope-conflict", Error, "a bundle with the name of an item's own scope";

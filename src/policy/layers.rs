@@ -12,7 +12,7 @@ use super::source::{Kind, Node, Table};
 use crate::diagnostics::Span;
 
 /// The lists to which a higher layer adds.
-const STATEMENTS: [&str; 4] = ["grants", "denies", "invariants", "tests"];
+pub(super) const STATEMENTS: [&str; 4] = ["grants", "denies", "invariants", "tests"];
 
 /// Tables of a server that mean something only as a whole.
 const WHOLE: [&str; 2] = ["credential", "identity"];

@@ -7,6 +7,7 @@ use super::compiled::{CompiledPolicy, Positions};
 use super::resolve::{self, Resolved};
 use super::source::{self, Kind, Node};
 use super::weight::{MAX_ENTRIES, weigh};
+use super::what_if::{self, WhatIf};
 use super::{document, environment, layers, secret};
 use crate::diagnostics::{self, Code, Diagnostic, Severity, Sources, Span};
 
@@ -43,9 +44,15 @@ pub struct LoadedPolicy {
 
 /// Reads a policy. Never fails: what is wrong is among the problems.
 pub fn load(layers: &Layers) -> Loaded {
+    load_with(layers, &[])
+}
+
+/// Reads a policy and lays what-ifs over it, in their order. What is wrong with a what-if is among
+/// the problems like everything else, with its place in a source called like its flag.
+pub fn load_with(layers: &Layers, what_ifs: &[WhatIf]) -> Loaded {
     let mut sources = Sources::default();
     let mut problems = Vec::new();
-    let policy = read(layers, &mut sources, &mut problems);
+    let policy = read(layers, what_ifs, &mut sources, &mut problems);
     let secrets = problems.iter().filter(|p| p.code == Code::SecretInPolicy);
     let mut spans: Vec<_> = secrets.filter_map(|p| p.primary.as_ref()).map(|label| label.span).collect();
     if !problems.is_empty() {
@@ -58,7 +65,12 @@ pub fn load(layers: &Layers) -> Loaded {
     Loaded { sources, problems, policy: policy.filter(|_| usable) }
 }
 
-fn read(layers: &Layers, sources: &mut Sources, problems: &mut Vec<Diagnostic>) -> Option<LoadedPolicy> {
+fn read(
+    layers: &Layers,
+    what_ifs: &[WhatIf],
+    sources: &mut Sources,
+    problems: &mut Vec<Diagnostic>,
+) -> Option<LoadedPolicy> {
     if layers.files.is_empty() {
         let problem = Diagnostic::new(Code::MissingKey, "there is no policy file")
             .help("write a `policies.toml` that begins with `version = 1`");
@@ -71,10 +83,12 @@ fn read(layers: &Layers, sources: &mut Sources, problems: &mut Vec<Diagnostic>) 
     let mut trees: Vec<Node<'_>> = files.into_iter().collect::<Option<_>>()?;
     let servers = trees.iter().flat_map(server_names).collect::<BTreeSet<_>>().into_iter().collect::<Vec<_>>();
     trees.extend(environment::read(layers, &servers, sources, problems));
-    let root = layers::merge(trees);
+    let mut root = layers::merge(trees);
+    what_if::lay_over(&mut root, what_ifs, sources, problems);
     let document = document::read(&root, problems)?;
     drop(root);
-    let Resolved { set, checks, spans } = resolve::resolve(document, problems);
+    let Resolved { mut set, checks, spans } = resolve::resolve(document, problems);
+    what_if::drop_scopes(&mut set, what_ifs, sources, problems);
     if problems.iter().any(|problem| problem.severity() == Severity::Error) {
         return None;
     }

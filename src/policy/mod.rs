@@ -24,8 +24,10 @@ pub mod set;
 mod source;
 pub mod uri;
 mod weight;
+mod what_if;
 
 pub use compiled::{CompiledPolicy, Digest, Positions};
 pub use file::{FORMAT, FileError};
 pub(crate) use index::{Door, Entry, Filed, Index, IssuerEntry, Target, group_hash};
-pub use load::{Layers, Loaded, LoadedPolicy, load};
+pub use load::{Layers, Loaded, LoadedPolicy, load, load_with};
+pub use what_if::WhatIf;

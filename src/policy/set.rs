@@ -199,7 +199,7 @@ pub struct Identity {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Item {
-    /// The token scopes that carry it by themselves. Sorted, never empty.
+    /// The token scopes that carry it by themselves. Sorted; empty only where a what-if took them.
     pub scopes: Vec<String>,
     /// As on the server, and shorter.
     #[serde(default, skip_serializing_if = "Option::is_none")]

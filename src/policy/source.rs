@@ -139,9 +139,38 @@ pub(super) fn read<'t>(
             .extend(found.filter(|p| p.primary.as_ref().is_none_or(|l| lines.insert(sources.position(l.span).line))));
         return None;
     }
-    let mut tree = Tree { source, problems };
+    let mut tree = Tree { source, base: 0, problems };
     let here = Span { source, start: 0, end: 0 };
     Some(Node { span: here, key_span: here, kind: Kind::Table(tree.table(root?)) })
+}
+
+/// Reads one value that stands in a source from byte `base` on; `key_span` is its key. A text that is
+/// no TOML value is a string, unless it begins like a string, a list or a table.
+pub(super) fn value<'t>(
+    text: &'t str,
+    base: usize,
+    key_span: Span,
+    problems: &mut Vec<Diagnostic>,
+) -> Option<Node<'t>> {
+    let source = key_span.source;
+    let end = base.saturating_add(text.len());
+    let whole = Span { source, start: offset(base), end: offset(end) };
+    if !matches!(measure(text), Size::Fits) {
+        let message = format!("the value is nested more than {MAX_DEPTH} levels deep, or too long");
+        let help = "write it into an overlay: `policies.NAME.toml` and --profile NAME";
+        problems.push(Diagnostic::new(Code::TooLarge, message).at(whole, "").help(help));
+        return None;
+    }
+    match DeValue::parse(text) {
+        Ok(parsed) => Some(Tree { source, base, problems }.node(key_span, whole, parsed.into_inner())),
+        Err(error) if text.starts_with(['"', '\'', '[', '{']) => {
+            let help = "mend the value, or put it in quotes to mean the text itself";
+            let message = super::name::quoted_line(error.message());
+            problems.push(Diagnostic::new(Code::TomlSyntax, message).at(whole, "").help(help));
+            None
+        }
+        Err(_) => Some(Node { span: whole, key_span, kind: Kind::String(text.into()) }),
+    }
 }
 
 /// Parses twice at most: all errors cost memory, so a large file gets only its first.
@@ -207,6 +236,8 @@ fn measure(text: &str) -> Size {
 
 struct Tree<'a> {
     source: SourceId,
+    /// Where the text that was parsed begins in the source.
+    base: usize,
     problems: &'a mut Vec<Diagnostic>,
 }
 
@@ -251,7 +282,8 @@ impl Tree<'_> {
     }
 
     fn span(&self, range: &std::ops::Range<usize>) -> Span {
-        Span { source: self.source, start: offset(range.start), end: offset(range.end) }
+        let at = |byte: usize| offset(self.base.saturating_add(byte));
+        Span { source: self.source, start: at(range.start), end: at(range.end) }
     }
 }
 

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use doorward::diagnostics::{Code, Diagnostic, Label, SourceId};
-use doorward::policy::{Layers, Loaded, load};
+use doorward::policy::{Layers, Loaded, WhatIf, load, load_with};
 
 /// Each problem as `code file:line:column-line:column message`, then help and further places.
 fn shown(loaded: &Loaded) -> String {
@@ -76,8 +76,8 @@ fn folder() -> PathBuf {
 }
 
 /// The cases: `CODE.toml` or `CODE.ABOUT.toml`. A line `#--- overlay` begins the overlay, a line
-/// `#env NAME=VALUE` is a variable.
-fn cases() -> BTreeMap<String, Layers> {
+/// `#env NAME=VALUE` is a variable, a line `#--set PATH=VALUE` and the like a what-if.
+fn cases() -> BTreeMap<String, (Layers, Vec<WhatIf>)> {
     let files = fs::read_dir(folder()).unwrap().map(|file| file.unwrap().path());
     files
         .filter(|path| path.extension().is_some_and(|ending| ending == "toml"))
@@ -86,23 +86,37 @@ fn cases() -> BTreeMap<String, Layers> {
             let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
             let layers = match String::from_utf8(bytes) {
                 Err(error) => {
-                    Layers { files: vec![("policies.toml".to_owned(), error.into_bytes())], environment: vec![] }
+                    let files = vec![("policies.toml".to_owned(), error.into_bytes())];
+                    (Layers { files, environment: vec![] }, vec![])
                 }
                 Ok(text) => {
                     let variables = text.lines().filter_map(|line| line.strip_prefix("#env ")?.split_once('='));
                     let environment = variables.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+                    let what_ifs = text.lines().filter_map(what_if).collect();
                     let names = ["policies.toml", "policies.prod.toml"];
-                    let text: String = text.split_inclusive('\n').filter(|line| !line.starts_with("#env ")).collect();
+                    let text: String = text
+                        .split_inclusive('\n')
+                        .filter(|line| !line.starts_with("#env ") && what_if(line).is_none())
+                        .collect();
                     let files = names.iter().zip(text.split("#--- overlay\n"));
-                    Layers {
-                        files: files.map(|(n, t)| ((*n).to_owned(), t.as_bytes().to_vec())).collect(),
-                        environment,
-                    }
+                    let files = files.map(|(n, t)| ((*n).to_owned(), t.as_bytes().to_vec())).collect();
+                    (Layers { files, environment }, what_ifs)
                 }
             };
             (name, layers)
         })
         .collect()
+}
+
+fn what_if(line: &str) -> Option<WhatIf> {
+    let (flag, text) = line.trim_end().strip_prefix('#')?.split_once(' ')?;
+    match flag {
+        "--set" => Some(WhatIf::Set(text.to_owned())),
+        "--drop-grant" => Some(WhatIf::DropGrant(text.to_owned())),
+        "--drop-deny" => Some(WhatIf::DropDeny(text.to_owned())),
+        "--drop-scope" => Some(WhatIf::DropScope(text.to_owned())),
+        _ => None,
+    }
 }
 
 #[test]
@@ -112,8 +126,8 @@ fn every_problem_says_what_where_and_what_next() {
     settings.set_prepend_module_to_snapshot(false);
     settings.set_omit_expression(true);
     settings.bind(|| {
-        for (name, layers) in cases() {
-            let loaded = load(&layers);
+        for (name, (layers, what_ifs)) in cases() {
+            let loaded = load_with(&layers, &what_ifs);
             assert!(loaded.policy.is_none(), "{name} loads");
             insta::assert_snapshot!(name.clone(), shown(&loaded));
             let wanted = name.split('.').next().unwrap();
@@ -139,7 +153,7 @@ fn every_code_that_loading_raises_has_a_case() {
 
 #[test]
 fn a_secret_never_leaves_the_policy() {
-    for (name, layers) in cases().into_iter().filter(|(name, _)| name.starts_with("secret")) {
+    for (name, (layers, _)) in cases().into_iter().filter(|(name, _)| name.starts_with("secret")) {
         let loaded = load(&layers);
         let texts: String =
             (0..9).filter_map(|id| loaded.sources.get(SourceId(id))).map(|s| s.text.to_string()).collect();
