@@ -16,6 +16,7 @@ mod reference;
 mod request;
 mod terminal;
 mod time;
+mod what_if;
 
 use std::ffi::OsString;
 use std::io::Write;

@@ -13,7 +13,7 @@ use super::git;
 use super::terminal::When;
 use crate::diagnostics::{Diagnostic, Sources};
 use crate::policy::checks::Checks;
-use crate::policy::{CompiledPolicy, Layers, Loaded, load};
+use crate::policy::{CompiledPolicy, Layers, Loaded, WhatIf, load_with};
 use crate::report::{Style, human};
 
 /// The file that is looked for.
@@ -50,11 +50,16 @@ impl PolicyArgs {
 
     /// Finds and reads a policy, from sources or compiled, that must be good.
     pub(super) fn open(&self, color: When) -> Result<Opened, Failure> {
+        self.texts()?.open(&[], color)
+    }
+
+    /// Finds a policy and reads its texts, once for all that is made of them.
+    pub(super) fn texts(&self) -> Result<Texts, Failure> {
         let path = self.path()?;
-        let opened = read_named(&path, self.profile()?.as_deref())?.good(color)?;
+        let read = gather(&path, read_layer(&path)?, self.profile()?.as_deref())?;
         let on_disk = !files::is_stdin(&path) && git::Revision::parse(&path).is_none();
         let directory = path.parent().filter(|_| on_disk).map(Path::to_owned);
-        Ok(Opened { directory, ..opened })
+        Ok(Texts { read, directory })
     }
 
     fn path(&self) -> Result<PathBuf, Failure> {
@@ -75,6 +80,21 @@ pub(super) fn profile(named: Option<&str>) -> Result<Option<String>, Failure> {
     match named {
         Some(profile) => Ok(Some(profile.to_owned())),
         None => utf8_variable("DOORWARD_PROFILE"),
+    }
+}
+
+/// The texts of a policy, of which several policies may be made.
+#[derive(Debug)]
+pub(super) struct Texts {
+    read: Gathered,
+    directory: Option<PathBuf>,
+}
+
+impl Texts {
+    /// The policy with what-ifs laid over it. It must be good.
+    pub(super) fn open(&self, what_ifs: &[WhatIf], color: When) -> Result<Opened, Failure> {
+        let opened = self.read.with(what_ifs)?.good(color)?;
+        Ok(Opened { directory: self.directory.clone(), ..opened })
     }
 }
 
@@ -117,13 +137,24 @@ fn is_compiled(bytes: &[u8]) -> bool {
 }
 
 fn read_layers(path: &Path, first: (String, Vec<u8>), profile: Option<&str>) -> Result<Named, Failure> {
+    gather(path, first, profile)?.with(&[])
+}
+
+/// What was read of a policy.
+#[derive(Debug)]
+enum Gathered {
+    Layers(Layers),
+    Compiled(CompiledPolicy),
+}
+
+fn gather(path: &Path, first: (String, Vec<u8>), profile: Option<&str>) -> Result<Gathered, Failure> {
     if is_compiled(&first.1) {
         let compiled = CompiledPolicy::from_file(&first.1).map_err(|e| {
             Failure::new(Kind::BadInput, format!("`{}` cannot be used: {e}", first.0))
                 .help("write it again with `doorward compile`")
         })?;
         return match profile {
-            None => Ok(Named::Compiled(compiled)),
+            None => Ok(Gathered::Compiled(compiled)),
             Some(_) => Err(Failure::new(Kind::Usage, "a compiled policy has no profiles")
                 .help("leave the profile out, or name the policies.toml")),
         };
@@ -132,7 +163,18 @@ fn read_layers(path: &Path, first: (String, Vec<u8>), profile: Option<&str>) -> 
     if let Some(profile) = profile {
         files.push(read_layer(&overlay(path, profile)?)?);
     }
-    Ok(Named::Sources(Box::new(load(&Layers { files, environment: environment()? }))))
+    Ok(Gathered::Layers(Layers { files, environment: environment()? }))
+}
+
+impl Gathered {
+    fn with(&self, what_ifs: &[WhatIf]) -> Result<Named, Failure> {
+        match self {
+            Self::Layers(layers) => Ok(Named::Sources(Box::new(load_with(layers, what_ifs)))),
+            Self::Compiled(compiled) if what_ifs.is_empty() => Ok(Named::Compiled(compiled.clone())),
+            Self::Compiled(_) => Err(Failure::new(Kind::Usage, "nothing can be laid over a compiled policy")
+                .help("name the policies.toml that it was compiled from")),
+        }
+    }
 }
 
 impl Named {

@@ -49,6 +49,8 @@ pub(super) fn seconds(text: &str) -> Result<u32, String> {
             Some('m') => 60,
             Some('h') => 3_600,
             Some('d') => 86_400,
+            Some('w') => 7 * 86_400,
+            Some('y') => 365 * 86_400,
             _ => return Err(bad()),
         };
         let number: u32 = number.parse().map_err(|_| bad())?;
@@ -66,6 +68,11 @@ pub(super) fn age(text: &str) -> Result<i64, String> {
     }
 }
 
+/// Reads how much later; earlier starts with `-`.
+pub(super) fn shift(text: &str) -> Result<i64, String> {
+    age(text.strip_prefix('+').filter(|rest| !rest.starts_with('-')).unwrap_or(text))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -77,6 +84,8 @@ mod tests {
         assert_eq!(seconds("1h30m"), Ok(5_400));
         assert_eq!(seconds("0s"), Ok(0));
         assert_eq!((age("5m"), age("-30s")), (Ok(300), Ok(-30)));
+        assert_eq!((shift("+1y2w"), shift("-1d")), (Ok(379 * 86_400), Ok(-86_400)));
+        assert!(shift("+-1d").is_err());
         for text in ["", "5", "m", "5x", "-5m", "99999999999s", "4294967295d", "５m"] {
             assert!(seconds(text).is_err(), "{text}");
         }

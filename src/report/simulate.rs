@@ -12,7 +12,8 @@ use super::style::Style;
 use super::text::{Cell, Columns, harmless, pretty};
 use crate::model::{Effect, Reason};
 use crate::simulate::{
-    Answer, Breach, Change, Changes, Counts, GateVerdict, Group, Groups, Kind, Range, Report, Sample,
+    Against, Answer, Breach, Change, Changes, Clock, Counts, GateVerdict, Group, Groups, Kind, Range, Report, Sample,
+    Terms,
 };
 
 /// The schema of the JSON form.
@@ -53,16 +54,22 @@ struct Ranges {
     newly_allowed: Range,
 }
 
+impl<'a> Whole<'a> {
+    fn of(report: &'a Report, gate: &'a GateVerdict) -> Self {
+        let totals = &report.totals;
+        let ranges = Ranges {
+            allowed: totals.allowed_range(),
+            denied: totals.denied_range(),
+            newly_denied: totals.newly_denied_range(),
+            newly_allowed: totals.newly_allowed_range(),
+        };
+        Self { schema: SCHEMA, gate, ranges, report }
+    }
+}
+
 /// The rehearsal as JSON.
 pub fn json(report: &Report, gate: &GateVerdict) -> String {
-    let totals = &report.totals;
-    let ranges = Ranges {
-        allowed: totals.allowed_range(),
-        denied: totals.denied_range(),
-        newly_denied: totals.newly_denied_range(),
-        newly_allowed: totals.newly_allowed_range(),
-    };
-    pretty(&Whole { schema: SCHEMA, gate, ranges, report })
+    pretty(&Whole::of(report, gate))
 }
 
 /// The JSON Schema of the JSON form.
@@ -74,6 +81,7 @@ pub fn schema() -> schemars::Schema {
 /// The rehearsal for people.
 pub fn human(report: &Report, gate: &GateVerdict, limits: Limits, style: Style) -> String {
     let mut page = Page { out: String::new(), style, limits };
+    page.terms(&report.terms);
     page.trust(report);
     page.totals(report);
     page.changes(report);
@@ -107,6 +115,23 @@ impl Page {
     fn heading(&mut self, text: &str) {
         let heading = self.style.strong(text);
         self.line(format_args!("\n{heading}"));
+    }
+
+    /// What of the question stands in no file.
+    fn terms(&mut self, terms: &Terms) {
+        let clock = match terms.clock {
+            Clock::AsRecorded => None,
+            Clock::Shifted { seconds } if seconds < 0 => Some(format!("--shift -{}", duration(seconds.unsigned_abs()))),
+            Clock::Shifted { seconds } => Some(format!("--shift {}", duration(seconds.unsigned_abs()))),
+            Clock::At { instant } => Some(format!("--at {instant}")),
+        };
+        for asked in terms.what_if.iter().cloned().chain(clock) {
+            let what_if = self.style.strong("what if");
+            self.line(format_args!("{what_if}  {}", harmless(&asked)));
+        }
+        if terms.against == Against::Unchanged {
+            self.line("compared with the policy as it stands, at the recorded instants");
+        }
     }
 
     /// Whether the answer can be trusted at all.
@@ -188,7 +213,11 @@ impl Page {
         if totals.uncompared == totals.events {
             return;
         }
-        self.heading(if report.baseline.is_some() { "against the baseline" } else { "against what was recorded" });
+        self.heading(match report.terms.against {
+            Against::Recorded => "against what was recorded",
+            Against::Baseline => "against the baseline",
+            Against::Unchanged => "against the policy as it stands",
+        });
         let mut table = Columns::new(2);
         let mut row = |name: &str, count: u64, most: u64, cell: fn(String) -> Cell| {
             let note = if most > count { format!("at least; at most {most}") } else { String::new() };
@@ -336,6 +365,20 @@ fn many(count: u64, word: &str) -> String {
     format!("{count} {word}{}", if count == 1 { "" } else { "s" })
 }
 
+/// A length of time as the language writes it.
+fn duration(seconds: u64) -> String {
+    let mut rest = seconds;
+    let mut text = String::new();
+    for (unit, length) in [('d', 86_400), ('h', 3_600), ('m', 60), ('s', 1)] {
+        if rest >= length {
+            // Writing to a string cannot fail.
+            let _ = write!(text, "{}{unit}", rest / length);
+            rest %= length;
+        }
+    }
+    if text.is_empty() { "0s".to_owned() } else { text }
+}
+
 fn were(count: u64) -> &'static str {
     if count == 1 { "was" } else { "were" }
 }
@@ -367,6 +410,8 @@ pub(super) fn answer(answer: &Answer) -> String {
         Answer::Undecidable { missing } => format!("needs {}", missing.join(", ")),
     }
 }
+
+pub mod matrix;
 
 #[cfg(test)]
 mod tests;

@@ -7,6 +7,7 @@ use crate::cli::failure::{Failure, Kind};
 use crate::cli::policy::PolicyArgs;
 use crate::cli::request::AskArgs;
 use crate::cli::terminal::When;
+use crate::cli::what_if::WhatIfArgs;
 use crate::model::Decision;
 use crate::pdp::decide;
 use crate::report::{Style, decision};
@@ -43,12 +44,14 @@ pub(in crate::cli) struct Args {
     output: Option<PathBuf>,
     #[command(flatten)]
     ask: AskArgs,
+    #[command(flatten)]
+    what_if: WhatIfArgs,
 }
 
 impl Args {
     /// Exit code 0 for allow, 1 for deny.
     pub(in crate::cli) fn run(self, color: When) -> Result<Answer, Failure> {
-        let opened = self.policy.open(color)?;
+        let opened = self.policy.texts()?.open(&self.what_if.together()?, color)?;
         let policy = &opened.compiled;
         let event = self.ask.event(policy)?;
         let claims = event.claims();

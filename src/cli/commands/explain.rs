@@ -8,6 +8,7 @@ use crate::cli::failure::{Failure, Kind};
 use crate::cli::policy::PolicyArgs;
 use crate::cli::request::AskArgs;
 use crate::cli::terminal::When;
+use crate::cli::what_if::WhatIfArgs;
 use crate::pdp;
 use crate::report::{Style, explain, pages};
 
@@ -47,6 +48,8 @@ pub(in crate::cli) struct Args {
     output: Option<PathBuf>,
     #[command(flatten)]
     ask: AskArgs,
+    #[command(flatten)]
+    what_if: WhatIfArgs,
 }
 
 impl Args {
@@ -55,7 +58,7 @@ impl Args {
         if let Some(name) = self.ask.word() {
             return Ok(Answer::yes(page(name)?).to(self.output));
         }
-        let opened = self.policy.open(color)?;
+        let opened = self.policy.texts()?.open(&self.what_if.together()?, color)?;
         let policy = &opened.compiled;
         let event = self.ask.event(policy)?;
         let claims = event.claims();

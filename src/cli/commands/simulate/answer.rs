@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use crate::cli::answer::Answer;
+use crate::cli::failure::Failure;
 use crate::cli::terminal::When;
 use crate::policy::checks::Rollout;
 use crate::report::Style;
@@ -37,28 +38,43 @@ pub(super) struct AnswerArgs {
 }
 
 impl AnswerArgs {
-    /// The report of one rehearsal.
-    pub(super) fn answer(self, report: &Report, rollout: &Rollout, color: When) -> Answer {
+    /// The report of one rehearsal, or of a matrix of them.
+    pub(super) fn answer(
+        self,
+        reports: &[Report],
+        matrix: bool,
+        rollout: &Rollout,
+        color: When,
+    ) -> Result<Answer, Failure> {
         let strict = Rollout {
             max_newly_denied: Some(0),
             max_newly_allowed: Some(0),
             max_undecidable: Some(0),
             ..Rollout::default()
         };
-        let verdict = gate(if self.strict { &strict } else { rollout }, report);
-        let text = match self.format {
-            Format::Human => {
-                let style = Style::new(self.output.is_none() && color.on_stdout());
-                rendered::human(report, &verdict, Limits { rows: self.rows }, style)
+        let rollout = if self.strict { &strict } else { rollout };
+        let judged: Vec<(&Report, GateVerdict)> =
+            reports.iter().map(|report| (report, gate(rollout, report))).collect();
+        let style = Style::new(self.output.is_none() && color.on_stdout());
+        let text = match (self.format, judged.as_slice()) {
+            (Format::Human, [(report, verdict)]) if !matrix => {
+                rendered::human(report, verdict, Limits { rows: self.rows }, style)
             }
-            Format::Json => rendered::json(report, &verdict),
+            (Format::Json, [(report, verdict)]) if !matrix => rendered::json(report, verdict),
+            (Format::Human, rows) => rendered::matrix::human(rows, style),
+            (Format::Json, rows) => rendered::matrix::json(rows),
         };
-        let answer = match verdict {
-            GateVerdict::Broken { .. } => Answer::new(text, false),
-            GateVerdict::CannotTell { .. } => Answer::none(text),
-            GateVerdict::Open | GateVerdict::Holds if report.unreadable_total() > 0 => Answer::none(text),
-            GateVerdict::Open | GateVerdict::Holds => Answer::yes(text),
+        let doubt = |(report, verdict): &(&Report, GateVerdict)| {
+            matches!(verdict, GateVerdict::CannotTell { .. }) || report.unreadable_total() > 0
         };
-        answer.to(self.output)
+        // A limit that is broken stays broken, whatever could not be read besides.
+        let answer = if judged.iter().any(|(_, verdict)| matches!(verdict, GateVerdict::Broken { .. })) {
+            Answer::new(text, false)
+        } else if judged.is_empty() || judged.iter().any(doubt) {
+            Answer::none(text)
+        } else {
+            Answer::yes(text)
+        };
+        Ok(answer.to(self.output))
     }
 }

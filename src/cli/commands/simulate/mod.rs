@@ -11,9 +11,13 @@ mod read;
 use std::path::PathBuf;
 
 use crate::cli::answer::Answer;
-use crate::cli::failure::{Failure, Kind};
+use crate::cli::failure::Failure;
 use crate::cli::policy::PolicyArgs;
 use crate::cli::terminal::When;
+use crate::cli::time;
+use crate::cli::what_if::WhatIfArgs;
+use crate::model::Timestamp;
+use crate::simulate::{Part, Report};
 use answer::AnswerArgs;
 use plan::Plan;
 
@@ -24,9 +28,13 @@ use plan::Plan;
 Examples:
   doorward simulate --demo
   doorward simulate --policy policies.toml --baseline git:main:policies.toml recordings/
-  doorward simulate --mapping mapping.toml chats.json",
+  doorward simulate --mapping mapping.toml chats.json
+  doorward simulate --set servers.tickets.token_ttl=10m --drop-grant support-desk
+  doorward simulate --matrix --set servers.tickets.token_ttl=10m --set servers.tickets.token_ttl=5m
+  doorward simulate --shift 90d",
     after_help = "\
 The gate is `[rollout]` of the policy; without one there is nothing to break.
+With what-ifs and no --baseline, what is compared with is the policy as it stands, at the recorded instants.
 
 Exit codes:
   0  the gate holds
@@ -43,10 +51,22 @@ pub(in crate::cli) struct Args {
     #[arg(long, value_name = "FILE")]
     mapping: Option<PathBuf>,
     /// Rehearse the built-in policy on the built-in recording
-    #[arg(long, conflicts_with_all = ["policy", "profile", "baseline", "mapping", "recordings"])]
+    #[arg(long, conflicts_with_all = ["policy", "profile", "baseline", "mapping", "recordings", "set", "drop_grant", "drop_deny", "drop_scope", "matrix", "shift", "at"])]
     demo: bool,
     #[command(flatten)]
     answer: AnswerArgs,
+    #[command(flatten)]
+    what_if: WhatIfArgs,
+    /// Rehearse every combination of the what-ifs, in one pass over the traffic
+    #[arg(long, help_heading = "What if")]
+    matrix: bool,
+    /// Judge as if everything had happened so much later, or earlier with `-`, as `90d`; tokens keep their age
+    #[arg(long, value_name = "DURATION", value_parser = time::shift, allow_hyphen_values = true, conflicts_with = "at",
+        help_heading = "What if")]
+    shift: Option<i64>,
+    /// Judge every event as if at this instant, as `2027-07-01T00:00:00Z`; tokens keep their age
+    #[arg(long, value_name = "TIME", value_parser = time::instant, help_heading = "What if")]
+    at: Option<Timestamp>,
     /// Recordings: files, globs, directories, or `-` for stdin [default: those of `[rollout]`]
     #[arg(value_name = "RECORDING")]
     recordings: Vec<PathBuf>,
@@ -56,8 +76,7 @@ impl Args {
     /// Exit code 0 when the gate holds, 1 when it is broken, 2 when there is no telling.
     pub(in crate::cli) fn run(self, color: When) -> Result<Answer, Failure> {
         let plan = if self.demo { Plan::demo()? } else { Plan::of(&self, color)? };
-        let mut parts = read::rehearse(&plan)?;
-        let part = parts.pop().ok_or_else(|| Failure::new(Kind::NothingToDo, "there is no policy to rehearse"))?;
-        Ok(self.answer.answer(&part.finish(), &plan.rollout, color))
+        let reports: Vec<Report> = read::rehearse(&plan)?.into_iter().map(Part::finish).collect();
+        self.answer.answer(&reports, self.matrix, &plan.rollout, color)
     }
 }

@@ -7,11 +7,12 @@ use std::path::{Path, PathBuf};
 use super::Args;
 use crate::cli::commands::import::read_mapping;
 use crate::cli::failure::{Failure, Kind};
+use crate::cli::policy::Texts;
 use crate::cli::terminal::When;
 use crate::cli::{demo, inputs, policy};
-use crate::policy::CompiledPolicy;
 use crate::policy::checks::Rollout;
-use crate::simulate::{Against, Terms};
+use crate::policy::{CompiledPolicy, WhatIf};
+use crate::simulate::{Against, Clock, Terms};
 use crate::traffic::mapping::Mapping;
 
 /// One rehearsal.
@@ -59,22 +60,54 @@ impl Plan {
 
     /// What the arguments ask for.
     pub(super) fn of(args: &Args, color: When) -> Result<Self, Failure> {
-        let candidate = args.policy.open(color)?;
-        let profile = args.policy.profile()?;
-        let baseline = args.baseline.as_deref();
-        let baseline = baseline.map(|path| policy::read_compiled(path, profile.as_deref(), color)).transpose()?;
+        let texts = args.policy.texts()?;
+        let baseline = args.baseline(&texts, color)?;
+        let against = match (&baseline, &args.baseline) {
+            (None, _) => Against::Recorded,
+            (Some(_), Some(_)) => Against::Baseline,
+            (Some(_), None) => Against::Unchanged,
+        };
+        let combinations = if args.matrix { args.what_if.combinations()? } else { vec![args.what_if.together()?] };
+        // Held against itself, the policy as it stands would fill a row with nothing.
+        let idle = |what_ifs: &[WhatIf]| args.matrix && against == Against::Unchanged && what_ifs.is_empty();
+        let mut candidates = Vec::new();
+        let mut gate = None;
+        for what_ifs in combinations.iter().filter(|what_ifs| !idle(what_ifs)) {
+            let opened = texts.open(what_ifs, color)?;
+            gate.get_or_insert((opened.checks.rollout, opened.directory));
+            let what_if = what_ifs.iter().map(ToString::to_string).collect();
+            candidates.push(Candidate { policy: opened.compiled, what_if });
+        }
+        let Some((rollout, directory)) = gate.filter(|_| !args.matrix || !args.what_if.is_empty()) else {
+            return Err(Failure::new(Kind::Usage, "a matrix needs what-ifs to combine")
+                .help("give --set, --drop-grant, --drop-deny or --drop-scope"));
+        };
         let mapping = args.mapping.as_deref().map(|path| read_mapping(path, color)).transpose()?;
         let extension = if mapping.is_some() { "json" } else { "jsonl" };
-        let rollout = candidate.checks.rollout;
-        let paths = paths(&args.recordings, &rollout, candidate.directory.as_deref(), extension)?;
-        let against = if baseline.is_some() { Against::Baseline } else { Against::Recorded };
-        Ok(Self {
-            candidates: vec![Candidate { policy: candidate.compiled, what_if: Vec::new() }],
-            baseline,
-            terms: Terms { against, ..Terms::default() },
-            rollout,
-            traffic: Traffic::Files { paths, mapping },
-        })
+        let paths = paths(&args.recordings, &rollout, directory.as_deref(), extension)?;
+        let terms = Terms { what_if: Vec::new(), against, clock: args.clock() };
+        Ok(Self { candidates, baseline, terms, rollout, traffic: Traffic::Files { paths, mapping } })
+    }
+}
+
+impl Args {
+    /// The policy that was named with --baseline; without it, where anything is asked what-if, the
+    /// policy as it stands.
+    fn baseline(&self, texts: &Texts, color: When) -> Result<Option<CompiledPolicy>, Failure> {
+        let profile = self.policy.profile()?;
+        match &self.baseline {
+            Some(path) => policy::read_compiled(path, profile.as_deref(), color).map(Some),
+            None if self.what_if.is_empty() && self.clock() == Clock::AsRecorded => Ok(None),
+            None => Ok(Some(texts.open(&[], color)?.compiled)),
+        }
+    }
+
+    fn clock(&self) -> Clock {
+        match (self.shift, self.at) {
+            (Some(seconds), _) => Clock::Shifted { seconds },
+            (None, Some(instant)) => Clock::At { instant },
+            (None, None) => Clock::AsRecorded,
+        }
     }
 }
 
