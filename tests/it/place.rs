@@ -1,8 +1,9 @@
 //! A directory in which the built command is run, away from the environment of the tests.
 
+use std::ffi::OsString;
 use std::fs;
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 /// A policy with one door and one grant.
@@ -27,7 +28,11 @@ pub(crate) const DENIED: [&str; 7] =
 
 /// The directory, with [`POLICY`] as `p.toml`.
 pub(crate) struct Place {
-    directory: tempfile::TempDir,
+    directory: PathBuf,
+    /// Removes the directory, unless somebody else does.
+    _held: Option<tempfile::TempDir>,
+    /// Where programs are looked for, when that is not where the tests look.
+    path: Option<OsString>,
 }
 
 /// What a command did.
@@ -39,13 +44,24 @@ pub(crate) struct Ran {
 
 impl Place {
     pub(crate) fn new() -> Self {
-        let place = Self { directory: tempfile::tempdir().unwrap() };
+        let held = tempfile::tempdir().unwrap();
+        let place = Self { directory: held.path().to_owned(), _held: Some(held), path: None };
         place.write("p.toml", POLICY);
         place
     }
 
+    /// A directory that is there already.
+    pub(crate) fn at(directory: PathBuf) -> Self {
+        Self { directory, _held: None, path: None }
+    }
+
+    /// The same with another `PATH`.
+    pub(crate) fn with_path(self, path: OsString) -> Self {
+        Self { path: Some(path), ..self }
+    }
+
     pub(crate) fn path(&self) -> &Path {
-        self.directory.path()
+        &self.directory
     }
 
     pub(crate) fn write(&self, name: &str, text: impl AsRef<[u8]>) {
@@ -72,6 +88,9 @@ impl Place {
             command.env_remove(name);
         }
         command.env_remove("NO_COLOR").current_dir(self.path()).stdin(Stdio::null());
+        if let Some(path) = &self.path {
+            command.env("PATH", path);
+        }
         command
     }
 
