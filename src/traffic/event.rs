@@ -166,7 +166,8 @@ pub struct DecidedRule {
 }
 
 /// What stands for arguments of which nothing was kept.
-static ALL_WITHHELD: [Withheld; 1] = [Withheld { pointer: String::new(), because: WithheldBecause::NotRecorded }];
+pub(super) static ALL_WITHHELD: [Withheld; 1] =
+    [Withheld { pointer: String::new(), because: WithheldBecause::NotRecorded }];
 
 impl Event {
     /// An event of which nothing is known but what was asked.
@@ -204,6 +205,7 @@ impl Event {
             session: text(&self.session),
             decided: self.decided.as_ref(),
             foreign: self.foreign.as_ref(),
+            numbers: None,
         }
     }
 

@@ -3,23 +3,31 @@
 //! Never holds a token, never decides and never drops a record: one that cannot be read comes out
 //! as an [`Unreadable`] with its place and a code. Nothing here opens a file or asks the clock.
 
+mod batch;
 pub mod chat;
 mod event;
 mod foreign;
 mod imported;
+mod incoming;
+mod keep;
+mod lines;
 pub mod mapping;
 mod observed;
 mod pointer;
 mod reader;
 mod single;
 mod strict;
+mod table;
 mod wire;
 mod writer;
 
+pub use batch::Batch;
 pub use event::{Decided, DecidedRule, Event, Field, Header, Identity, SCHEMA, TokenFacts};
 pub use foreign::Foreign;
 pub use imported::Imported;
-pub use observed::Observed;
+pub use keep::{Everything, Keep, Wants};
+pub use lines::{Line, Lines};
+pub use observed::{Numbers, Observed};
 pub use reader::{MAX_LINE, Numbered, Place, Reader, Unreadable, UnreadableCode};
 pub use single::{read_arguments, read_event};
 pub use strict::MAX_DEPTH;

@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 
 use super::event::Field;
-use crate::model::{Withheld, WithheldBecause};
+use crate::model::{Fact, Withheld, WithheldBecause};
 
 macro_rules! optional_fields {
     ($($name:ident = $pointer:literal,)+) => {
@@ -18,6 +18,12 @@ macro_rules! optional_fields {
 
         impl Optional {
             const COUNT: usize = [$($pointer),+].len();
+            const ALL: [Self; Self::COUNT] = [$(Self::$name),+];
+
+            /// A set of fields is a sum of these.
+            pub(super) const fn bit(self) -> u32 {
+                1 << self as u32
+            }
 
             pub(super) const fn pointer(self) -> &'static str {
                 match self {
@@ -61,7 +67,7 @@ pub(super) enum Why {
 }
 
 /// What the lists of one event say.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub(super) struct Statuses {
     of: [Option<Why>; Optional::COUNT],
     pub(super) withheld: Vec<Withheld>,
@@ -101,15 +107,36 @@ impl Statuses {
         Ok(())
     }
 
-    /// Joins a field's value with what the lists say of it.
-    pub(super) fn join<T>(&self, field: Optional, value: Option<T>) -> Result<Field<T>, String> {
-        match (value, self.of.get(field as usize).copied().flatten()) {
-            (Some(_), Some(_)) => Err(format!("`{}` is there and is listed as missing", field.pointer())),
-            (Some(value), None) => Ok(Field::Present(value)),
-            (None, Some(Why::Absent)) => Ok(Field::Absent),
-            (None, Some(Why::Redacted)) => Ok(Field::Redacted),
-            (None, Some(Why::Truncated)) => Ok(Field::Truncated),
-            (None, None) => Ok(Field::NotRecorded),
+    /// Whether a field of this set is there although a list says that it is not.
+    pub(super) fn contradict(&self, present: u32) -> Result<(), String> {
+        let listed = |field: &&Optional| self.why(**field).is_some() && present & field.bit() != 0;
+        match Optional::ALL.iter().find(listed) {
+            Some(field) => Err(format!("`{}` is there and is listed as missing", field.pointer())),
+            None => Ok(()),
+        }
+    }
+
+    fn why(&self, field: Optional) -> Option<Why> {
+        self.of.get(field as usize).copied().flatten()
+    }
+
+    /// A field's value, or what the lists say of it.
+    pub(super) fn join<T>(&self, field: Optional, value: Option<T>) -> Field<T> {
+        match (value, self.why(field)) {
+            (Some(value), _) => Field::Present(value),
+            (None, Some(Why::Absent)) => Field::Absent,
+            (None, Some(Why::Redacted)) => Field::Redacted,
+            (None, Some(Why::Truncated)) => Field::Truncated,
+            (None, None) => Field::NotRecorded,
+        }
+    }
+
+    /// What can be known of a field.
+    pub(super) fn fact<T>(&self, field: Optional, value: Option<T>) -> Fact<T> {
+        match (value, self.why(field)) {
+            (Some(value), _) => Fact::Known(value),
+            (None, Some(Why::Absent)) => Fact::Absent,
+            (None, _) => Fact::Unknown,
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Reads a recording line by line.
 //!
-//! Memory stays within one line whatever the file. A line that cannot be read is an item with its
+//! Memory stays within a batch of lines whatever the file. A line that cannot be read is an item with its
 //! number and a code; reading goes on behind it. No line is ever skipped in silence.
 
 use std::fmt;
@@ -8,9 +8,11 @@ use std::io::{self, BufRead, Read as _};
 
 use serde::{Deserialize, Serialize};
 
+use super::batch::{Batch, Position};
 use super::event::{Event, Header, SCHEMA};
+use super::keep::Everything;
+use super::lines::Lines;
 use super::strict::{DUPLICATE, TOO_DEEP};
-use super::wire::EventIn;
 
 /// The longest line that is read, in bytes.
 pub const MAX_LINE: usize = 4 * 1024 * 1024;
@@ -123,10 +125,22 @@ impl Unreadable {
 
     /// What is wrong with a line that `serde_json` refused.
     pub(super) fn json(line: u64, error: &serde_json::Error, at_end: bool) -> Self {
+        Self::json_at(line, error, at_end, error.column())
+    }
+
+    /// As [`Unreadable::json`], of a part of the line that was read on its own.
+    pub(super) fn json_part(line: u64, error: &serde_json::Error, text: &str, part: &str) -> Self {
+        let start = part.as_ptr().addr().saturating_sub(text.as_ptr().addr());
+        let before = text.as_bytes().get(..start).unwrap_or(&[]);
+        let column = before.iter().rev().take_while(|b| **b != b'\n').count();
+        let column = if error.line() > 1 { error.column() } else { column + error.column() };
+        Self::json_at(line, error, false, column)
+    }
+
+    fn json_at(line: u64, error: &serde_json::Error, at_end: bool, column: usize) -> Self {
         let text = error.to_string();
         // The position that serde_json adds counts within the line and repeats what `line` says.
         let message = text.rsplit_once(" at line ").map_or(text.as_str(), |(message, _)| message);
-        let column = error.column();
         // It repeats the value at fault, which may be as long as the line.
         let shown: String = message.chars().take(MAX_MESSAGE).collect();
         let code = if message.starts_with(DUPLICATE) || message.starts_with("duplicate field") {
@@ -165,10 +179,16 @@ pub struct Numbered {
 #[derive(Debug)]
 pub struct Reader<R> {
     input: R,
-    buffer: Vec<u8>,
-    line: u64,
     header: Header,
+    /// The last line that was taken.
+    line: u64,
+    /// The start of a line whose rest is still to come.
+    carry: Vec<u8>,
     done: bool,
+    /// What the iterator is at, and how far it has come.
+    batch: Batch,
+    read: Position,
+    lines: Lines<'static>,
 }
 
 #[derive(Deserialize)]
@@ -178,10 +198,7 @@ struct Schema {
 
 /// What one attempt to read a line gave.
 enum Line {
-    /// It is in the buffer; whether a newline ended it.
-    Read {
-        ended: bool,
-    },
+    Read,
     TooLong,
     End,
 }
@@ -193,19 +210,19 @@ impl<R: BufRead> Reader<R> {
     ///
     /// When there is none, or it is of another format or version.
     pub fn new(input: R) -> Result<Self, Unreadable> {
-        let mut reader = Self { input, buffer: Vec::new(), line: 1, header: Header::default(), done: false };
         let fail = |code, message: String| Err(Unreadable::new(1, code, message));
-        match read_line(&mut reader.input, &mut reader.buffer) {
-            Ok(Line::Read { .. }) => {}
+        let (mut input, mut buffer) = (input, Vec::new());
+        match read_line(&mut input, &mut buffer) {
+            Ok(Line::Read) => {}
             Ok(Line::End) => return fail(UnreadableCode::EmptyRecording, "the recording is empty".to_owned()),
             Ok(Line::TooLong) => return fail(UnreadableCode::NoHeader, no_header()),
             Err(error) => return fail(UnreadableCode::ReadFailed, error.to_string()),
         }
-        if !starts_object(&reader.buffer) {
+        if !starts_object(&buffer) {
             return fail(UnreadableCode::NoHeader, no_header());
         }
         // The schema first: a header of another version may have keys that this one does not know.
-        match serde_json::from_slice::<Schema>(&reader.buffer) {
+        match serde_json::from_slice::<Schema>(&buffer) {
             Ok(Schema { schema }) if schema == SCHEMA => {}
             Ok(Schema { schema }) => {
                 return fail(
@@ -215,14 +232,15 @@ impl<R: BufRead> Reader<R> {
             }
             Err(_) => return fail(UnreadableCode::NoHeader, no_header()),
         }
-        match serde_json::from_slice(&reader.buffer) {
-            Ok(header) => reader.header = header,
+        let header = match serde_json::from_slice(&buffer) {
+            Ok(header) => header,
             Err(error) => {
                 let message = Unreadable::json(1, &error, false).message;
                 return fail(UnreadableCode::NoHeader, format!("the header cannot be read: {message}"));
             }
-        }
-        Ok(reader)
+        };
+        let (carry, batch, lines) = (Vec::new(), Batch::default(), Lines::new(&Everything));
+        Ok(Self { input, header, line: 1, carry, done: false, batch, read: Position::default(), lines })
     }
 
     /// The header.
@@ -231,35 +249,58 @@ impl<R: BufRead> Reader<R> {
     }
 }
 
+impl<R: BufRead> Reader<R> {
+    /// Takes the next lines, whole ones, into `batch`. False when there is nothing more.
+    ///
+    /// A source that fails ends the reading, and the batch says so.
+    pub fn fill(&mut self, batch: &mut Batch) -> bool {
+        batch.begin(self.line + 1, &mut self.carry);
+        if self.done {
+            return false;
+        }
+        while !batch.is_full(&mut self.carry) {
+            if batch.is_endless() {
+                self.done = !batch.skip(skip_line(&mut self.input));
+                break;
+            }
+            let chunk = match self.input.fill_buf() {
+                Ok(chunk) => chunk,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => {
+                    self.done = true;
+                    batch.fail(&error);
+                    break;
+                }
+            };
+            if chunk.is_empty() {
+                self.done = true;
+                batch.settle();
+                break;
+            }
+            batch.push(chunk);
+            let used = chunk.len();
+            self.input.consume(used);
+        }
+        self.line += batch.count();
+        batch.count() > 0
+    }
+}
+
 impl<R: BufRead> Iterator for Reader<R> {
     type Item = Result<Numbered, Unreadable>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        if self.done {
-            return None;
-        }
-        self.line += 1;
-        let line = self.line;
-        match read_line(&mut self.input, &mut self.buffer) {
-            Ok(Line::End) => {
-                self.done = true;
-                None
+        loop {
+            if let Some((number, item)) = self.batch.next(&mut self.read) {
+                let item = item.and_then(|(bytes, ended)| self.lines.read(bytes, number, ended));
+                return Some(item.map(|line| Numbered { place: number.into(), event: line.into_event() }));
             }
-            Ok(Line::Read { ended }) => Some(parse(&self.buffer, line, ended)),
-            Ok(Line::TooLong) => {
-                let message = format!("the line is longer than {MAX_LINE} bytes");
-                let code = match skip_line(&mut self.input) {
-                    Ok(()) => UnreadableCode::LineTooLong,
-                    Err(_) => {
-                        self.done = true;
-                        UnreadableCode::ReadFailed
-                    }
-                };
-                Some(Err(Unreadable::new(line, code, message)))
-            }
-            Err(error) => {
-                self.done = true;
-                Some(Err(Unreadable::new(line, UnreadableCode::ReadFailed, error.to_string())))
+            let mut batch = std::mem::take(&mut self.batch);
+            self.read = Position::default();
+            let more = self.fill(&mut batch);
+            self.batch = batch;
+            if !more {
+                return None;
             }
         }
     }
@@ -273,20 +314,6 @@ fn starts_object(line: &[u8]) -> bool {
     line.trim_ascii_start().first() == Some(&b'{')
 }
 
-pub(super) fn parse(bytes: &[u8], line: u64, ended: bool) -> Result<Numbered, Unreadable> {
-    let Ok(text) = std::str::from_utf8(bytes) else {
-        // A cut in the middle of a character is a cut, not another encoding.
-        let code = if ended { UnreadableCode::NotUtf8 } else { UnreadableCode::TruncatedLine };
-        return Err(Unreadable::new(line, code, "the line is not UTF-8 text"));
-    };
-    if !starts_object(bytes) {
-        return Err(Unreadable::new(line, UnreadableCode::NotJson, "the line is not a JSON object"));
-    }
-    let event: EventIn = serde_json::from_str(text).map_err(|error| Unreadable::json(line, &error, !ended))?;
-    let event = event.into_event().map_err(|message| Unreadable::new(line, UnreadableCode::NotAnEvent, message))?;
-    Ok(Numbered { place: line.into(), event })
-}
-
 /// Reads up to and without the next newline; at most [`MAX_LINE`] bytes are ever held.
 /// What is left of a longer line is not read: a header that never ends is refused at once.
 fn read_line(input: &mut impl BufRead, buffer: &mut Vec<u8>) -> io::Result<Line> {
@@ -297,12 +324,9 @@ fn read_line(input: &mut impl BufRead, buffer: &mut Vec<u8>) -> io::Result<Line>
     }
     if buffer.last() == Some(&b'\n') {
         buffer.pop();
-        return Ok(Line::Read { ended: true });
+        return Ok(Line::Read);
     }
-    if buffer.len() <= MAX_LINE {
-        return Ok(Line::Read { ended: false });
-    }
-    Ok(Line::TooLong)
+    Ok(if buffer.len() <= MAX_LINE { Line::Read } else { Line::TooLong })
 }
 
 fn skip_line(input: &mut impl BufRead) -> io::Result<()> {

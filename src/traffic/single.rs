@@ -5,7 +5,9 @@
 use serde_json::{Map, Value};
 
 use super::event::Event;
-use super::reader::{Unreadable, parse};
+use super::keep::Everything;
+use super::lines::{Line, Lines};
+use super::reader::Unreadable;
 use super::strict::StrictObject;
 
 /// Reads one event. It may span lines.
@@ -14,7 +16,7 @@ use super::strict::StrictObject;
 ///
 /// When a recording could not hold it.
 pub fn read_event(text: &[u8]) -> Result<Event, Unreadable> {
-    parse(text, 1, true).map(|numbered| numbered.event)
+    Lines::new(&Everything).read(text, 1, true).map(Line::into_event)
 }
 
 /// Reads an `arguments` object.

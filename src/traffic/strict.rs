@@ -54,8 +54,8 @@ pub(super) fn entries<'de, A: MapAccess<'de>>(mut access: A, depth: usize) -> Re
 
 /// A value below an object, with the depth that is left.
 #[derive(Clone, Copy)]
-struct Inner {
-    depth: usize,
+pub(super) struct Inner {
+    pub(super) depth: usize,
 }
 
 impl Inner {

@@ -1,162 +1,16 @@
-//! The JSON of one event, and the way between it and [`Event`].
+//! The JSON of one event as it is written. How it is read is in `incoming` and `lines`.
 //!
-//! A key that the format does not have is refused, never skipped: a reader that ignores a field
-//! might miss the one that says what was withheld.
+//! Nothing is written for a field that is not there but the list that says why.
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::{Map, Value};
 
-use super::event::{Decided, Event, Identity, TokenFacts, only_kind};
+use super::event::{Decided, Event, only_kind};
 use super::foreign::Foreign;
-use super::pointer::{Lists, Optional, Statuses, Why};
-use super::strict::{StrictObject, object, present, present_object, string_lists};
+use super::pointer::{Lists, Optional};
 use crate::model::{Action, ResourceKind, Timestamp};
-
-/// The most values one field may list: pointers, groups, scopes, audiences.
-const MAX_LIST: usize = 10_000;
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct EventIn {
-    time: Timestamp,
-    #[serde(default, deserialize_with = "present")]
-    id: Option<String>,
-    door: String,
-    #[serde(default, deserialize_with = "present")]
-    era: Option<String>,
-    method: String,
-    #[serde(default, deserialize_with = "present")]
-    kind: Option<ResourceKind>,
-    #[serde(default, deserialize_with = "present")]
-    name: Option<String>,
-    #[serde(default, deserialize_with = "present")]
-    arguments: Option<StrictObject>,
-    #[serde(default, deserialize_with = "object")]
-    subject: SubjectIn,
-    #[serde(default, deserialize_with = "object")]
-    token: TokenIn,
-    #[serde(default, deserialize_with = "present")]
-    session: Option<String>,
-    #[serde(default, deserialize_with = "present_object")]
-    decided: Option<Decided>,
-    #[serde(default, deserialize_with = "present_object")]
-    foreign: Option<Foreign>,
-    #[serde(default)]
-    absent: Vec<String>,
-    #[serde(default)]
-    redacted: Vec<String>,
-    #[serde(default)]
-    truncated: Vec<String>,
-    #[serde(default)]
-    unrecorded: Vec<String>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct SubjectIn {
-    #[serde(default, deserialize_with = "present")]
-    issuer: Option<String>,
-    #[serde(default, deserialize_with = "present")]
-    sub: Option<String>,
-    #[serde(default, deserialize_with = "present")]
-    agent: Option<String>,
-    #[serde(default, deserialize_with = "present")]
-    groups: Option<Vec<String>>,
-    #[serde(default, deserialize_with = "string_lists")]
-    claims: Option<BTreeMap<String, Vec<String>>>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct TokenIn {
-    #[serde(default, deserialize_with = "present")]
-    aud: Option<Vec<String>>,
-    #[serde(default, deserialize_with = "present")]
-    scopes: Option<Vec<String>>,
-    #[serde(default, deserialize_with = "present")]
-    iat: Option<Timestamp>,
-    #[serde(default, deserialize_with = "present")]
-    exp: Option<Timestamp>,
-    #[serde(default, deserialize_with = "present")]
-    nbf: Option<Timestamp>,
-}
-
-impl EventIn {
-    pub(super) fn into_event(self) -> Result<Event, String> {
-        let lists = [
-            (self.absent, Some(Why::Absent)),
-            (self.redacted, Some(Why::Redacted)),
-            (self.truncated, Some(Why::Truncated)),
-            (self.unrecorded, None),
-        ];
-        let mut statuses = Statuses::default();
-        for (list, why) in lists {
-            if list.len() > MAX_LIST {
-                return Err(format!("more than {MAX_LIST} pointers in one list"));
-            }
-            statuses.add(list, why)?;
-        }
-        let kind = kind_of(&self.method, self.kind)?;
-        let name = match (kind, self.name) {
-            (ResourceKind::Server, None) => String::new(),
-            (ResourceKind::Server, Some(name)) if Action::from_method(&self.method) != Action::Unknown => {
-                return Err(format!("`{}` reaches the server itself, which has no name such as `{name}`", self.method));
-            }
-            (_, Some(name)) => name,
-            (_, None) => return Err(format!("`{}` reaches something with a name, and there is none", self.method)),
-        };
-        let arguments = statuses.join(Optional::Arguments, self.arguments.map(|a| a.0))?;
-        if arguments.present().is_none() && !statuses.withheld.is_empty() {
-            return Err("parts of arguments are listed as withheld and there are no arguments".to_owned());
-        }
-        if self.decided.is_some() && self.foreign.is_some() {
-            return Err("`decided` and `foreign` exclude each other: one system decided".to_owned());
-        }
-        let (subject, token) = (self.subject, self.token);
-        Ok(Event {
-            time: self.time,
-            id: statuses.join(Optional::Id, self.id)?,
-            door: self.door,
-            era: statuses.join(Optional::Era, self.era)?,
-            method: self.method,
-            kind,
-            name,
-            arguments,
-            subject: Identity {
-                issuer: statuses.join(Optional::Issuer, subject.issuer)?,
-                sub: statuses.join(Optional::Sub, subject.sub)?,
-                agent: statuses.join(Optional::Agent, subject.agent)?,
-                groups: statuses.join(Optional::Groups, subject.groups)?,
-                claims: statuses.join(Optional::Claims, subject.claims)?,
-            },
-            token: TokenFacts {
-                aud: statuses.join(Optional::Aud, token.aud)?,
-                scopes: statuses.join(Optional::Scopes, token.scopes)?,
-                iat: statuses.join(Optional::Iat, token.iat)?,
-                exp: statuses.join(Optional::Exp, token.exp)?,
-                nbf: statuses.join(Optional::Nbf, token.nbf)?,
-            },
-            session: statuses.join(Optional::Session, self.session)?,
-            decided: self.decided,
-            foreign: self.foreign,
-            withheld: statuses.withheld,
-        })
-    }
-}
-
-/// The kind is written only where the method leaves a choice.
-fn kind_of(method: &str, written: Option<ResourceKind>) -> Result<ResourceKind, String> {
-    let action = Action::from_method(method);
-    match (action.reaches(), written) {
-        ([], written) => Ok(written.unwrap_or(ResourceKind::Server)),
-        ([only], None) => Ok(*only),
-        (kinds, Some(kind)) if kinds.contains(&kind) => Ok(kind),
-        (_, Some(_)) => Err(format!("`{method}` does not reach a thing of that `kind`")),
-        (_, None) => Err(format!("`{method}` may reach several kinds of thing: say which in `kind`")),
-    }
-}
 
 #[derive(Serialize)]
 pub(super) struct EventOut<'a> {
