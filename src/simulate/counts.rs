@@ -20,6 +20,12 @@ macro_rules! counts {
             pub fn add(&mut self, other: &Self) {
                 $(self.$name = self.$name.saturating_add(other.$name);)+
             }
+
+            /// As many times over.
+            #[must_use]
+            pub const fn times(&self, times: u64) -> Self {
+                Self { $($name: self.$name.saturating_mul(times),)+ }
+            }
         }
     };
 }

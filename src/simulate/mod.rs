@@ -14,8 +14,11 @@ mod coverage;
 mod gate;
 mod judged;
 mod labels;
+mod memo;
 mod movers;
+mod outcome;
 mod part;
+mod question;
 mod rates;
 mod rehearsal;
 mod report;
@@ -23,6 +26,7 @@ mod rows;
 mod sessions;
 mod several;
 pub mod suite;
+mod tables;
 mod terms;
 mod why;
 
@@ -39,6 +43,7 @@ pub use coverage::{Coverage, CoverageLine};
 pub use gate::{Breach, GateVerdict, Measure, gate};
 pub use movers::{ItemCalls, MAX_MOVER_ITEMS, MAX_MOVERS, Moved, Mover, Movers};
 pub use part::{PART_SCHEMA, Part};
+pub use question::Asked;
 pub use rates::{MAX_RATE_LINES, MAX_RATED, RateLine, Rates, WorstWindow};
 pub use rehearsal::Rehearsal;
 pub use report::{

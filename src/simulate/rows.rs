@@ -11,7 +11,7 @@ use super::judged::Judged;
 use super::report::{Changes, Kind, Row, Sample, Window};
 use super::why::Why;
 use crate::model::{Effect, Rule, Timestamp, Verdict};
-use crate::traffic::DecidedRule;
+use crate::traffic::{DecidedRule, Place};
 
 /// Changes by what they are. At most twice [`MAX_KEYS`] are held.
 #[derive(Debug, Default)]
@@ -39,21 +39,25 @@ struct Probe<'a> {
 }
 
 impl Rows {
-    /// Adds an event that comes out as `kind`. `why` is asked only for an event that is kept.
+    /// Adds an event that comes out as `kind`. `why` is asked only for an event that is kept. Returns
+    /// the place behind which this recording has no further sample for the row.
     pub(super) fn add(
         &mut self,
         kind: Kind,
         judged: &Judged<'_, '_>,
         (before, after): (&Side<'_>, &Side<'_>),
         why: impl FnOnce() -> Why,
-    ) {
+    ) -> Option<Place> {
         let about = judged.witness;
         let probe = Probe { kind, item: judged.item, before, after };
         let row = match self.map.get_mut(&probe) {
             Some(row) => row,
             None => match self.insert(&probe, about.time) {
                 Some(row) => row,
-                None => return,
+                None => {
+                    self.others += 1;
+                    return None;
+                }
             },
         };
         row.0 += 1;
@@ -71,6 +75,33 @@ impl Rows {
                 why: Some(Box::new(why())),
             },
         );
+        let last = row.2.get(MAX_SAMPLES - 1)?;
+        (last.source.as_str() <= about.source)
+            .then(|| if last.source == about.source { last.place } else { Place::default() })
+    }
+
+    /// Adds events of which none can be a sample.
+    pub(super) fn late(
+        &mut self,
+        kind: Kind,
+        item: &str,
+        (before, after): (&Side<'_>, &Side<'_>),
+        count: u64,
+        window: Window,
+    ) {
+        let probe = Probe { kind, item, before, after };
+        let row = match self.map.get_mut(&probe) {
+            Some(row) => row,
+            None => match self.insert(&probe, window.first) {
+                Some(row) => row,
+                None => {
+                    self.others += count;
+                    return;
+                }
+            },
+        };
+        row.0 += count;
+        row.1 = row.1.join(window);
     }
 
     fn insert(&mut self, probe: &Probe<'_>, time: Timestamp) -> Option<&mut Row> {
@@ -80,7 +111,6 @@ impl Rows {
         let Probe { kind, item, before, after } = probe;
         let key = Key { kind: *kind, item: (*item).to_owned(), before: before.answer(), after: after.answer() };
         if self.highest.as_ref().is_some_and(|highest| key > *highest) {
-            self.others += 1;
             return None;
         }
         Some(self.map.entry(key).or_insert_with(|| (0, Window::at(time), Vec::with_capacity(MAX_SAMPLES))))

@@ -59,9 +59,11 @@ impl<'p> Rehearsals<'p> {
 
     /// Feeds an event that is borrowed from wherever it stands.
     pub fn observe(&mut self, place: Place, seen: &Observed<'_>) {
-        let baseline = self.baseline.map(|policy| pdp::judge(policy, &self.terms.before(seen.request)));
+        let asked = self.terms.before(seen.request);
+        let mut known = None;
         for one in &mut self.each {
-            one.observe_against(place, seen, baseline);
+            let judge = || self.baseline.map(|policy| pdp::judge(policy, &asked));
+            one.observe_against(place, seen, || *known.get_or_insert_with(judge));
         }
     }
 

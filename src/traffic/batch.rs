@@ -88,7 +88,7 @@ impl Batch {
 
     /// Gives up the line that is too long, once the rest of it was passed over. False when the
     /// source failed meanwhile.
-    pub(super) fn skip(&mut self, skipped: io::Result<()>) -> bool {
+    pub(super) fn skip(&mut self, skipped: &io::Result<()>) -> bool {
         self.text.clear();
         let problem = too_long(self.first);
         let failed = skipped.is_err();

@@ -58,7 +58,7 @@ impl std::fmt::Debug for Lines<'_> {
 /// One event, borrowed from its line.
 #[derive(Debug)]
 pub struct Line<'a> {
-    line: EventIn<'a>,
+    read: EventIn<'a>,
     item: &'a Item,
     subject: &'a SubjectIn,
     lists: &'a Statuses,
@@ -141,7 +141,7 @@ impl<'w> Lines<'w> {
             return Err(Bad::Rule(message.to_owned()));
         }
         let numbers = Numbers::new(&self.space, numbers);
-        Ok(Line { line, item, subject, lists, token, verdicts, arguments, numbers })
+        Ok(Line { read: line, item, subject, lists, token, verdicts, arguments, numbers })
     }
 
     /// Begins anew when the tables are full.
@@ -223,7 +223,7 @@ impl Line<'_> {
 
     /// The event as a rehearsal sees it. `claims` is what [`Line::claims`] gives.
     pub fn observe<'s>(&'s self, claims: &'s [Claim<'s>]) -> Observed<'s> {
-        let Self { line, item, subject, lists, token, verdicts, arguments, numbers } = self;
+        let Self { read: line, item, subject, lists, token, verdicts, arguments, numbers } = self;
         let text = |field, value: Option<&'s str>| lists.fact(field, value);
         let list = |field, value: &'s Option<Vec<String>>| lists.fact(field, value.as_ref().map(Strings::from));
         let own = |value: &'s Option<incoming::Text<'_>>| value.as_ref().map(|text| &*text.0);
@@ -264,7 +264,7 @@ impl Line<'_> {
 
     /// The event on its own, with the arguments that were kept.
     pub fn into_event(self) -> Event {
-        let Self { line, item, subject, lists, token, verdicts, arguments, .. } = self;
+        let Self { read: line, item, subject, lists, token, verdicts, arguments, .. } = self;
         let text = |field, value: Option<incoming::Text<'_>>| lists.join(field, value.map(|text| text.0.into_owned()));
         Event {
             time: line.time,

@@ -260,7 +260,7 @@ impl<R: BufRead> Reader<R> {
         }
         while !batch.is_full(&mut self.carry) {
             if batch.is_endless() {
-                self.done = !batch.skip(skip_line(&mut self.input));
+                self.done = !batch.skip(&skip_line(&mut self.input));
                 break;
             }
             let chunk = match self.input.fill_buf() {

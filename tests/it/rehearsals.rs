@@ -5,8 +5,12 @@ use doorward::model::{Action, Effect, Reason, Timestamp, Withheld, WithheldBecau
 use doorward::policy::checks::Rollout;
 use doorward::policy::set::PolicySet;
 use doorward::policy::{CompiledPolicy, Layers, Positions, load};
-use doorward::simulate::{Breach, GateVerdict, Kind, Measure, Part, Rehearsal, Report, gate, simulate};
-use doorward::traffic::{Decided, Event, Field, Numbered, Place, Reader, Unreadable, UnreadableCode};
+use doorward::simulate::{
+    Against, Asked, Breach, Clock, GateVerdict, Kind, Measure, Part, Rehearsal, Report, Terms, gate, simulate,
+};
+use doorward::traffic::{
+    Batch, Decided, Event, Field, Header, Lines, Numbered, Place, Reader, Unreadable, UnreadableCode, Writer,
+};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
@@ -283,4 +287,52 @@ fn only_a_withheld_argument_that_a_rule_asks_about_leaves_the_answer_open() {
     assert_eq!(withheld("/amount/value").undecidable, 1);
     assert_eq!(withheld("/card").allowed, 1);
     assert_eq!(withheld("/amounts").allowed, 1);
+}
+
+/// The events of a recording as its lines are read: with what repeats numbered.
+fn rehearse_lines(rehearsal: Rehearsal<'_>, policies: &[&CompiledPolicy], text: &[u8]) -> Report {
+    let asked = Asked::by(policies.iter().copied());
+    let (mut lines, mut batch) = (Lines::new(&asked), Batch::default());
+    let (mut reader, mut rehearsal) = (Reader::new(text).unwrap(), rehearsal);
+    rehearsal.source("a.jsonl");
+    while reader.fill(&mut batch) {
+        rehearsal.batch(&mut lines, &batch);
+    }
+    rehearsal.finish()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, cases: 64, ..ProptestConfig::default() })]
+
+    #[test]
+    fn what_is_remembered_never_shows(
+        events in vec(any_event(), 1..60),
+        repeat in 1..4usize,
+        limit in 1..40usize,
+        with_baseline: bool,
+        clock in 0..3u8,
+    ) {
+        let (old, new) = (policy(100, false), policy(50, true));
+        let baseline = with_baseline.then_some(&old);
+        let against = if with_baseline { Against::Baseline } else { Against::Recorded };
+        let clock = match clock {
+            0 => Clock::AsRecorded,
+            1 => Clock::Shifted { seconds: 77 },
+            _ => Clock::At { instant: Timestamp(1200) },
+        };
+        let start = || {
+            Rehearsal::new(&new, baseline).under(Terms { against, clock, ..Terms::default() })
+        };
+        let mut writer = Writer::new(Vec::new(), &Header::new("test")).unwrap();
+        let mut whole = start();
+        whole.source("a.jsonl");
+        for (line, event) in (2u64..).zip(events.iter().cycle().take(events.len() * repeat)) {
+            writer.write(event).unwrap();
+            whole.event(line.into(), event);
+        }
+        let (whole, text) = (whole.finish(), writer.finish().unwrap());
+        for rehearsal in [start(), start().remembering(limit), start().remembering(0)] {
+            prop_assert_eq!(&rehearse_lines(rehearsal, &[&new, &old], &text), &whole);
+        }
+    }
 }

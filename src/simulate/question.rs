@@ -1,0 +1,256 @@
+//! What two policies can see of an event: everything else cannot change their answers.
+//!
+//! Events with the same question get the same answers, so one of them is judged for all. A question
+//! is exact: facts are told apart by numbers that stand for equal facts, times by every instant and
+//! length that a policy compares them with, arguments by how they answer every rule about the item.
+
+use std::sync::Arc;
+
+use hashbrown::HashMap;
+
+use crate::model::{Arguments, Context, Fact, Resource, ResourceKind, Timestamp};
+use crate::policy::CompiledPolicy;
+use crate::policy::matcher::{ArgRules, ArgsOutcome};
+use crate::policy::set::item_name;
+use crate::traffic::{Keep, Numbers, Observed, Wants};
+
+/// The most rules, lengths or instants of one kind that a question takes in. Events of an item with
+/// more are judged one by one.
+const MOST: usize = 250;
+/// The most instants at which statements expire.
+const MOST_EXPIRIES: usize = 1 << 28;
+/// How many answers of argument rules a question holds without a table.
+const FEW: usize = 8;
+
+/// A question. Two events of one space with the same get the same answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Question {
+    facts: [u32; 5],
+    arguments: u64,
+    /// At the instant of the judgement, and at the recorded one.
+    times: [u64; 2],
+}
+
+/// Makes questions of events.
+#[derive(Debug)]
+pub(super) struct Questions<'p> {
+    policies: Vec<&'p CompiledPolicy>,
+    /// How far the issuers let `iat` and `nbf` lie in the future; nothing where the issuer is not known.
+    skews: Vec<u32>,
+    lifetimes: Vec<u32>,
+    expiries: Vec<Timestamp>,
+    space: Option<Arc<()>>,
+    /// By number, as far as they have been met.
+    items: Vec<Option<ItemTerms<'p>>>,
+    /// The answers of many rules.
+    answers: HashMap<Vec<u8>, u64, foldhash::fast::FixedState>,
+    scratch: Vec<u8>,
+}
+
+/// What the policies hold the calls of one item against.
+#[derive(Debug)]
+struct ItemTerms<'p> {
+    ttls: Vec<u32>,
+    rules: Vec<Rule<'p>>,
+}
+
+/// Argument rules and how they are asked.
+#[derive(Clone, Copy, Debug)]
+struct Rule<'p> {
+    rules: &'p ArgRules,
+    of_deny: bool,
+}
+
+impl<'p> Questions<'p> {
+    pub(super) fn new(candidate: &'p CompiledPolicy, baseline: Option<&'p CompiledPolicy>) -> Self {
+        let policies: Vec<_> = std::iter::once(candidate).chain(baseline).collect();
+        let issuers = || policies.iter().flat_map(|p| p.set().issuers.values());
+        let statements = policies.iter().flat_map(|p| p.set().grants.iter().chain(&p.set().denies));
+        Self {
+            skews: sorted(issuers().map(|i| i.clock_skew).chain([0])),
+            lifetimes: sorted(issuers().map(|i| i.max_lifetime)),
+            expiries: sorted(statements.filter_map(|s| s.expires)),
+            policies,
+            space: None,
+            items: Vec::new(),
+            answers: HashMap::default(),
+            scratch: Vec::new(),
+        }
+    }
+
+    /// Whether the numbers are of another space than those before. Then all that was remembered of
+    /// earlier ones is void.
+    pub(super) fn enter(&mut self, numbers: &Numbers<'_>) -> bool {
+        if self.space.as_ref().is_some_and(|space| Arc::ptr_eq(space, numbers.space())) {
+            return false;
+        }
+        self.space = Some(Arc::clone(numbers.space()));
+        self.items.clear();
+        self.answers.clear();
+        true
+    }
+
+    /// The question of an event that is judged in the context `asked`. None when it is one that is
+    /// not told apart exactly.
+    pub(super) fn of(&mut self, seen: &Observed<'_>, numbers: &Numbers<'_>, asked: &Context<'_>) -> Option<Question> {
+        let number = numbers.item() as usize;
+        if self.items.len() <= number {
+            self.items.resize_with(number + 1, || None);
+        }
+        let slot = self.items.get_mut(number)?;
+        let terms = slot.get_or_insert_with(|| ItemTerms::of(&self.policies, &seen.request.resource));
+        let few = |list: &[u32]| list.len() <= MOST;
+        let exact = few(&terms.ttls) && few(&self.skews) && few(&self.lifetimes) && terms.rules.len() <= MOST;
+        if !exact || self.expiries.len() >= MOST_EXPIRIES {
+            return None;
+        }
+        let recorded = &seen.request.context;
+        let limits = (&*self.skews, &*self.lifetimes, &*self.expiries);
+        let at_recording = position(recorded, &terms.ttls, limits);
+        let times = if asked.now == recorded.now {
+            [at_recording; 2]
+        } else {
+            [position(asked, &terms.ttls, limits), at_recording]
+        };
+        let arguments = if terms.rules.is_empty() {
+            0
+        } else {
+            self.scratch.clear();
+            for rule in &terms.rules {
+                self.scratch.push(rule.answer(&recorded.arguments)?);
+            }
+            packed(&self.scratch, &mut self.answers)
+        };
+        Some(Question { facts: numbers.of(), arguments, times })
+    }
+}
+
+/// Answers of rules as one number: within one item, equal numbers are equal answers.
+fn packed(answers: &[u8], table: &mut HashMap<Vec<u8>, u64, foldhash::fast::FixedState>) -> u64 {
+    if answers.len() <= FEW {
+        return answers.iter().fold(0, |all, answer| all << 8 | u64::from(*answer));
+    }
+    let next = table.len() as u64;
+    *table.entry_ref(answers).or_insert(next)
+}
+
+fn sorted<T: Ord>(items: impl Iterator<Item = T>) -> Vec<T> {
+    let mut list: Vec<T> = items.collect();
+    list.sort_unstable();
+    list.dedup();
+    list
+}
+
+/// Where the times of a request lie among all that they are compared with. Each comparison is the one
+/// that [`crate::pdp`] makes, and holds for all limits on one side of a place in their order.
+fn position(context: &Context<'_>, ttls: &[u32], (skews, lifetimes, expiries): (&[u32], &[u32], &[Timestamp])) -> u64 {
+    let (now, token) = (context.now, &context.token);
+    let future = |at: Fact<Timestamp>| match at {
+        Fact::Known(at) => skews.partition_point(|skew| at > now.plus(i64::from(*skew))),
+        _ => 0,
+    };
+    let stale = match token.issued_at {
+        Fact::Known(issued) => ttls.partition_point(|ttl| now >= issued.plus(i64::from(*ttl))),
+        _ => 0,
+    };
+    let long = match (token.issued_at, token.expires_at) {
+        (Fact::Known(issued), Fact::Known(expires)) => {
+            lifetimes.partition_point(|longest| expires.since(issued) > i64::from(*longest))
+        }
+        _ => 0,
+    };
+    let expired = matches!(token.expires_at, Fact::Known(expires) if now >= expires);
+    let known = |fact: Fact<Timestamp>| usize::from(fact.known().is_some());
+    let mut all = expiries.partition_point(|expires| now >= *expires) as u64;
+    for places in [stale, future(token.not_before), future(token.issued_at), long] {
+        all = all << 8 | places as u64;
+    }
+    for bit in [usize::from(expired), known(token.issued_at), known(token.expires_at), known(token.not_before)] {
+        all = all << 1 | bit as u64;
+    }
+    all
+}
+
+impl<'p> ItemTerms<'p> {
+    fn of(policies: &[&'p CompiledPolicy], item: &Resource<'_>) -> Self {
+        let ttls = policies.iter().flat_map(|policy| {
+            let server = policy.set().servers.get(item.door);
+            server.into_iter().flat_map(|server| {
+                let own = match item.kind {
+                    ResourceKind::Server => None,
+                    ResourceKind::Tool => server.tools.get(item.name),
+                    ResourceKind::Prompt => server.prompts.get(item.name),
+                    ResourceKind::Resource => None,
+                };
+                // Of a URI, each pattern of the door may have a say.
+                let patterns = (item.kind == ResourceKind::Resource).then(|| server.resources.values());
+                let items = own.into_iter().chain(patterns.into_iter().flatten());
+                items.filter_map(|item| item.token_ttl).chain(server.token_ttl)
+            })
+        });
+        let rules = policies.iter().flat_map(|policy| rules(policy, item)).collect();
+        Self { ttls: sorted(ttls), rules }
+    }
+}
+
+/// The argument rules that a policy may ask about an item; of a URI, those of all patterns.
+fn rules<'p>(policy: &'p CompiledPolicy, item: &Resource<'_>) -> Vec<Rule<'p>> {
+    let set = policy.set();
+    let name = item_name(item.kind, item.name);
+    let is_uri = item.kind == ResourceKind::Resource;
+    let mut found = Vec::new();
+    for (statements, of_deny) in [(&set.denies, true), (&set.grants, false)] {
+        for (pattern, rules) in statements.iter().flat_map(|s| &s.args) {
+            let covers = if is_uri { pattern.server.matches(item.door) } else { pattern.matches(item.door, &name) };
+            if covers {
+                found.push(Rule { rules, of_deny });
+            }
+        }
+    }
+    if let Some(server) = set.servers.get(item.door) {
+        let own = match item.kind {
+            ResourceKind::Tool => server.tools.get(item.name),
+            ResourceKind::Prompt => server.prompts.get(item.name),
+            ResourceKind::Server | ResourceKind::Resource => None,
+        };
+        let patterns = is_uri.then(|| server.resources.values());
+        let declared = own.into_iter().chain(patterns.into_iter().flatten()).map(|item| &item.args);
+        found.extend(declared.filter(|rules| !rules.is_empty()).map(|rules| Rule { rules, of_deny: false }));
+    }
+    found
+}
+
+impl Rule<'_> {
+    /// Which path fails never matters to a judgement; which is not known does.
+    fn answer(&self, arguments: &Arguments<'_>) -> Option<u8> {
+        let outcome = if self.of_deny { self.rules.forbid(arguments) } else { self.rules.permit(arguments) };
+        match outcome {
+            ArgsOutcome::Hold => Some(0),
+            ArgsOutcome::Fail(_) => Some(1),
+            ArgsOutcome::Unknown(path) => {
+                let place = self.rules.0.keys().position(|own| own == path)?;
+                u8::try_from(place + 2).ok()
+            }
+        }
+    }
+}
+
+/// What policies ask of arguments, for a reader that keeps no more than that.
+#[derive(Clone, Debug)]
+pub struct Asked<'p> {
+    policies: Vec<&'p CompiledPolicy>,
+}
+
+impl<'p> Asked<'p> {
+    /// By any of these policies.
+    pub fn by(policies: impl IntoIterator<Item = &'p CompiledPolicy>) -> Self {
+        Self { policies: policies.into_iter().collect() }
+    }
+}
+
+impl Wants for Asked<'_> {
+    fn wants(&self, item: &Resource<'_>) -> Keep {
+        let paths = self.policies.iter().flat_map(|policy| rules(policy, item)).flat_map(|rule| rule.rules.0.keys());
+        Keep::Named(sorted(paths.filter_map(|path| path.segments().next().map(str::to_owned))))
+    }
+}
