@@ -8,8 +8,7 @@ use super::rehearsal::Rehearsal;
 use super::terms::Terms;
 use crate::pdp;
 use crate::policy::CompiledPolicy;
-
-use crate::traffic::{Event, Imported, Numbered, Observed, Place, Unreadable};
+use crate::traffic::{Batch, Event, Imported, Lines, Numbered, Observed, Place, Unreadable};
 
 /// Rehearsals of several candidates on one traffic, against one baseline.
 #[derive(Debug)]
@@ -43,6 +42,19 @@ impl<'p> Rehearsals<'p> {
         match item {
             Ok(Numbered { place, event }) => self.event(*place, event),
             Err(unreadable) => self.each.iter_mut().for_each(|one| one.unreadable(unreadable)),
+        }
+    }
+
+    /// Feeds lines of a recording.
+    pub fn batch(&mut self, lines: &mut Lines<'_>, batch: &Batch) {
+        for (number, item) in batch.items() {
+            match item.and_then(|(bytes, ended)| lines.read(bytes, number, ended)) {
+                Ok(line) => {
+                    let claims = line.claims();
+                    self.observe(number.into(), &line.observe(&claims));
+                }
+                Err(unreadable) => self.each.iter_mut().for_each(|one| one.unreadable(&unreadable)),
+            }
         }
     }
 

@@ -97,7 +97,11 @@ impl<'w> Lines<'w> {
         if text.trim_ascii_start().as_bytes().first() != Some(&b'{') {
             return Err(Unreadable::new(number, UnreadableCode::NotJson, "the line is not a JSON object"));
         }
-        let line = serde_json::from_str(text).map_err(|error| Unreadable::json(number, &error, !ended))?;
+        let line = serde_json::from_str(text).map_err(|error| {
+            // A number can be told to be cut only where the text ends with its beginning.
+            let cut = error.is_eof() || text.ends_with(['-', '+', '.', 'e', 'E']);
+            Unreadable::json(number, &error, !ended && cut)
+        })?;
         self.resolve(line).map_err(|bad| match bad {
             Bad::Json(error, part) => Unreadable::json_part(number, &error, text, part.get()),
             Bad::Rule(message) => Unreadable::new(number, UnreadableCode::NotAnEvent, message),

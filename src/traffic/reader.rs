@@ -17,6 +17,9 @@ use super::strict::{DUPLICATE, TOO_DEEP};
 /// The longest line that is read, in bytes.
 pub const MAX_LINE: usize = 4 * 1024 * 1024;
 
+/// What `serde_json` says of a number of which the end is missing, in a value that it passes over.
+const CUT_NUMBER: &str = "invalid number";
+
 /// The longest message taken over from the JSON parser, in characters.
 const MAX_MESSAGE: usize = 400;
 
@@ -123,7 +126,7 @@ impl Unreadable {
         Self { place: line.into(), code, message: message.into() }
     }
 
-    /// What is wrong with a line that `serde_json` refused.
+    /// What is wrong with a line that `serde_json` refused. `at_end` says that it may have been cut.
     pub(super) fn json(line: u64, error: &serde_json::Error, at_end: bool) -> Self {
         Self::json_at(line, error, at_end, error.column())
     }
@@ -147,7 +150,7 @@ impl Unreadable {
             UnreadableCode::DuplicateKey
         } else if message.starts_with(TOO_DEEP) || message.starts_with("recursion limit") {
             UnreadableCode::TooDeep
-        } else if error.is_eof() && at_end {
+        } else if at_end && (error.is_eof() || message == CUT_NUMBER) {
             UnreadableCode::TruncatedLine
         } else if error.is_data() {
             UnreadableCode::NotAnEvent

@@ -26,6 +26,7 @@ mod rehearsals;
 mod render;
 mod schema;
 mod suites;
+mod threads;
 mod ui;
 mod universe;
 mod what_if;

@@ -216,3 +216,16 @@ fn the_examples_on_the_page_about_recordings_are_read() {
     }
     assert_eq!((examples("jsonl").len(), examples("toml").len()), (1, 1));
 }
+
+#[test]
+fn a_line_cut_in_the_middle_of_a_number_is_a_cut_and_not_another_mistake() {
+    let header = "{\"schema\":\"doorward.recording/v1\",\"recorder\":\"test\"}\n";
+    let event = "{\"time\":1,\"door\":\"d\",\"method\":\"tools/call\",\"name\":\"t\",\"arguments\":{\"a\":";
+    let code = |rest: &str| read(format!("{header}{event}{rest}").as_bytes())[0].as_ref().unwrap_err().code.as_str();
+    for rest in ["-", "1.", "1e", "1E+", "12", "\"\\u00", "tru"] {
+        assert_eq!(code(rest), "truncated-line", "{rest}");
+    }
+    for rest in ["-x", "01", "1.x", "-\n"] {
+        assert_eq!(code(rest), "not-json", "{rest}");
+    }
+}

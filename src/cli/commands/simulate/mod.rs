@@ -4,11 +4,14 @@
 //! what came of it into a report and an exit code.
 
 mod answer;
+mod crew;
 mod plan;
 mod progress;
 mod read;
 
+use std::num::NonZero;
 use std::path::PathBuf;
+use std::thread;
 
 use crate::cli::answer::Answer;
 use crate::cli::failure::Failure;
@@ -53,6 +56,9 @@ pub(in crate::cli) struct Args {
     /// Rehearse the built-in policy on the built-in recording
     #[arg(long, conflicts_with_all = ["policy", "profile", "baseline", "mapping", "recordings", "set", "drop_grant", "drop_deny", "drop_scope", "matrix", "shift", "at"])]
     demo: bool,
+    /// How many threads read and judge [default: as many as there are cores]
+    #[arg(long, value_name = "N")]
+    threads: Option<NonZero<usize>>,
     #[command(flatten)]
     answer: AnswerArgs,
     #[command(flatten)]
@@ -76,7 +82,9 @@ impl Args {
     /// Exit code 0 when the gate holds, 1 when it is broken, 2 when there is no telling.
     pub(in crate::cli) fn run(self, color: When) -> Result<Answer, Failure> {
         let plan = if self.demo { Plan::demo()? } else { Plan::of(&self, color)? };
-        let reports: Vec<Report> = read::rehearse(&plan)?.into_iter().map(Part::finish).collect();
+        let threads = self.threads.or_else(|| thread::available_parallelism().ok()).map_or(1, NonZero::get);
+        let parts = read::rehearse(&plan, threads)?;
+        let reports: Vec<Report> = parts.into_iter().map(Part::finish).collect();
         self.answer.answer(&reports, self.matrix, &plan.rollout, color)
     }
 }

@@ -16,9 +16,11 @@ impl Progress {
         Self { events: 0, watched: std::io::stderr().is_terminal() }
     }
 
-    pub(super) fn step(&mut self) {
-        self.events += 1;
-        if self.watched && self.events.is_multiple_of(EVERY) {
+    /// So many more were read.
+    pub(super) fn add(&mut self, events: u64) {
+        let before = self.events / EVERY;
+        self.events += events;
+        if self.watched && self.events / EVERY != before {
             let _ = write!(std::io::stderr(), "\r{} events", self.events);
         }
     }
