@@ -177,10 +177,9 @@ impl<'p> ItemTerms<'p> {
             let server = policy.set().servers.get(item.door);
             server.into_iter().flat_map(|server| {
                 let own = match item.kind {
-                    ResourceKind::Server => None,
                     ResourceKind::Tool => server.tools.get(item.name),
                     ResourceKind::Prompt => server.prompts.get(item.name),
-                    ResourceKind::Resource => None,
+                    ResourceKind::Server | ResourceKind::Resource => None,
                 };
                 // Of a URI, each pattern of the door may have a say.
                 let patterns = (item.kind == ResourceKind::Resource).then(|| server.resources.values());
