@@ -28,8 +28,8 @@ pub struct Source {
     /// The text.
     pub text: Arc<str>,
     line_starts: Vec<u32>,
-    /// The characters before each [`BLOCK`] of bytes: a place on a line of megabytes costs no more
-    /// than one on a short line.
+    /// The characters before each [`BLOCK`] of bytes: a place far into a line of megabytes costs no
+    /// more than one near its start.
     characters: Vec<u32>,
 }
 
@@ -57,7 +57,10 @@ impl Source {
     pub fn line_column(&self, byte: u32) -> (u32, u32) {
         let line = self.line_starts.partition_point(|start| *start <= byte).saturating_sub(1);
         let start = self.line_starts.get(line).copied().unwrap_or(0);
-        let column = self.characters_before(byte).saturating_sub(self.characters_before(start));
+        let column = match self.text.as_bytes().get(start as usize..byte as usize) {
+            Some(near) if near.len() <= BLOCK => characters(near),
+            _ => self.characters_before(byte).saturating_sub(self.characters_before(start)),
+        };
         (u32::try_from(line).unwrap_or(u32::MAX - 1).saturating_add(1), column.saturating_add(1))
     }
 

@@ -25,6 +25,15 @@ const SHELL: &str = "";
 
 /// Merges trees, lowest first.
 pub(super) fn merge(layers: Vec<Node<'_>>) -> Node<'_> {
+    // Over nothing, a layer is what comes out: most policies are one file, and are not taken apart.
+    match <[Node<'_>; 1]>::try_from(layers) {
+        Ok([only]) => only,
+        Err(layers) => overlay(layers),
+    }
+}
+
+/// Lays each tree over those before it.
+fn overlay(layers: Vec<Node<'_>>) -> Node<'_> {
     let mut arena = Arena::default();
     let mut figment = Figment::new();
     let mut root = Span::default();
@@ -151,5 +160,54 @@ impl<'t> Arena<'t> {
             _ => (here, here),
         };
         Node { span, key_span, kind: Kind::Table(table) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::diagnostics::Sources;
+    use crate::policy::source;
+
+    /// A table of a policy, its keys those that are merged in their own way and some that are not.
+    fn table() -> impl Strategy<Value = String> {
+        let value = prop_oneof![
+            "[a-z]{0,3}".prop_map(|text| format!("{text:?}")),
+            any::<i8>().prop_map(|number| number.to_string()),
+            Just("[1, [], { x = 1 }]".to_owned()),
+            Just("{}".to_owned()),
+            Just("{ \"\" = {}, \".\" = [] }".to_owned()),
+        ];
+        let key = proptest::sample::select(&["\"\"", "\".\"", "a", "servers", "identity", "credential", "grants"][..]);
+        let leaf = prop::collection::btree_map(key.clone(), value, 0..4);
+        leaf.prop_recursive(3, 12, 3, move |inner| {
+            prop::collection::btree_map(key.clone(), inner.prop_map(|entries| inline(&entries)), 0..4)
+        })
+        .prop_map(|entries| entries.iter().map(|(key, value)| format!("{key} = {value}\n")).collect())
+    }
+
+    fn inline(entries: &std::collections::BTreeMap<&'static str, String>) -> String {
+        let entries: Vec<String> = entries.iter().map(|(key, value)| format!("{key} = {value}")).collect();
+        format!("{{ {} }}", entries.join(", "))
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn a_single_layer_is_what_figment_would_make_of_it(
+            text in table(),
+            statements in prop::sample::select(&["", "[[grants]]\nname = 'a'\n[[grants]]\n", "[servers.a.identity]\nx = 1\n"][..]),
+        ) {
+            let text = format!("{text}[more]\n{statements}");
+            let (mut sources, mut problems) = (Sources::default(), Vec::new());
+            let tree = source::read("p.toml", text.as_bytes(), &mut sources, &mut problems);
+            // A key that both parts have is a syntax error.
+            let Some(tree) = tree else { return Ok(()) };
+            let merged = overlay(vec![tree.clone()]);
+            prop_assert_eq!(format!("{merged:?}"), format!("{:?}", merge(vec![tree])), "{}", text);
+        }
     }
 }
