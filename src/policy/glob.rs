@@ -66,28 +66,29 @@ macro_rules! glob_type {
 
             /// The one text that matches, when the pattern has no wildcard.
             pub fn literal(&self) -> Option<&str> {
-                match &self.0.shape {
-                    Shape::Literal(text) => Some(text),
-                    _ => None,
+                match self.0.wild.as_deref() {
+                    None => Some(&self.0.text),
+                    Some(Wild { shape: Shape::Literal(text), .. }) => Some(text),
+                    Some(_) => None,
                 }
             }
 
             /// Whether every text matches.
             pub fn matches_everything(&self) -> bool {
-                matches!(self.0.shape, Shape::Everything)
+                self.0.wild.as_ref().is_some_and(|wild| matches!(wild.shape, Shape::Everything))
             }
 
             /// The characters before the first wildcard.
             pub fn literal_prefix(&self) -> String {
-                self.0.elements.iter().map_while(|e| if let Element::Char(c) = e { Some(*c) } else { None }).collect()
+                self.0.elements().map_while(|e| if let Element::Char(c) = e { Some(c) } else { None }).collect()
             }
 
             /// The pattern with a text for each wildcard.
             pub fn filled<'t>(&self, mut wildcard: impl FnMut() -> &'t str) -> String {
                 let mut text = String::new();
-                for element in self.0.elements.iter() {
+                for element in self.0.elements() {
                     match element {
-                        Element::Char(c) => text.push(*c),
+                        Element::Char(c) => text.push(c),
                         Element::One(_) | Element::Run(_) => text.push_str(wildcard()),
                     }
                 }
@@ -135,7 +136,14 @@ glob_type!(PathGlob, false);
 pub struct Glob {
     // Shared: one pattern stands in several places of a policy.
     text: Arc<str>,
-    elements: Arc<[Element]>,
+    /// `None` for a text that stands for itself: most names in a policy do, and a large policy has
+    /// very many.
+    wild: Option<Arc<Wild>>,
+}
+
+/// A pattern with a wildcard or an escape.
+struct Wild {
+    elements: Box<[Element]>,
     shape: Shape,
 }
 
@@ -149,10 +157,9 @@ enum Element {
 }
 
 /// The common shapes, matched without the state machine.
-#[derive(Clone, Debug)]
 enum Shape {
-    Literal(Arc<str>),
-    Prefix(Arc<str>),
+    Literal(Box<str>),
+    Prefix(Box<str>),
     Everything,
     General,
 }
@@ -180,9 +187,12 @@ impl States {
 
 impl Glob {
     fn new(text: &str, star_crosses_slash: bool) -> Result<Self, GlobError> {
-        // Most names in a policy are literal, and a large policy has very many.
-        if !text.contains(['*', '?', '\\']) {
-            return Self::literal(text);
+        if !text.bytes().any(|b| matches!(b, b'*' | b'?' | b'\\')) {
+            return match text.chars().take(MAX_ELEMENTS + 1).count() {
+                0 => Err(GlobError::Empty),
+                1..=MAX_ELEMENTS => Ok(Self { text: text.into(), wild: None }),
+                _ => Err(GlobError::TooLong),
+            };
         }
         let mut elements = Vec::new();
         let mut chars = text.chars().peekable();
@@ -208,25 +218,25 @@ impl Glob {
             return Err(GlobError::Empty);
         }
         let shape = Shape::of(&elements);
-        Ok(Self { text: text.into(), elements: elements.into(), shape })
-    }
-
-    fn literal(text: &str) -> Result<Self, GlobError> {
-        let elements: Arc<[Element]> = text.chars().take(MAX_ELEMENTS + 1).map(Element::Char).collect();
-        match elements.len() {
-            0 => Err(GlobError::Empty),
-            1..=MAX_ELEMENTS => Ok(Self { text: text.into(), elements, shape: Shape::Literal(text.into()) }),
-            _ => Err(GlobError::TooLong),
-        }
+        Ok(Self { text: text.into(), wild: Some(Arc::new(Wild { elements: elements.into(), shape })) })
     }
 
     fn matches(&self, text: &str) -> bool {
-        match &self.shape {
-            Shape::Literal(literal) => **literal == *text,
-            Shape::Prefix(prefix) => text.starts_with(&**prefix),
-            Shape::Everything => true,
-            Shape::General => self.simulate(text),
+        match self.wild.as_ref().map(|wild| &wild.shape) {
+            None => *self.text == *text,
+            Some(Shape::Literal(literal)) => **literal == *text,
+            Some(Shape::Prefix(prefix)) => text.starts_with(&**prefix),
+            Some(Shape::Everything) => true,
+            Some(Shape::General) => self.simulate(text),
         }
+    }
+
+    fn elements(&self) -> impl Iterator<Item = Element> + '_ {
+        let (plain, wild): (&str, &[Element]) = match &self.wild {
+            None => (&self.text, &[]),
+            Some(wild) => ("", &wild.elements),
+        };
+        plain.chars().map(Element::Char).chain(wild.iter().copied())
     }
 
     fn simulate(&self, text: &str) -> bool {
@@ -251,11 +261,11 @@ impl Glob {
     #[must_use]
     pub fn step(&self, states: States, c: char) -> States {
         let mut next = States::default();
-        for (position, element) in self.elements.iter().enumerate() {
+        for (position, element) in self.elements().enumerate() {
             if !states.contains(position) {
                 continue;
             }
-            match *element {
+            match element {
                 Element::Char(wanted) if wanted == c => self.enter(&mut next, position + 1),
                 Element::One(crosses) if crosses || c != '/' => self.enter(&mut next, position + 1),
                 Element::Run(crosses) if crosses || c != '/' => self.enter(&mut next, position),
@@ -267,29 +277,29 @@ impl Glob {
 
     /// Whether a text that ends here matches.
     pub fn accepts(&self, states: States) -> bool {
-        states.contains(self.elements.len())
+        states.contains(self.len())
     }
 
     /// The characters that the pattern names.
     pub fn alphabet(&self) -> impl Iterator<Item = char> + '_ {
-        self.elements.iter().filter_map(|e| if let Element::Char(c) = e { Some(*c) } else { None })
+        self.elements().filter_map(|e| if let Element::Char(c) = e { Some(c) } else { None })
     }
 
     /// How many elements the pattern has.
     pub fn len(&self) -> usize {
-        self.elements.len()
+        self.wild.as_ref().map_or_else(|| self.text.chars().count(), |wild| wild.elements.len())
     }
 
     /// Never: an empty pattern is refused.
     pub fn is_empty(&self) -> bool {
-        self.elements.is_empty()
+        self.text.is_empty()
     }
 
     /// Adds a position and those reachable from it without a character.
     fn enter(&self, states: &mut States, mut position: usize) {
         loop {
             states.insert(position);
-            match self.elements.get(position) {
+            match self.wild.as_ref().and_then(|wild| wild.elements.get(position)) {
                 Some(Element::Run(_)) => position += 1,
                 _ => return,
             }
@@ -367,7 +377,7 @@ mod tests {
             let chars: Vec<char> = text.chars().collect();
             for crosses in [false, true] {
                 let glob = Glob::new(&pattern, crosses).unwrap();
-                prop_assert_eq!(glob.matches(&text), naive(&glob.elements, &chars), "{} on {}", pattern, text);
+                prop_assert_eq!(glob.matches(&text), naive(&glob.elements().collect::<Vec<_>>(), &chars), "{} on {}", pattern, text);
                 prop_assert_eq!(glob.simulate(&text), glob.matches(&text));
             }
         }
