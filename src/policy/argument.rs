@@ -3,7 +3,9 @@
 //! Paths and hosts are judged on their text alone: nothing here resolves, decodes or looks up. A
 //! text that another parser could read differently is not judged at all.
 
+use std::cmp::Ordering;
 use std::fmt;
+use std::sync::Arc;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
@@ -16,10 +18,18 @@ use crate::model::Arguments;
 pub const MAX_SEGMENTS: usize = 16;
 
 /// A place in `arguments`: `customer.address.country`, or a JSON Pointer (RFC 6901).
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub struct ArgPath {
+    // Shared: a compiled policy keeps a path where a decision reads it and where it was written.
+    pointer: Arc<str>,
+    /// `None` where the pointer is `/` and the one segment as it is, as for most paths.
+    parts: Option<Arc<Parts>>,
+}
+
+/// What cannot be read off the pointer.
+#[derive(PartialEq, Eq, Hash)]
+struct Parts {
     segments: Box<[Box<str>]>,
-    pointer: Box<str>,
     text: Box<str>,
 }
 
@@ -38,6 +48,9 @@ impl std::error::Error for ArgPathError {}
 impl ArgPath {
     /// Reads `a.b` or `/a/b`.
     pub fn new(text: &str) -> Result<Self, ArgPathError> {
+        if !text.is_empty() && !text.contains(['.', '/', '~']) {
+            return Ok(Self { pointer: ["/", text].concat().into(), parts: None });
+        }
         let segments: Vec<Box<str>> = match text.strip_prefix('/') {
             Some(rest) => rest.split('/').map(|s| s.replace("~1", "/").replace("~0", "~").into()).collect(),
             None => text.split('.').map(Into::into).collect(),
@@ -45,17 +58,28 @@ impl ArgPath {
         if segments.len() > MAX_SEGMENTS || (segments.iter().any(|s| s.is_empty()) && !text.starts_with('/')) {
             return Err(ArgPathError);
         }
-        let pointer: String =
-            segments.iter().map(|s| format!("/{}", s.replace('~', "~0").replace('/', "~1"))).collect();
         // One way of writing for one place, so that the digest does not see the other.
         let dotted = segments.iter().all(|s| !s.is_empty() && !s.contains(['.', '/', '~']));
+        if let ([only], true) = (segments.as_slice(), dotted) {
+            return Self::new(only);
+        }
+        let pointer: String =
+            segments.iter().map(|s| format!("/{}", s.replace('~', "~0").replace('/', "~1"))).collect();
         let text = if dotted { segments.join(".") } else { pointer.clone() };
-        Ok(Self { segments: segments.into(), pointer: pointer.into(), text: text.into() })
+        Ok(Self {
+            pointer: pointer.into(),
+            parts: Some(Arc::new(Parts { segments: segments.into(), text: text.into() })),
+        })
+    }
+
+    /// The one segment of a path that is nothing more.
+    fn only(&self) -> Option<&str> {
+        if self.parts.is_none() { self.pointer.get(1..) } else { None }
     }
 
     /// The path in its shortest form.
     pub fn as_str(&self) -> &str {
-        &self.text
+        self.parts.as_ref().map_or_else(|| self.only().unwrap_or(""), |parts| &parts.text)
     }
 
     /// The path as a JSON Pointer.
@@ -65,18 +89,19 @@ impl ArgPath {
 
     /// The segments, unescaped.
     pub fn segments(&self) -> impl Iterator<Item = &str> {
-        self.segments.iter().map(|s| &**s)
+        let more = self.parts.as_ref().map_or(&[][..], |parts| &parts.segments);
+        self.only().into_iter().chain(more.iter().map(|s| &**s))
     }
 
     /// What is at this place.
     pub fn look<'v>(&self, arguments: &Arguments<'v>) -> Found<'v> {
-        let mut segments = self.segments.iter();
-        let Some(mut value) = segments.next().and_then(|first| arguments.object?.get(&**first)) else {
+        let mut segments = self.segments();
+        let Some(mut value) = segments.next().and_then(|first| arguments.object?.get(first)) else {
             return Found::Nothing;
         };
         for segment in segments {
             let next = match value {
-                Value::Object(map) => map.get(&**segment),
+                Value::Object(map) => map.get(segment),
                 Value::Array(list) => match array_index(segment) {
                     Some(index) => list.get(index),
                     None => return Found::Blocked,
@@ -303,13 +328,26 @@ macro_rules! text_form {
     };
 }
 
-text_form!(ArgPath, "an argument path", |text| ArgPath::new(text).ok(), |path| &path.text);
+text_form!(ArgPath, "an argument path", |text| ArgPath::new(text).ok(), |path| path.as_str());
 text_form!(PathPrefix, "an absolute path", |text| PathPrefix::new(text), |path| &path.0);
 text_form!(HostPattern, "a host", |text| HostPattern::new(text), |host| &host.0);
 
 impl fmt::Debug for ArgPath {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?}", self.text)
+        write!(f, "{:?}", self.as_str())
+    }
+}
+
+/// By segments: `a.b` comes before `a!`.
+impl Ord for ArgPath {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.segments().cmp(other.segments())
+    }
+}
+
+impl PartialOrd for ArgPath {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
     }
 }
 
@@ -342,6 +380,10 @@ mod tests {
             assert_eq!(look(path), Found::Blocked, "{path}");
         }
         assert_eq!(ArgPath::new("/a/b").unwrap(), ArgPath::new("a.b").unwrap());
+        let only = ArgPath::new("/a").unwrap();
+        assert_eq!((only.as_str(), only.pointer(), only.segments().collect::<Vec<_>>()), ("a", "/a", vec!["a"]));
+        assert_eq!(only, ArgPath::new("a").unwrap());
+        assert!(ArgPath::new("a.b").unwrap() < ArgPath::new("a!").unwrap());
         assert!(ArgPath::new("a..b").is_err() && ArgPath::new("").is_err());
     }
 
