@@ -29,7 +29,7 @@ fn rules_on(rules: &ArgRules, object: &Map<String, Value>) {
     assert!(!matches!(outcomes.0, ArgsOutcome::Unknown(_)) && !matches!(outcomes.1, ArgsOutcome::Unknown(_)));
     // What is withheld is never answered as if it were there: an answer that holds with a value
     // withheld holds with the value.
-    for path in rules.0.keys() {
+    for (path, _) in rules.iter() {
         let withheld = [Withheld { pointer: path.pointer().to_owned(), because: WithheldBecause::Redacted }];
         let part = Arguments { object: Some(object), withheld: &withheld };
         for (with, full) in [(rules.permit(&part), outcomes.0), (rules.forbid(&part), outcomes.1)] {

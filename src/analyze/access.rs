@@ -130,7 +130,7 @@ fn access(view: &View<'_>, place: &Place, fixed: &Fixed<'_>) -> Result<Option<Ac
         place: place.clone(),
         scopes: declared.map(|_| view.scopes(place)),
         token_ttl: declared.and_then(|d| d.token_ttl).into_iter().chain(server.token_ttl).min(),
-        args: declared.map(|d| wording::rules(&d.args.0.iter().collect::<Vec<_>>())).unwrap_or_default(),
+        args: declared.map(|d| wording::rules(&d.args.iter().collect::<Vec<_>>())).unwrap_or_default(),
         grants: Vec::new(),
     };
     at_points(view, place, fixed, |spot, budget| {

@@ -151,8 +151,9 @@ fn ttl(seconds: Option<u32>) -> String {
 fn items(server: &Server) -> BTreeMap<String, Option<&Item>> {
     use crate::model::ResourceKind::{Prompt, Resource, Tool};
     let kinds = [(Tool, &server.tools), (Prompt, &server.prompts), (Resource, &server.resources)];
-    let named =
-        kinds.into_iter().flat_map(|(kind, items)| items.iter().map(move |(n, i)| (item_name(kind, n), Some(i))));
+    let named = kinds
+        .into_iter()
+        .flat_map(|(kind, items)| items.iter().map(move |(n, i)| (item_name(kind, n).into_owned(), Some(i))));
     std::iter::once((String::new(), None)).chain(named).collect()
 }
 

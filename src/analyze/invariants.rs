@@ -103,7 +103,7 @@ fn asks<'p>(invariant: &'p Invariant, gate: &Gate<'_, 'p>) -> Vec<Ask<'p>> {
     let ask = |item: &str| {
         // The server itself has no arguments.
         let rules = invariant.args.iter().filter(|(p, _)| !item.is_empty() && p.matches(gate.name, item));
-        Ask { rules: rules.flat_map(|(_, rules)| &rules.0).collect(), forbid: true, ..Ask::selector(&invariant.to) }
+        Ask { rules: rules.flat_map(|(_, rules)| rules.iter()).collect(), forbid: true, ..Ask::selector(&invariant.to) }
     };
     covered.map(|target| ask(&target.item)).collect()
 }

@@ -25,7 +25,7 @@ impl Place {
 
     /// The right side of its reference.
     pub fn item(&self) -> String {
-        item_name(self.kind, &self.name)
+        item_name(self.kind, &self.name).into_owned()
     }
 
     /// Everything that a policy declares, servers included, in a fixed order.

@@ -36,7 +36,8 @@ impl<'p> View<'p> {
                 (ResourceKind::Prompt, &declared.prompts),
                 (ResourceKind::Resource, &declared.resources),
             ];
-            let names = kinds.into_iter().flat_map(|(kind, items)| items.keys().map(move |n| item_name(kind, n)));
+            let names =
+                kinds.into_iter().flat_map(|(kind, items)| items.keys().map(move |n| item_name(kind, n).into_owned()));
             filed.insert(server, names.chain([String::new()]).map(|n| (n, Filed::default())).collect());
         }
         for (number, grant) in set.grants.iter().enumerate() {
@@ -127,7 +128,9 @@ impl<'p> View<'p> {
     pub(super) fn gate(&self, server: &str, kind: ResourceKind, name: &str) -> Option<Gate<'_, 'p>> {
         let (server, declared) = self.set.servers.get_key_value(server)?;
         let target = |items: &'p BTreeMap<String, Item>| {
-            items.get_key_value(name).map(|(n, item)| vec![Target { item: item_name(kind, n), declared: Some(item) }])
+            items
+                .get_key_value(name)
+                .map(|(n, item)| vec![Target { item: item_name(kind, n).into_owned(), declared: Some(item) }])
         };
         let targets = match kind {
             ResourceKind::Server => vec![Target { item: String::new(), declared: None }],
@@ -200,7 +203,7 @@ fn matching<'p>(server: &'p Server, uri: &str) -> Vec<Target<'p>> {
     let prefix = |item: &Item| item.uri.as_ref().map_or(0, |u| u.literal_prefix().chars().count());
     found.sort_by_key(|(_, item)| std::cmp::Reverse(prefix(item)));
     let target = |(name, item): (&String, &'p Item)| Target {
-        item: item_name(ResourceKind::Resource, name),
+        item: item_name(ResourceKind::Resource, name).into_owned(),
         declared: Some(item),
     };
     found.into_iter().map(target).collect()
@@ -281,14 +284,14 @@ impl<'p> Ask<'p> {
             number,
             to: Some(&statement.to),
             expires: statement.expires,
-            rules: rules.flat_map(|(_, rules)| &rules.0).collect(),
+            rules: rules.flat_map(|(_, rules)| rules.iter()).collect(),
             forbid,
         }
     }
 
     /// The rules of an item, for every caller.
     fn own(rules: Option<&'p ArgRules>) -> Self {
-        let rules = rules.into_iter().flat_map(|rules| &rules.0).collect();
+        let rules = rules.into_iter().flat_map(ArgRules::iter).collect();
         Self { number: 0, to: None, expires: None, rules, forbid: false }
     }
 

@@ -11,7 +11,7 @@ use crate::model::{
     Arguments, Decision, Effect, Fact, FactSet, Missing, Obligations, Reason, Request, ResourceKind, Rule, RuleKind,
     Strings, Verdict,
 };
-use crate::policy::matcher::{ArgsOutcome, RuleList};
+use crate::policy::matcher::{ArgRules, ArgsOutcome};
 use crate::policy::set::Statement;
 use crate::policy::{CompiledPolicy, Door, Entry, Filed, Index, Target, group_hash};
 
@@ -191,7 +191,7 @@ impl<'p, 'r> Case<'p, 'r> {
                 if first.is_some_and(|f| f <= entry.statement) {
                     return;
                 }
-                match self.standing(entry, selected, &self.policy.set().denies, target, at_door, RuleList::forbid) {
+                match self.standing(entry, selected, &self.policy.set().denies, target, at_door, ArgRules::forbid) {
                     Standing::Applies => first = Some(entry.statement),
                     Standing::Depends(missing) => checks.depend(missing),
                     Standing::Elsewhere | Standing::Expired | Standing::ArgsFail(_) => {}
@@ -226,7 +226,7 @@ impl<'p, 'r> Case<'p, 'r> {
                 if granted.is_some_and(|g| g <= entry.statement) {
                     return;
                 }
-                match self.standing(entry, selected, &self.policy.set().grants, target, at_door, RuleList::permit) {
+                match self.standing(entry, selected, &self.policy.set().grants, target, at_door, ArgRules::permit) {
                     Standing::Applies => granted = Some(entry.statement),
                     Standing::Expired => expired = lower(expired, entry.statement),
                     Standing::ArgsFail(_) => args = lower(args, entry.statement),
@@ -302,7 +302,7 @@ impl<'p, 'r> Case<'p, 'r> {
         statements: &'p [Statement],
         target: &'p Target,
         at_door: bool,
-        hold: fn(&'p RuleList, &Arguments<'_>) -> ArgsOutcome<'p>,
+        hold: fn(&'p ArgRules, &Arguments<'_>) -> ArgsOutcome<'p>,
     ) -> Standing<'p> {
         let mut missing = Missing::NONE;
         if !selected {

@@ -14,7 +14,7 @@ use super::truth::Truth;
 use crate::model::{Effect, Fact, Reason, Request, ResourceKind, Rule, RuleKind, Strings, Verdict};
 use crate::policy::CompiledPolicy;
 use crate::policy::argument::Found;
-use crate::policy::matcher::{ArgsOutcome, RuleList};
+use crate::policy::matcher::{ArgRules, ArgsOutcome};
 use crate::policy::set::{Selector, Statement};
 
 /// A decision with everything that led to it.
@@ -218,7 +218,7 @@ fn condition(case: &Case<'_, '_>, reason: Reason) -> Condition {
             Condition::new("scope", wanted, list(token.scopes))
         }
         Reason::DeniedBy => Condition::new("denies", "none that applies", String::new()),
-        Reason::Args => args_condition(case, &target.args, RuleList::permit).unwrap_or_else(|| {
+        Reason::Args => args_condition(case, &target.args, ArgRules::permit).unwrap_or_else(|| {
             Condition::new("args", if target.args.is_empty() { "nothing" } else { "as declared" }, "")
         }),
         _ => grants(""),
@@ -232,8 +232,8 @@ fn grants(found: &str) -> Condition {
 /// The first argument rule that fails or cannot be judged.
 fn args_condition<'s>(
     case: &Case<'_, '_>,
-    rules: &'s RuleList,
-    hold: impl Fn(&'s RuleList, &crate::model::Arguments<'_>) -> ArgsOutcome<'s>,
+    rules: &'s ArgRules,
+    hold: impl Fn(&'s ArgRules, &crate::model::Arguments<'_>) -> ArgsOutcome<'s>,
 ) -> Option<Condition> {
     let arguments = &case.request.context.arguments;
     let (path, known) = match hold(rules, arguments) {
@@ -280,7 +280,7 @@ fn considered<'p>(case: &Case<'p, '_>) -> Vec<Considered<'p>> {
             let statements = if grant { &set.grants } else { &set.denies };
             let Some(statement) = statements.get(number as usize) else { continue };
             let Some(rule) = (if grant { case.grant_rule(number) } else { case.deny_rule(number) }) else { continue };
-            let hold = if grant { RuleList::permit } else { RuleList::forbid };
+            let hold = if grant { ArgRules::permit } else { ArgRules::forbid };
             let standing = case.standing(entry, false, statements, target, at_door, hold);
             let rules = case.policy.index().rules(entry, target, at_door);
             let one = Considered {
@@ -308,8 +308,8 @@ fn considered<'p>(case: &Case<'p, '_>) -> Vec<Considered<'p>> {
 fn unmet<'s>(
     case: &Case<'_, '_>,
     statement: &'s Statement,
-    rules: impl Iterator<Item = &'s RuleList>,
-    hold: fn(&'s RuleList, &crate::model::Arguments<'_>) -> ArgsOutcome<'s>,
+    rules: impl Iterator<Item = &'s ArgRules>,
+    hold: fn(&'s ArgRules, &crate::model::Arguments<'_>) -> ArgsOutcome<'s>,
 ) -> Option<Condition> {
     let subject = &case.request.subject;
     let to = &statement.to;

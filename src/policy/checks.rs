@@ -1,9 +1,12 @@
 //! What judges a policy and is not part of it: inline tests, invariants and the rollout gate.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
+use super::argument::ArgPath;
+use super::glob::NameGlob;
 use super::matcher::ArgRules;
 use super::set::{ItemPattern, Selector};
 use crate::diagnostics::Span;
@@ -117,7 +120,7 @@ pub struct Spans {
     /// The servers' names.
     pub servers: BTreeMap<String, Span>,
     /// The items' names, by server, kind and name.
-    pub items: BTreeMap<(String, ResourceKind, String), Span>,
+    pub items: BTreeMap<(Arc<str>, ResourceKind, Arc<str>), Span>,
     /// The bundles' names.
     pub scopes: BTreeMap<String, Span>,
     /// The grants.
@@ -135,8 +138,8 @@ pub struct StatementSpans {
     pub expires: Option<Span>,
     /// Each item pattern as written, with its place.
     pub items: Vec<(ItemPattern, Span)>,
-    /// Each argument matcher: item pattern, path as in the policy set, place of the key.
-    pub args: Vec<(ItemPattern, String, Span)>,
+    /// Each argument matcher: item pattern, path, place of the key.
+    pub args: Vec<(ItemPattern, ArgPath, Span)>,
     /// Each group as written, with its place.
-    pub groups: Vec<(String, Span)>,
+    pub groups: Vec<(NameGlob, Span)>,
 }

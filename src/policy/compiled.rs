@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::io::{BufWriter, Write};
 use std::sync::Arc;
 
 use sha2::{Digest as _, Sha256};
@@ -11,6 +12,9 @@ use sha2::{Digest as _, Sha256};
 use super::index::Index;
 use super::set::{PolicySet, Statement};
 use crate::model::{Position, ResourceKind};
+
+/// How many bytes of the canonical form are hashed at once.
+const BUFFER: usize = 8 << 10;
 
 /// An immutable policy, cheap to clone and share.
 #[derive(Clone)]
@@ -35,7 +39,7 @@ pub struct Positions {
     /// The servers.
     pub servers: BTreeMap<String, Position>,
     /// The items, by server, kind and name.
-    pub items: BTreeMap<(String, ResourceKind, String), Position>,
+    pub items: BTreeMap<(Arc<str>, ResourceKind, Arc<str>), Position>,
     /// The grants.
     pub grants: Vec<Position>,
     /// The denies.
@@ -89,12 +93,16 @@ impl Digest {
     fn of(set: &PolicySet) -> Self {
         let mut hasher = Sha256::new();
         hasher.update(b"doorward.policy/v1\n");
-        let mut out = HashWriter(&mut hasher);
-        match serde_json::to_writer(&mut out, set) {
-            Ok(()) => Self(hasher.finalize().into()),
+        // JSON is written in pieces of a few bytes, and a hash likes long ones.
+        let mut out = BufWriter::with_capacity(BUFFER, HashWriter(&mut hasher));
+        let written = serde_json::to_writer(&mut out, set).is_ok() && out.flush().is_ok();
+        drop(out);
+        if written {
+            Self(hasher.finalize().into())
+        } else {
             // Not reachable: every key is a string and hashing does not fail. Were it reached, two
             // policies must not share a digest, so none is given.
-            Err(_) => Self([0; 32]),
+            Self([0; 32])
         }
     }
 
@@ -112,7 +120,7 @@ impl Digest {
 
 struct HashWriter<'h>(&'h mut Sha256);
 
-impl std::io::Write for HashWriter<'_> {
+impl Write for HashWriter<'_> {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
         self.0.update(bytes);
         Ok(bytes.len())

@@ -184,7 +184,7 @@ impl Places {
         Self {
             issuers: named(&positions.issuers),
             servers: named(&positions.servers),
-            items: positions.items.iter().map(|((s, k, n), p)| (s.clone(), *k, n.clone(), p.clone())).collect(),
+            items: positions.items.iter().map(|((s, k, n), p)| (s.to_string(), *k, n.to_string(), p.clone())).collect(),
             grants: positions.grants.clone(),
             denies: positions.denies.clone(),
         }
@@ -196,7 +196,7 @@ impl From<Places> for Positions {
         Self {
             issuers: places.issuers.into_iter().collect(),
             servers: places.servers.into_iter().collect(),
-            items: places.items.into_iter().map(|(s, k, n, p)| ((s, k, n), p)).collect(),
+            items: places.items.into_iter().map(|(s, k, n, p)| ((s.into(), k, n.into()), p)).collect(),
             grants: places.grants,
             denies: places.denies,
         }

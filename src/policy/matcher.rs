@@ -5,8 +5,9 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 
 use super::argument::{ArgPath, HostPattern, PathPrefix, Scalar, canonical_host, normal_path};
@@ -72,10 +73,10 @@ pub struct Matcher {
     pub tests: Vec<Test>,
 }
 
-/// Matchers by the place they look at.
-#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct ArgRules(pub BTreeMap<ArgPath, Matcher>);
+/// Matchers by the place they look at, each place once and in order.
+// Shared: the statement that says them and the index that a decision reads hold the same list.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ArgRules(Arc<[(ArgPath, Matcher)]>);
 
 /// The answer of a whole set of [`ArgRules`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -175,71 +176,58 @@ impl Matcher {
 }
 
 impl ArgRules {
+    /// Matchers that are in order already, each place once.
+    pub(super) fn in_order(rules: Vec<(ArgPath, Matcher)>) -> Self {
+        Self(rules.into())
+    }
+
     /// Whether there is nothing to ask.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
+    /// Each place with its matcher, in order.
+    pub fn iter(&self) -> impl Iterator<Item = (&ArgPath, &Matcher)> {
+        self.0.iter().map(|(path, matcher)| (path, matcher))
+    }
+
+    /// The matcher of a place.
+    pub fn get(&self, path: &ArgPath) -> Option<&Matcher> {
+        self.0.iter().find(|(own, _)| own == path).map(|(_, matcher)| matcher)
+    }
+
     /// For a grant or a declaration: every value must be known and as asked.
     pub fn permit(&self, arguments: &Arguments<'_>) -> ArgsOutcome<'_> {
-        permit(&self.0, arguments)
+        fold(self, arguments, |outcome| matches!(outcome, Match::Yes | Match::Excused))
     }
 
     /// For a deny: holds unless some value is known, judgeable and not as asked.
     pub fn forbid(&self, arguments: &Arguments<'_>) -> ArgsOutcome<'_> {
-        forbid(&self.0, arguments)
+        fold(self, arguments, |outcome| matches!(outcome, Match::Yes | Match::Unfit))
     }
 }
 
-/// The same rules as a list, which is read faster than a map.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct RuleList(Box<[(ArgPath, Matcher)]>);
-
-impl RuleList {
-    pub(crate) fn new(rules: &ArgRules) -> Self {
-        Self(rules.0.iter().map(|(path, matcher)| (path.clone(), matcher.clone())).collect())
-    }
-
-    pub(crate) fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    pub(crate) fn get(&self, path: &ArgPath) -> Option<&Matcher> {
-        self.0.iter().find(|(own, _)| own == path).map(|(_, matcher)| matcher)
-    }
-
-    /// As [`ArgRules::permit`].
-    pub(crate) fn permit(&self, arguments: &Arguments<'_>) -> ArgsOutcome<'_> {
-        permit(self.0.iter().map(|(path, matcher)| (path, matcher)), arguments)
-    }
-
-    /// As [`ArgRules::forbid`].
-    pub(crate) fn forbid(&self, arguments: &Arguments<'_>) -> ArgsOutcome<'_> {
-        forbid(self.0.iter().map(|(path, matcher)| (path, matcher)), arguments)
+impl From<BTreeMap<ArgPath, Matcher>> for ArgRules {
+    fn from(rules: BTreeMap<ArgPath, Matcher>) -> Self {
+        Self(rules.into_iter().collect())
     }
 }
 
-fn permit<'p>(
-    rules: impl IntoIterator<Item = (&'p ArgPath, &'p Matcher)>,
-    arguments: &Arguments<'_>,
-) -> ArgsOutcome<'p> {
-    fold(rules, arguments, |outcome| matches!(outcome, Match::Yes | Match::Excused))
+impl Serialize for ArgRules {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.iter())
+    }
 }
 
-fn forbid<'p>(
-    rules: impl IntoIterator<Item = (&'p ArgPath, &'p Matcher)>,
-    arguments: &Arguments<'_>,
-) -> ArgsOutcome<'p> {
-    fold(rules, arguments, |outcome| matches!(outcome, Match::Yes | Match::Unfit))
+impl<'de> Deserialize<'de> for ArgRules {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        BTreeMap::deserialize(deserializer).map(Self::from)
+    }
 }
 
-fn fold<'p>(
-    rules: impl IntoIterator<Item = (&'p ArgPath, &'p Matcher)>,
-    arguments: &Arguments<'_>,
-    holds: impl Fn(Match) -> bool,
-) -> ArgsOutcome<'p> {
+fn fold<'p>(rules: &'p ArgRules, arguments: &Arguments<'_>, holds: impl Fn(Match) -> bool) -> ArgsOutcome<'p> {
     let mut unknown = None;
-    for (path, matcher) in rules {
+    for (path, matcher) in rules.iter() {
         match path.find(arguments, matcher) {
             Match::Unknown => unknown = unknown.or(Some(path)),
             outcome if holds(outcome) => {}

@@ -15,6 +15,7 @@ mod index;
 mod instant;
 mod layers;
 mod load;
+mod lookup;
 pub mod matcher;
 mod name;
 pub mod number;

@@ -29,6 +29,11 @@ pub(super) fn is_scope(name: &str) -> bool {
     !name.is_empty() && name.len() <= MAX_NAME && name.bytes().all(fits)
 }
 
+/// Whether [`quoted`] would show a text as it is.
+pub(super) fn is_shown_whole(text: &str) -> bool {
+    text.chars().nth(SHOWN).is_none() && !text.contains(hides)
+}
+
 /// A foreign text, fit to stand in a message: shortened, and with whatever could move a cursor,
 /// change the direction of writing or hide itself written as an escape.
 pub(super) fn quoted(text: &str) -> String {

@@ -5,6 +5,7 @@
 //! tests, invariants or rollout: those judge a policy and are not part of it. It never holds a
 //! secret, only the name of the place where one is kept.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -333,12 +334,12 @@ impl ItemPattern {
 }
 
 /// The right side of an item's reference.
-pub fn item_name(kind: ResourceKind, name: &str) -> String {
+pub fn item_name(kind: ResourceKind, name: &str) -> Cow<'_, str> {
     match kind {
-        ResourceKind::Server => String::new(),
-        ResourceKind::Tool => name.to_owned(),
-        ResourceKind::Prompt => format!("prompt:{name}"),
-        ResourceKind::Resource => format!("resource:{name}"),
+        ResourceKind::Server => Cow::Borrowed(""),
+        ResourceKind::Tool => Cow::Borrowed(name),
+        ResourceKind::Prompt => Cow::Owned(format!("prompt:{name}")),
+        ResourceKind::Resource => Cow::Owned(format!("resource:{name}")),
     }
 }
 
@@ -369,14 +370,18 @@ impl PolicySet {
     /// Every declared item: server, kind, name and declaration, in a fixed order.
     pub fn items(&self) -> impl Iterator<Item = (&str, ResourceKind, &str, &Item)> {
         self.servers.iter().flat_map(|(server, declared)| {
-            let tools = declared.tools.iter().map(|(n, i)| (ResourceKind::Tool, n, i));
-            let prompts = declared.prompts.iter().map(|(n, i)| (ResourceKind::Prompt, n, i));
-            let resources = declared.resources.iter().map(|(n, i)| (ResourceKind::Resource, n, i));
-            tools
-                .chain(prompts)
-                .chain(resources)
-                .map(move |(kind, name, item)| (server.as_str(), kind, name.as_str(), item))
+            declared.items().map(move |(kind, name, item)| (server.as_str(), kind, name, item))
         })
+    }
+}
+
+impl Server {
+    /// Every declared item: kind, name and declaration, in a fixed order.
+    pub fn items(&self) -> impl Iterator<Item = (ResourceKind, &str, &Item)> {
+        let tools = self.tools.iter().map(|(n, i)| (ResourceKind::Tool, n, i));
+        let prompts = self.prompts.iter().map(|(n, i)| (ResourceKind::Prompt, n, i));
+        let resources = self.resources.iter().map(|(n, i)| (ResourceKind::Resource, n, i));
+        tools.chain(prompts).chain(resources).map(|(kind, name, item)| (kind, name.as_str(), item))
     }
 }
 

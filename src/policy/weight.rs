@@ -3,9 +3,12 @@
 //! The index holds an entry for each statement and each item that it covers, so a short text of many
 //! statements with wildcards over many items would take any amount of memory. Nothing here builds.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
+use super::lookup::Lookup;
 use super::set::{ItemPattern, PolicySet, Statement, item_name};
+use crate::model::ResourceKind;
 
 /// The most entries: statements and bundles by what they cover, statements also by group.
 pub(super) const MAX_ENTRIES: u64 = 20_000_000;
@@ -18,19 +21,14 @@ pub(super) struct TooHeavy;
 
 /// Counts what each pattern covers.
 struct Scale<'s> {
-    items: BTreeMap<&'s str, Vec<String>>,
+    items: Lookup<&'s str, Vec<Cow<'s, str>>>,
     known: BTreeMap<&'s ItemPattern, u64>,
     steps: u64,
 }
 
 /// Whether the index of a set stays within bounds.
 pub(super) fn weigh(set: &PolicySet) -> Result<(), TooHeavy> {
-    let mut items: BTreeMap<&str, Vec<String>> =
-        set.servers.keys().map(|s| (s.as_str(), vec![String::new()])).collect();
-    for (server, kind, name, _) in set.items() {
-        items.entry(server).or_default().push(item_name(kind, name));
-    }
-    let mut scale = Scale { items, known: BTreeMap::new(), steps: 0 };
+    let mut scale = Scale { items: items(set), known: BTreeMap::new(), steps: 0 };
     let mut entries = 0_u64;
     let mut add = |more: u64| {
         entries = entries.saturating_add(more);
@@ -48,14 +46,29 @@ pub(super) fn weigh(set: &PolicySet) -> Result<(), TooHeavy> {
     Ok(())
 }
 
+/// What is behind each server, the server itself included.
+fn items(set: &PolicySet) -> Lookup<&str, Vec<Cow<'_, str>>> {
+    let mut items = Lookup::default();
+    for (name, server) in &set.servers {
+        let itself = item_name(ResourceKind::Server, "");
+        let declared = server.items().map(|(kind, name, _)| item_name(kind, name));
+        items.insert(name.as_str(), std::iter::once(itself).chain(declared).collect());
+    }
+    items
+}
+
 impl<'s> Scale<'s> {
     /// How many items a pattern covers, of a server covered whole one.
     fn covered(&mut self, pattern: &'s ItemPattern) -> Result<u64, TooHeavy> {
+        let one_name = pattern.item.matches_everything() || pattern.item.literal().is_some();
+        if let (Some(server), true) = (pattern.server.literal(), one_name) {
+            return Ok(u64::from(self.items.contains_key(server)));
+        }
         if let Some(count) = self.known.get(pattern) {
             return Ok(*count);
         }
         let one = pattern.server.literal().and_then(|server| self.items.get_key_value(server));
-        let servers: Box<dyn Iterator<Item = (&&str, &Vec<String>)>> = match pattern.server.literal() {
+        let servers: Box<dyn Iterator<Item = (&&str, &Vec<Cow<'_, str>>)>> = match pattern.server.literal() {
             Some(_) => Box::new(one.into_iter()),
             None => Box::new(self.items.iter()),
         };
@@ -65,7 +78,7 @@ impl<'s> Scale<'s> {
             if !pattern.server.matches(server) {
                 continue;
             }
-            if pattern.item.matches_everything() || pattern.item.literal().is_some() {
+            if one_name {
                 count += 1;
                 continue;
             }

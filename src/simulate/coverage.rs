@@ -71,7 +71,12 @@ impl Covered {
         }
         for (door, kind, name, _) in set.items() {
             let key = (door.to_owned(), kind, name.to_owned());
-            let at = positions.items.get(&key).filter(|p| p.line > 0).map(ToString::to_string).unwrap_or_default();
+            let at = positions
+                .items
+                .get(&(door.into(), kind, name.into()))
+                .filter(|p| p.line > 0)
+                .map(ToString::to_string)
+                .unwrap_or_default();
             let rule = RuleName { kind: RuleKind::Item, name: format!("{door}:{}", item_name(kind, name)), at };
             lines.push(CoverageLine { rule, covered: self.items.contains(&key) });
         }

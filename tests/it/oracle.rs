@@ -41,7 +41,7 @@ fn denial(set: &PolicySet, request: &Request<'_>) -> Result<usize, Denial> {
         ResourceKind::Prompt => server
             .prompts
             .get(resource.name)
-            .map(|i| (item_name(resource.kind, resource.name), i))
+            .map(|i| (item_name(resource.kind, resource.name).into_owned(), i))
             .into_iter()
             .collect(),
         ResourceKind::Resource => {
@@ -49,7 +49,7 @@ fn denial(set: &PolicySet, request: &Request<'_>) -> Result<usize, Denial> {
                 .resources
                 .iter()
                 .filter(|(_, i)| is_plain_uri(resource.name) && i.uri.as_ref().unwrap().matches(resource.name))
-                .map(|(n, i)| (item_name(resource.kind, n), i))
+                .map(|(n, i)| (item_name(resource.kind, n).into_owned(), i))
                 .collect();
             all.sort_by_key(|(name, i)| {
                 (std::cmp::Reverse(i.uri.as_ref().unwrap().literal_prefix().chars().count()), name.clone())
@@ -104,7 +104,7 @@ fn denial(set: &PolicySet, request: &Request<'_>) -> Result<usize, Denial> {
     let covers = |grant: &Statement| {
         if session {
             let declared = set.items().filter(|(s, ..)| *s == resource.door);
-            let mut names = declared.map(|(_, kind, n, _)| item_name(kind, n)).chain([String::new()]);
+            let mut names = declared.map(|(_, kind, n, _)| item_name(kind, n).into_owned()).chain([String::new()]);
             names.any(|n| grant.covers(resource.door, &n))
         } else {
             grant.covers(resource.door, name)

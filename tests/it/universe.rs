@@ -62,7 +62,7 @@ pub(crate) fn rules() -> impl Strategy<Value = ArgRules> {
     let matcher = (weighted(0.2, Just(true)), vec(test(), 1..3))
         .prop_map(|(optional, tests)| Matcher { optional: optional.is_some(), tests: sorted(tests) });
     let path = select(&["x", "y", "y.z"][..]).prop_map(|p| ArgPath::new(p).unwrap());
-    btree_map(path, matcher, 1..3).prop_map(ArgRules)
+    btree_map(path, matcher, 1..3).prop_map(ArgRules::from)
 }
 
 fn selector() -> impl Strategy<Value = Selector> {

@@ -25,7 +25,7 @@ impl<'p> Lint<'p> {
         let places: Vec<(Place, String)> =
             Place::all(self.view.set).into_iter().map(|p| (p.clone(), p.item())).collect();
         for (place, _) in &places {
-            let rules = self.view.declared(place).into_iter().flat_map(|d| &d.args.0);
+            let rules = self.view.declared(place).into_iter().flat_map(|d| d.args.iter());
             let rules: Vec<Read<'p>> = rules.map(|(path, matcher)| (path, matcher, false)).collect();
             if let Some(path) = self.unmet(&rules, &[], place) {
                 let message = format!("no value of `{path}` meets the rules of `{place}`");
@@ -64,7 +64,7 @@ impl<'p> Lint<'p> {
             }
             let ask = Ask::statement(statement, number, &place.server, item, forbid);
             let rules: Vec<Read<'p>> = ask.rules.iter().map(|(path, matcher)| (*path, *matcher, forbid)).collect();
-            let declared = self.view.declared(place).into_iter().flat_map(|d| &d.args.0);
+            let declared = self.view.declared(place).into_iter().flat_map(|d| d.args.iter());
             let own: Vec<Read<'p>> = declared.map(|(path, matcher)| (path, matcher, false)).collect();
             let Some(path) = self.unmet(&rules, &own, place) else { continue };
             if !told.insert(path.clone()) {
@@ -82,7 +82,7 @@ impl<'p> Lint<'p> {
             };
             let spans = if forbid { &self.loaded.spans.denies } else { &self.loaded.spans.grants };
             let spans = spans.get(number);
-            let rule = spans.and_then(|s| s.args.iter().find(|(_, at, _)| *at == path)).map(|(.., span)| *span);
+            let rule = spans.and_then(|s| s.args.iter().find(|(_, at, _)| at.as_str() == path)).map(|(.., span)| *span);
             let span: Span = rule.or(spans.map(|s| s.head)).unwrap_or_default();
             let mut problem = Diagnostic::new(Code::UnsatisfiableArgs, message).at(span, "").help(help);
             if !own.is_empty() {

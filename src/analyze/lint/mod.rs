@@ -86,7 +86,7 @@ impl Lint<'_> {
         let spans = &self.loaded.spans;
         let found = match place.kind {
             ResourceKind::Server => spans.servers.get(&place.server),
-            kind => spans.items.get(&(place.server.clone(), kind, place.name.clone())),
+            kind => spans.items.get(&(place.server.as_str().into(), kind, place.name.as_str().into())),
         };
         found.copied().unwrap_or_default()
     }

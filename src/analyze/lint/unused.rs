@@ -29,7 +29,7 @@ impl Lint<'_> {
         for (server, kind, name, _) in self.view.set.items() {
             let item = item_name(kind, name);
             if live.iter().any(|g| g.covers(server, &item)) {
-                reached.push((server, item));
+                reached.push((server, item.into_owned()));
                 continue;
             }
             if self.is_named_elsewhere(server, &item) {

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use super::super::place::Place;
 use super::{Lint, called};
 use crate::diagnostics::{Code, Diagnostic, Span, did_you_mean};
+use crate::policy::argument::ArgPath;
 use crate::policy::glob::{NameGlob, PathGlob};
 use crate::policy::matcher::{Matcher, Test};
 use crate::policy::set::{ItemPattern, Selector, Statement};
@@ -88,7 +89,7 @@ impl<'p> Lint<'p> {
         let known: BTreeSet<&str> = globs.iter().filter_map(|g| g.literal()).collect();
         let mut named: Vec<(String, Span, &str)> = Vec::new();
         for spans in &self.loaded.spans.denies {
-            named.extend(spans.groups.iter().map(|(group, span)| (group.clone(), *span, "this deny")));
+            named.extend(spans.groups.iter().map(|(group, span)| (group.as_str().to_owned(), *span, "this deny")));
         }
         for invariant in &self.loaded.checks.invariants {
             let of = |selector: &Selector| selector.groups.iter().map(|g| g.as_str().to_owned()).collect::<Vec<_>>();
@@ -116,8 +117,8 @@ impl<'p> Lint<'p> {
         for (number, deny) in self.view.set.denies.iter().enumerate() {
             let name = called("deny", deny.name.as_deref());
             for (pattern, rules) in &deny.args {
-                for (path, matcher) in &rules.0 {
-                    let span = self.rule_span(number, pattern, path.as_str());
+                for (path, matcher) in rules.iter() {
+                    let span = self.rule_span(number, pattern, path);
                     if let Some(glob) = single_star(matcher) {
                         let message =
                             format!("{name} lets `{path}` pass when `*` in `{glob}` would have to match a `/`");
@@ -134,7 +135,7 @@ impl<'p> Lint<'p> {
         }
     }
 
-    fn rule_span(&self, deny: usize, pattern: &ItemPattern, path: &str) -> Span {
+    fn rule_span(&self, deny: usize, pattern: &ItemPattern, path: &ArgPath) -> Span {
         let spans = self.loaded.spans.denies.get(deny);
         let rule = spans.and_then(|s| s.args.iter().find(|(p, at, _)| p == pattern && at == path));
         rule.map_or_else(|| self.deny_span(deny), |(.., span)| *span)

@@ -34,13 +34,13 @@ const MAX_DEPTH: u32 = 8;
 #[derive(Debug, Default)]
 pub(super) struct Rules {
     pub(super) rules: ArgRules,
-    pub(super) places: Vec<(String, Span)>,
+    pub(super) places: Vec<(ArgPath, Span)>,
 }
 
 /// `{ PATH = MATCHER }`
 pub(super) fn rules(reader: &mut Reader<'_>, node: &Node<'_>, key: &str) -> Rules {
-    let mut found = Rules::default();
-    let Some(fields) = reader.open_table(node, key) else { return found };
+    let Some(fields) = reader.open_table(node, key) else { return Rules::default() };
+    let (mut places, mut read) = (Vec::new(), Vec::new());
     for (text, value) in fields.keys() {
         let path = match ArgPath::new(text) {
             Ok(path) => path,
@@ -51,17 +51,21 @@ pub(super) fn rules(reader: &mut Reader<'_>, node: &Node<'_>, key: &str) -> Rule
             }
         };
         let Some(matcher) = matcher(reader, value, text, 0) else { continue };
-        found.places.push((path.as_str().to_owned(), value.key_span));
-        if found.rules.0.insert(path, matcher).is_some() {
-            let message = format!("`{}` means a place that has a matcher already", quoted(text));
-            reader.invalid(Code::DuplicateName, value.key_span, message, "put all tests of one place into one matcher");
-        }
+        places.push((path.clone(), value.key_span));
+        read.push((path, matcher, text, value.key_span));
     }
-    found
+    // Stable: of two ways to write one place the later key is the one too many.
+    read.sort_by(|(a, ..), (b, ..)| a.cmp(b));
+    for (_, (_, _, text, span)) in read.iter().zip(read.iter().skip(1)).filter(|(a, b)| a.0 == b.0) {
+        let message = format!("`{}` means a place that has a matcher already", quoted(text));
+        reader.invalid(Code::DuplicateName, *span, message, "put all tests of one place into one matcher");
+    }
+    let rules = read.into_iter().map(|(path, matcher, ..)| (path, matcher)).collect();
+    Rules { rules: ArgRules::in_order(rules), places }
 }
 
 /// The rules of each pattern, the place of each matcher, the place of each pattern.
-type ItemRules = (Vec<(ItemPattern, ArgRules)>, Vec<(ItemPattern, String, Span)>, Vec<(ItemPattern, Span)>);
+type ItemRules = (Vec<(ItemPattern, ArgRules)>, Vec<(ItemPattern, ArgPath, Span)>, Vec<(ItemPattern, Span)>);
 
 /// `{ "ITEM PATTERN" = { PATH = MATCHER } }`
 pub(super) fn item_rules(reader: &mut Reader<'_>, fields: Fields<'_>) -> ItemRules {

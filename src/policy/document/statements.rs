@@ -8,7 +8,7 @@ use crate::policy::argument::sorted;
 use crate::policy::checks::StatementSpans;
 use crate::policy::glob::NameGlob;
 use crate::policy::instant::{INSTANT_HELP, instant};
-use crate::policy::name::quoted;
+use crate::policy::name::{is_shown_whole, quoted};
 use crate::policy::set::{ItemPattern, Selector, Statement};
 use crate::policy::source::{Kind, Node};
 
@@ -87,7 +87,7 @@ fn statement(reader: &mut Reader<'_>, fields: Fields<'_>, what: &str, list: &str
 /// The name of a statement, invariant or test: any text that shows what it is.
 pub(super) fn name(reader: &mut Reader<'_>, fields: Fields<'_>) -> Option<At<String>> {
     let at = reader.text(fields, "name")?;
-    if at.value.trim().is_empty() || quoted(at.value) != at.value {
+    if at.value.trim().is_empty() || !is_shown_whole(at.value) {
         let message = format!("`{}` cannot be a name", quoted(at.value));
         reader.invalid(Code::InvalidName, at.span, message, "write at most 80 visible characters");
     }
@@ -133,14 +133,14 @@ pub(super) fn pattern(reader: &mut Reader<'_>, text: &str, span: Span) -> Option
 }
 
 /// A selector, and its groups as written.
-pub(super) fn selector(reader: &mut Reader<'_>, node: &Node<'_>, key: &str) -> (Selector, Vec<(String, Span)>) {
+pub(super) fn selector(reader: &mut Reader<'_>, node: &Node<'_>, key: &str) -> (Selector, Vec<(NameGlob, Span)>) {
     let mut selector = Selector::default();
     let mut mentions = Mentions::default();
     let Some(fields) = reader.table(node, key, "a selector", &SELECTOR_KEYS) else { return (selector, Vec::new()) };
     mentions.issuers = plain(reader, fields, "issuer");
     mentions.servers = plain(reader, fields, "servers");
     let groups = fields.get("groups").map(|node| globs(reader, node, "groups")).unwrap_or_default();
-    let written = groups.iter().map(|at| (at.value.as_str().to_owned(), at.span)).collect();
+    let written = groups.iter().map(|at| (at.value.clone(), at.span)).collect();
     selector.issuers = sorted(mentions.issuers.iter().map(|at| at.value.clone()).collect());
     selector.servers = sorted(mentions.servers.iter().map(|at| at.value.clone()).collect());
     selector.subjects = bare(fields.get("subjects").map(|node| globs(reader, node, "subjects")));

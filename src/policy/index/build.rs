@@ -2,14 +2,14 @@
 //!
 //! Runs once for a policy. Nothing here decides, and nothing reads what a request says.
 
-use std::collections::BTreeMap;
+use std::borrow::Cow;
 use std::hash::BuildHasher;
 
 use hashbrown::HashTable;
 
 use super::super::compiled::Positions;
 use super::super::glob::NameGlob;
-use super::super::matcher::RuleList;
+use super::super::lookup::Lookup;
 use super::super::set::{Credential, Item, ItemPattern, PolicySet, Selector, Server, Statement, item_name};
 use super::{
     Door, Entry, Filed, HASHER, Index, IssuerEntry, ItemRules, Named, RuleNumbers, Run, Target, Text, count,
@@ -35,19 +35,27 @@ impl Filing {
     }
 
     fn finish(mut self, named: &mut Vec<Named>, entries: &mut Vec<Entry>) -> Filed {
-        self.by_group.sort_by_key(|named| (named.hash, named.entry.statement));
+        self.by_group.sort_unstable_by_key(|named| (named.hash, named.entry.statement));
         Filed { by_group: append(named, self.by_group), others: append(entries, self.others) }
     }
+}
+
+/// A door that is being added.
+#[derive(Clone, Copy)]
+struct Entrance<'s> {
+    number: u32,
+    name: &'s str,
+    server: &'s Server,
 }
 
 pub(super) struct Builder<'s> {
     set: &'s PolicySet,
     positions: &'s Positions,
     index: Index,
-    /// Each server's door and the numbers of its targets by item name.
-    items: BTreeMap<&'s str, BTreeMap<Box<str>, u32>>,
-    door_numbers: BTreeMap<&'s str, u32>,
-    group_numbers: BTreeMap<&'s str, u32>,
+    /// The numbers of the targets, by door and item name.
+    items: Lookup<(u32, Cow<'s, str>), u32>,
+    door_numbers: Lookup<&'s str, u32>,
+    group_numbers: Lookup<&'s str, u32>,
 }
 
 impl<'s> Builder<'s> {
@@ -100,28 +108,19 @@ impl<'s> Builder<'s> {
         let number = count(self.index.doors.len());
         let position = self.positions.servers.get(name).cloned().unwrap_or_default();
         self.door_numbers.insert(name, number);
-        let session = self.add_target(number, name, server, ResourceKind::Server, "", None, position.clone());
+        let door = Entrance { number, name, server };
+        let session = self.add_target(door, (ResourceKind::Server, ""), None, position.clone());
+        // Both are sorted by kind and name, so one walk finds the places without making a key for each.
+        let first = (name.into(), ResourceKind::Tool, "".into());
+        let mut places = self.positions.items.range(first..).take_while(|((s, ..), _)| **s == *name).peekable();
         let mut uris = Vec::new();
-        let kinds = [
-            (ResourceKind::Tool, &server.tools),
-            (ResourceKind::Prompt, &server.prompts),
-            (ResourceKind::Resource, &server.resources),
-        ];
-        for (kind, items) in kinds {
-            // Both are sorted by name, so one walk finds the places without making a key for each.
-            let first = (name.to_owned(), kind, String::new());
-            let mut places = self.positions.items.range(first..).take_while(|((s, k, _), _)| s == name && *k == kind);
-            let mut place = places.next();
-            for (item, declared) in items {
-                while place.is_some_and(|((_, _, n), _)| n < item) {
-                    place = places.next();
-                }
-                let found = place.filter(|((_, _, n), _)| n == item);
-                let position = found.map(|(_, position)| position.clone()).unwrap_or_default();
-                let target = self.add_target(number, name, server, kind, item, Some(declared), position);
-                if let Some(uri) = &declared.uri {
-                    uris.push((uri.clone(), target));
-                }
+        for (kind, item, declared) in server.items() {
+            while places.next_if(|((_, k, n), _)| (*k, &**n) < (kind, item)).is_some() {}
+            let found = places.next_if(|((_, k, n), _)| (*k, &**n) == (kind, item));
+            let position = found.map(|(_, position)| position.clone()).unwrap_or_default();
+            let target = self.add_target(door, (kind, item), Some(declared), position);
+            if let Some(uri) = &declared.uri {
+                uris.push((uri.clone(), target));
             }
         }
         // Stable: patterns of one length stay in the order of their names.
@@ -144,27 +143,23 @@ impl<'s> Builder<'s> {
         });
     }
 
-    #[expect(clippy::too_many_arguments, reason = "one call site for the door and one for what is behind it")]
     fn add_target(
         &mut self,
-        door: u32,
-        server_name: &'s str,
-        server: &Server,
-        kind: ResourceKind,
-        name: &str,
+        door: Entrance<'s>,
+        (kind, name): (ResourceKind, &'s str),
         declared: Option<&Item>,
         position: Position,
     ) -> u32 {
         let number = count(self.index.targets.len());
-        let item: Box<str> = item_name(kind, name).into();
-        let texts = &mut self.index.texts;
-        let reference = add_text(texts, &format!("{server_name}:{item}"));
-        let own = declared.map(|d| d.scopes.iter().map(|scope| add_text(texts, scope)).collect());
-        let scopes = own.map(|own| append(&mut self.index.scopes, own));
+        let Entrance { number: door, name: server_name, server } = door;
+        let item = item_name(kind, name);
+        let Index { texts, scopes, .. } = &mut self.index;
+        let reference = add_texts(texts, &[server_name, ":", &item]);
+        let own = declared.map(|d| append(scopes, d.scopes.iter().map(|scope| add_text(texts, scope))));
         let audit = add_text(texts, declared.and_then(|d| d.audit.as_deref()).unwrap_or(&server.audit));
         let end = reference.0.end;
         let within = Text(Run { start: end - count(item.len()).min(end), end });
-        self.items.entry(server_name).or_default().insert(item, number);
+        self.items.insert((door, item), number);
         let rates = server.rate.iter().chain(declared.and_then(|d| d.rate.as_ref())).copied();
         self.index.targets.push(Target {
             door,
@@ -173,8 +168,8 @@ impl<'s> Builder<'s> {
             item: within,
             position,
             token_ttl: declared.and_then(|d| d.token_ttl),
-            scopes,
-            args: declared.map(|d| RuleList::new(&d.args)).unwrap_or_default(),
+            scopes: own,
+            args: declared.map(|d| d.args.clone()).unwrap_or_default(),
             audit,
             rates: rates.collect(),
             credential_ttl: match server.credential {
@@ -189,40 +184,47 @@ impl<'s> Builder<'s> {
 
     /// Adds the bundles to the scopes that carry each item.
     fn add_bundles(&mut self) {
-        let mut carried: BTreeMap<u32, Vec<Text>> = BTreeMap::new();
+        let mut carried: Vec<(u32, Text)> = Vec::new();
         for (scope, patterns) in &self.set.scopes {
             let text = add_text(&mut self.index.texts, scope);
             for pattern in patterns {
-                for (_, number) in self.covered(pattern) {
-                    let scopes = carried.entry(number).or_default();
-                    if scopes.last().is_none_or(|last| last.0.start != text.0.start) {
-                        scopes.push(text);
-                    }
-                }
+                self.covered(pattern, |_, number| carried.push((number, text)));
             }
         }
+        // A bundle may carry an item by several patterns.
+        carried.sort_unstable_by_key(|(number, text)| (*number, text.0.start));
+        carried.dedup_by_key(|(number, text)| (*number, text.0.start));
         let Index { targets, scopes, .. } = &mut self.index;
-        for (number, bundles) in carried {
-            if let Some(run) = targets.get_mut(number as usize).and_then(|t| t.scopes.as_mut()) {
-                let all = scopes.get(run.range()).unwrap_or(&[]).iter().copied().chain(bundles).collect();
-                *run = append(scopes, all);
+        for of_target in carried.chunk_by(|(a, _), (b, _)| a == b) {
+            let target = of_target.first().and_then(|(number, _)| targets.get_mut(*number as usize));
+            if let Some(run) = target.and_then(|t| t.scopes.as_mut()) {
+                let own: Vec<Text> = scopes.get(run.range()).unwrap_or(&[]).to_vec();
+                *run = append(scopes, own.into_iter().chain(of_target.iter().map(|(_, text)| *text)));
             }
         }
     }
 
-    /// The doors and targets that a pattern covers, the doors themselves included.
-    fn covered(&self, pattern: &ItemPattern) -> Vec<(u32, u32)> {
-        let of_server = |(server, items): (&&str, &BTreeMap<Box<str>, u32>)| -> Vec<(u32, u32)> {
-            let Some(&door) = self.door_numbers.get(*server) else { return Vec::new() };
+    /// Calls `visit` with each target that a pattern covers, the servers themselves included, and
+    /// its door.
+    fn covered(&self, pattern: &'s ItemPattern, mut visit: impl FnMut(u32, u32)) {
+        for door in self.doors_of(&pattern.server) {
             match pattern.item.literal() {
-                Some(item) => items.get(item).map(|n| (door, *n)).into_iter().collect(),
-                None => items.iter().filter(|(i, _)| pattern.item.matches(i)).map(|(_, n)| (door, *n)).collect(),
+                Some(item) => {
+                    self.items.get(&(door, item.into())).into_iter().for_each(|number| visit(door, *number));
+                }
+                None => {
+                    let matching = self.targets_of(door).filter(|(_, t)| pattern.item.matches(self.index.text(t.item)));
+                    matching.for_each(|(number, _)| visit(door, number));
+                }
             }
-        };
-        match pattern.server.literal() {
-            Some(server) => self.items.get_key_value(server).map(of_server).unwrap_or_default(),
-            None => self.items.iter().filter(|(s, _)| pattern.server.matches(s)).flat_map(of_server).collect(),
         }
+    }
+
+    /// The targets behind a door, which lie together, the server itself first.
+    fn targets_of(&self, door: u32) -> impl Iterator<Item = (u32, &Target)> {
+        let first = self.session_number(door);
+        let rest = self.index.targets.get(first as usize..).unwrap_or(&[]);
+        (first..).zip(rest).take_while(move |(_, target)| target.door == door)
     }
 
     /// Files statements under what they cover.
@@ -235,7 +237,7 @@ impl<'s> Builder<'s> {
             let first_rule = count(self.index.rules.len());
             self.index.rules.extend(statement.args.iter().map(|(pattern, rules)| ItemRules {
                 item: (!pattern.item.matches_everything()).then(|| pattern.item.clone()),
-                rules: RuleList::new(rules),
+                rules: rules.clone(),
             }));
             let (doors, targets) = self.coverage(statement, grant, first_rule);
             for (under, filings) in [(doors, &mut by_door), (targets, &mut by_target)] {
@@ -258,8 +260,11 @@ impl<'s> Builder<'s> {
     /// The groups that a statement is filed under; none when it asks for groups by a pattern or not
     /// at all.
     fn group_names(&mut self, statement: &'s Statement) -> Vec<(u64, u32)> {
-        let names: Option<Vec<&str>> = statement.to.groups.iter().map(NameGlob::literal).collect();
-        let numbered = names.unwrap_or_default().into_iter().map(|name| {
+        let globs = &statement.to.groups;
+        if globs.iter().any(|glob| glob.literal().is_none()) {
+            return Vec::new();
+        }
+        let numbered = globs.iter().filter_map(NameGlob::literal).map(|name| {
             let number = *self.group_numbers.entry(name).or_insert_with(|| {
                 let name = add_text(&mut self.index.texts, name);
                 self.index.groups.push(name);
@@ -274,42 +279,50 @@ impl<'s> Builder<'s> {
     ///
     /// The server itself is a target of its own: every grant at the door is filed there, and each
     /// deny that covers it, without arguments in both cases, for it has none.
-    fn coverage(&self, statement: &Statement, grant: bool, first_rule: u32) -> (Places, Places) {
-        let mut doors = Places::new();
-        let mut targets = Places::new();
+    fn coverage(&self, statement: &'s Statement, grant: bool, first_rule: u32) -> (Places, Places) {
+        let (mut doors, mut targets) = (Places::new(), Places::new());
         for pattern in statement.items.iter().filter(|p| p.item.matches_everything()) {
-            for (server, door) in self.doors_of(&pattern.server) {
-                doors.insert(door, rule_numbers(statement, first_rule, |p| p.server.matches(server)));
+            for door in self.doors_of(&pattern.server) {
+                let server = self.door_name(door);
+                doors.push((door, rule_numbers(statement, first_rule, |p| p.server.matches(server))));
+                targets.push((self.session_number(door), RuleNumbers::None));
             }
         }
+        once_each(&mut doors);
         for pattern in statement.items.iter().filter(|p| !p.item.matches_everything()) {
-            for (door, number) in self.covered(pattern).into_iter().filter(|(door, _)| !doors.contains_key(door)) {
-                let Some(target) = self.index.targets.get(number as usize) else { continue };
+            self.covered(pattern, |door, number| {
+                if doors.binary_search_by_key(&door, |(door, _)| *door).is_ok() {
+                    return;
+                }
+                let Some(target) = self.index.targets.get(number as usize) else { return };
                 let args = if target.kind == ResourceKind::Server {
                     RuleNumbers::None
                 } else {
                     rule_numbers(statement, first_rule, |p| {
-                        p.matches(self.index.door_name(target), self.index.text(target.item))
+                        p.matches(self.door_name(door), self.index.text(target.item))
                     })
                 };
-                targets.insert(number, args);
+                targets.push((number, args));
                 if grant {
-                    targets.insert(self.session_number(door), RuleNumbers::None);
+                    targets.push((self.session_number(door), RuleNumbers::None));
                 }
-            }
+            });
         }
-        for &door in doors.keys() {
-            targets.insert(self.session_number(door), RuleNumbers::None);
-        }
+        once_each(&mut targets);
         (doors, targets)
     }
 
-    fn doors_of(&self, server: &NameGlob) -> Vec<(&'s str, u32)> {
-        let own = |(name, number): (&&'s str, &u32)| (*name, *number);
-        match server.literal() {
-            Some(name) => self.door_numbers.get_key_value(name).map(own).into_iter().collect(),
-            None => self.door_numbers.iter().map(own).filter(|(name, _)| server.matches(name)).collect(),
-        }
+    /// The doors of the servers that a pattern names, in order.
+    fn doors_of(&self, server: &'s NameGlob) -> impl Iterator<Item = u32> {
+        let (one, several) = match server.literal() {
+            Some(name) => (self.door_numbers.get(name).copied(), 0..0),
+            None => (None, 0..count(self.index.doors.len())),
+        };
+        one.into_iter().chain(several.filter(|door| server.matches(self.door_name(*door))))
+    }
+
+    fn door_name(&self, door: u32) -> &str {
+        self.index.doors.get(door as usize).map_or("", |door| self.index.text(door.name))
     }
 
     fn session_number(&self, door: u32) -> u32 {
@@ -318,7 +331,8 @@ impl<'s> Builder<'s> {
 
     fn add_lookups(&mut self) {
         let index = &self.index;
-        let (mut door_by_name, mut target_by_name) = (HashTable::new(), HashTable::new());
+        let mut door_by_name = HashTable::with_capacity(index.doors.len());
+        let mut target_by_name = HashTable::with_capacity(index.targets.len());
         let door_hash = |door: &Door| HASHER.hash_one(index.text(door.name));
         for (door, number) in index.doors.iter().zip(0..) {
             let rehash = |n: &u32| index.doors.get(*n as usize).map_or(0, door_hash);
@@ -335,28 +349,39 @@ impl<'s> Builder<'s> {
 
 /// Adds a text to the end of all texts.
 fn add_text(texts: &mut String, text: &str) -> Text {
+    add_texts(texts, &[text])
+}
+
+/// Adds a text in parts to the end of all texts.
+fn add_texts(texts: &mut String, parts: &[&str]) -> Text {
     let start = count(texts.len());
-    texts.push_str(text);
+    texts.extend(parts.iter().copied());
     Text(Run { start, end: count(texts.len()) })
 }
 
 /// Adds a list to the end of all lists of its kind.
-fn append<T>(all: &mut Vec<T>, list: Vec<T>) -> Run {
+fn append<T>(all: &mut Vec<T>, list: impl IntoIterator<Item = T>) -> Run {
     let start = count(all.len());
     all.extend(list);
     Run { start, end: count(all.len()) }
 }
 
 /// Doors or targets, each with the rules for it.
-type Places = BTreeMap<u32, RuleNumbers>;
+type Places = Vec<(u32, RuleNumbers)>;
+
+/// Orders places and drops what is there twice: the rules follow from the place.
+fn once_each(places: &mut Places) {
+    places.sort_by_key(|(place, _)| *place);
+    places.dedup_by_key(|(place, _)| *place);
+}
 
 fn rule_numbers(statement: &Statement, first: u32, fits: impl Fn(&ItemPattern) -> bool) -> RuleNumbers {
     let fitting = statement.args.iter().zip(first..).filter(|((pattern, _), _)| fits(pattern));
-    let numbers: Vec<u32> = fitting.map(|(_, number)| number).collect();
-    match *numbers {
-        [] => RuleNumbers::None,
-        [one] => RuleNumbers::One(one),
-        _ => RuleNumbers::Several(numbers.into()),
+    let mut numbers = fitting.map(|(_, number)| number);
+    match (numbers.next(), numbers.next()) {
+        (None, _) => RuleNumbers::None,
+        (Some(one), None) => RuleNumbers::One(one),
+        (Some(one), Some(two)) => RuleNumbers::Several([one, two].into_iter().chain(numbers).collect()),
     }
 }
 

@@ -19,7 +19,7 @@ use hashbrown::HashTable;
 use self::build::Builder;
 use super::compiled::Positions;
 use super::glob::{NameGlob, PathGlob};
-use super::matcher::RuleList;
+use super::matcher::ArgRules;
 use super::set::PolicySet;
 use super::uri::is_plain_uri;
 use crate::model::{Position, Rate, ResourceKind};
@@ -105,7 +105,7 @@ pub(crate) struct Target {
     pub(crate) token_ttl: Option<u32>,
     /// The token scopes of which one is needed; `None` when no scope is.
     scopes: Option<Run>,
-    pub(crate) args: RuleList,
+    pub(crate) args: ArgRules,
     pub(crate) audit: Text,
     pub(crate) rates: Box<[Rate]>,
     pub(crate) credential_ttl: Option<u32>,
@@ -165,7 +165,7 @@ enum RuleNumbers {
 struct ItemRules {
     /// Over the items of a door; `None` for all.
     item: Option<NameGlob>,
-    rules: RuleList,
+    rules: ArgRules,
 }
 
 /// The hash under which a group is filed.
@@ -285,7 +285,7 @@ impl Index {
         entry: &'i Entry,
         target: &'i Target,
         at_door: bool,
-    ) -> impl Iterator<Item = &'i RuleList> {
+    ) -> impl Iterator<Item = &'i ArgRules> {
         let numbers = match &entry.args {
             RuleNumbers::None => &[],
             RuleNumbers::One(number) => std::slice::from_ref(number),

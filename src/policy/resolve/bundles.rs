@@ -6,6 +6,7 @@ use super::names::Check;
 use crate::diagnostics::{Code, Diagnostic, Span};
 use crate::policy::argument::sorted;
 use crate::policy::document::{At, Document};
+use crate::policy::lookup::Lookup;
 use crate::policy::name::quoted;
 use crate::policy::set::{ItemPattern, item_name};
 
@@ -125,19 +126,20 @@ fn too_large(document: &Document, name: &str, check: &mut Check<'_, '_>) {
 
 /// A bundle that has the name of an item or of its scope would carry two things.
 fn conflicts(document: &Document, check: &mut Check<'_, '_>) {
-    let bundles: BTreeMap<&str, Span> =
+    let bundles: Lookup<&str, Span> =
         document.scopes.iter().map(|(name, _)| (name.value.as_str(), name.span)).collect();
     if bundles.is_empty() {
         return;
     }
+    let mut reference = String::new();
     for server in &document.servers {
         for declared in &server.items {
-            let reference = format!("{}:{}", server.name.value, item_name(declared.kind, &declared.name.value));
-            let mut names: Vec<&str> =
-                declared.item.scopes.iter().map(String::as_str).chain([reference.as_str()]).collect();
-            names.sort_unstable();
-            names.dedup();
-            for name in names {
+            reference.clear();
+            let item = item_name(declared.kind, &declared.name.value);
+            reference.extend([server.name.value.as_str(), ":", &item]);
+            let scopes = || declared.item.scopes.iter().map(String::as_str);
+            let own = (!scopes().any(|scope| scope == reference)).then_some(reference.as_str());
+            for name in scopes().chain(own) {
                 if let Some(span) = bundles.get(name) {
                     let message = format!("the bundle `{}` has the name of what carries an item", quoted(name));
                     let problem = Diagnostic::new(Code::ScopeConflict, message)

@@ -1,6 +1,7 @@
 //! The policy set in its fixed order, with the places in the same order.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::Resolved;
 use crate::diagnostics::{Code, Diagnostic};
@@ -43,8 +44,10 @@ pub(super) fn build(document: Document, scopes: BTreeMap<String, Vec<ItemPattern
         ..Spans::default()
     };
     let mut servers = BTreeMap::new();
+    let mut places = Vec::new();
     for declared in document.servers {
         let name = declared.name.value;
+        let shared: Arc<str> = name.as_str().into();
         let mut server = declared.server;
         for item in declared.items {
             let list = match item.kind {
@@ -52,12 +55,14 @@ pub(super) fn build(document: Document, scopes: BTreeMap<String, Vec<ItemPattern
                 ResourceKind::Prompt => &mut server.prompts,
                 ResourceKind::Resource => &mut server.resources,
             };
-            list.insert(item.name.value.clone(), item.item);
-            spans.items.insert((name.clone(), item.kind, item.name.value), item.name.span);
+            places.push(((shared.clone(), item.kind, item.name.value.as_str().into()), item.name.span));
+            list.insert(item.name.value, item.item);
         }
         spans.servers.insert(name.clone(), declared.name.span);
         servers.insert(name, server);
     }
+    // All at once: a map is built from what is in order already without looking for each place.
+    spans.items = places.into_iter().collect();
     let (grants, grant_spans) = ordered(document.grants);
     let (denies, deny_spans) = ordered(document.denies);
     spans.grants = grant_spans;

@@ -1,10 +1,13 @@
 //! Whether what is referred to is declared, and declared once.
 
+use std::borrow::Cow;
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::diagnostics::{Code, Diagnostic, Span, did_you_mean};
-use crate::policy::document::{At, DeclaredIssuer, DeclaredStatement, Document, Mentions};
+use crate::policy::document::{At, DeclaredIssuer, DeclaredServer, DeclaredStatement, Document, Mentions};
 use crate::policy::glob::NameGlob;
+use crate::policy::lookup::Lookup;
 use crate::policy::name::quoted;
 use crate::policy::set::{ItemPattern, item_name};
 
@@ -13,45 +16,48 @@ const MAX_SUGGESTIONS: u32 = 200;
 /// How many letters of a word are worth a suggestion.
 const MAX_WORD: usize = 128;
 
-/// Everything that can be referred to.
-pub(super) struct Index {
-    issuers: BTreeMap<String, Option<Vec<String>>>,
-    claims: BTreeMap<String, BTreeSet<String>>,
-    servers: BTreeMap<String, DeclaredNames>,
-    bundles: BTreeSet<String>,
-    scopes: BTreeSet<String>,
-    classes: BTreeSet<String>,
+/// Everything that can be referred to. What is offered as a suggestion is kept in order, so that of
+/// two equally near names the same one is always offered.
+pub(super) struct Index<'d> {
+    issuers: BTreeMap<&'d str, Option<&'d [String]>>,
+    claims: BTreeMap<&'d str, BTreeSet<&'d str>>,
+    servers: Vec<DeclaredNames<'d>>,
+    /// The places of the servers in their list.
+    server_places: Lookup<&'d str, usize>,
+    bundles: BTreeSet<&'d str>,
+    /// Empty when nothing refers to one.
+    scopes: BTreeSet<&'d str>,
+    classes: BTreeSet<&'d str>,
 }
 
-struct DeclaredNames {
-    items: BTreeSet<String>,
+struct DeclaredNames<'d> {
+    name: &'d str,
+    /// Sorted.
+    items: Vec<Cow<'d, str>>,
     span: Span,
     has_identity: bool,
 }
 
-impl Index {
-    pub(super) fn of(document: &Document) -> Self {
-        let names = |issuer: &DeclaredIssuer| issuer.issuer.claims.others.keys().cloned().collect();
+impl DeclaredNames<'_> {
+    fn has(&self, item: &str) -> bool {
+        self.items.binary_search_by(|own| (**own).cmp(item)).is_ok()
+    }
+}
+
+impl<'d> Index<'d> {
+    pub(super) fn of(document: &'d Document) -> Self {
+        let claims = |issuer: &'d DeclaredIssuer| issuer.issuer.claims.others.keys().map(String::as_str).collect();
+        let servers: Vec<DeclaredNames<'d>> = document.servers.iter().map(declared_names).collect();
+        let scopes = document.servers.iter().flat_map(|s| &s.items).flat_map(|i| &i.item.scopes).map(String::as_str);
+        let referred = !document.references.scopes.is_empty();
         Self {
-            issuers: document.issuers.iter().map(|i| (i.name.value.clone(), i.groups.clone())).collect(),
-            claims: document.issuers.iter().map(|i| (i.name.value.clone(), names(i))).collect(),
-            servers: document
-                .servers
-                .iter()
-                .map(|s| {
-                    let items = s.items.iter().map(|i| item_name(i.kind, &i.name.value)).collect();
-                    let names = DeclaredNames { items, span: s.name.span, has_identity: s.identity.is_some() };
-                    (s.name.value.clone(), names)
-                })
-                .collect(),
-            bundles: document.scopes.iter().map(|(name, _)| name.value.clone()).collect(),
-            scopes: document
-                .servers
-                .iter()
-                .flat_map(|s| &s.items)
-                .flat_map(|i| i.item.scopes.iter().cloned())
-                .collect(),
-            classes: document.audit.retention.keys().cloned().collect(),
+            issuers: document.issuers.iter().map(|i| (i.name.value.as_str(), i.groups.as_deref())).collect(),
+            claims: document.issuers.iter().map(|i| (i.name.value.as_str(), claims(i))).collect(),
+            server_places: servers.iter().zip(0..).map(|(server, place)| (server.name, place)).collect(),
+            servers,
+            bundles: document.scopes.iter().map(|(name, _)| name.value.as_str()).collect(),
+            scopes: scopes.filter(|_| referred).collect(),
+            classes: document.audit.retention.keys().map(String::as_str).collect(),
         }
     }
 
@@ -59,19 +65,23 @@ impl Index {
         self.bundles.contains(name)
     }
 
-    fn matching<'i>(&'i self, server: &'i NameGlob) -> Box<dyn Iterator<Item = (&'i str, &'i DeclaredNames)> + 'i> {
-        match server.literal() {
-            Some(name) => {
-                Box::new(self.servers.get_key_value(name).into_iter().map(|(name, found)| (name.as_str(), found)))
-            }
-            None => Box::new(
-                self.servers
-                    .iter()
-                    .filter(|(name, _)| server.matches(name))
-                    .map(|(name, found)| (name.as_str(), found)),
-            ),
-        }
+    fn server(&self, name: &str) -> Option<&DeclaredNames<'d>> {
+        self.servers.get(*self.server_places.get(name)?)
     }
+
+    fn matching(&self, server: &NameGlob) -> impl Iterator<Item = &DeclaredNames<'d>> {
+        let (one, several) = match server.literal() {
+            Some(name) => (self.server(name), &[][..]),
+            None => (None, self.servers.as_slice()),
+        };
+        one.into_iter().chain(several.iter().filter(|found| server.matches(found.name)))
+    }
+}
+
+fn declared_names(server: &DeclaredServer) -> DeclaredNames<'_> {
+    let mut items: Vec<_> = server.items.iter().map(|i| item_name(i.kind, &i.name.value)).collect();
+    items.sort_unstable();
+    DeclaredNames { name: &server.name.value, items, span: server.name.span, has_identity: server.identity.is_some() }
 }
 
 /// What a pattern covers.
@@ -84,7 +94,7 @@ enum Cover {
 
 /// Follows references and reports those that lead nowhere.
 pub(super) struct Check<'i, 'p> {
-    index: &'i Index,
+    index: &'i Index<'i>,
     problems: &'p mut Vec<Diagnostic>,
     suggestions: u32,
     /// Answers for patterns with a wildcard over servers.
@@ -92,11 +102,11 @@ pub(super) struct Check<'i, 'p> {
 }
 
 impl<'i, 'p> Check<'i, 'p> {
-    pub(super) fn new(index: &'i Index, problems: &'p mut Vec<Diagnostic>) -> Self {
+    pub(super) fn new(index: &'i Index<'i>, problems: &'p mut Vec<Diagnostic>) -> Self {
         Self { index, problems, suggestions: 0, seen: BTreeMap::new() }
     }
 
-    pub(super) fn index(&self) -> &'i Index {
+    pub(super) fn index(&self) -> &'i Index<'i> {
         self.index
     }
 
@@ -131,10 +141,10 @@ impl<'i, 'p> Check<'i, 'p> {
     }
 
     /// The nearest known word, as long as there are not too many to look for.
-    fn suggest<'k>(&mut self, word: &str, known: impl IntoIterator<Item = &'k String>) -> Option<&'k str> {
+    fn suggest<'k>(&mut self, word: &str, known: impl IntoIterator<Item = &'k str>) -> Option<&'k str> {
         self.suggestions += 1;
         let worth = self.suggestions <= MAX_SUGGESTIONS && word.len() <= MAX_WORD;
-        worth.then(|| did_you_mean(word, known.into_iter().map(String::as_str))).flatten()
+        worth.then(|| did_you_mean(word, known)).flatten()
     }
 
     fn unknown<'k>(
@@ -142,7 +152,7 @@ impl<'i, 'p> Check<'i, 'p> {
         code: Code,
         what: &str,
         at: (&str, Span),
-        known: impl IntoIterator<Item = &'k String>,
+        known: impl IntoIterator<Item = &'k str>,
         otherwise: &str,
     ) {
         let near = self.suggest(at.0, known);
@@ -152,20 +162,22 @@ impl<'i, 'p> Check<'i, 'p> {
 
     fn issuer(&mut self, at: &At<String>) {
         let index = self.index;
-        if !index.issuers.contains_key(&at.value) {
+        if !index.issuers.contains_key(at.value.as_str()) {
             let help = "declare it as `[issuers.NAME]`, or correct the name";
-            self.unknown(Code::UnknownIssuer, "there is no issuer", (&at.value, at.span), index.issuers.keys(), help);
+            let known = index.issuers.keys().copied();
+            self.unknown(Code::UnknownIssuer, "there is no issuer", (&at.value, at.span), known, help);
         }
     }
 
     fn server(&mut self, name: &str, span: Span) {
         let index = self.index;
         let help = "declare it as `[servers.NAME]`, or correct the name";
-        self.unknown(Code::UnknownServer, "there is no server", (name, span), index.servers.keys(), help);
+        let known = index.servers.iter().map(|server| server.name);
+        self.unknown(Code::UnknownServer, "there is no server", (name, span), known, help);
     }
 
     fn caller(&mut self, at: &At<String>) {
-        match self.index.servers.get(&at.value) {
+        match self.index.server(&at.value) {
             None => self.server(&at.value, at.span),
             Some(found) if !found.has_identity => {
                 let message = format!("the server `{}` has no identity to call with", quoted(&at.value));
@@ -181,13 +193,13 @@ impl<'i, 'p> Check<'i, 'p> {
 
     fn class(&mut self, at: &At<String>) {
         let index = self.index;
-        if !index.classes.contains(&at.value) {
+        if !index.classes.contains(at.value.as_str()) {
             let help = format!("add `{} = \"90d\"` to `[audit.retention]`", quoted(&at.value));
             self.unknown(
                 Code::UnknownAuditClass,
                 "no retention for audit class",
                 (&at.value, at.span),
-                &index.classes,
+                index.classes.iter().copied(),
                 &help,
             );
         }
@@ -201,10 +213,10 @@ impl<'i, 'p> Check<'i, 'p> {
         for at in &mentions.servers {
             self.caller(at);
         }
-        let asked = |name: &String| mentions.issuers.is_empty() || mentions.issuers.iter().any(|at| at.value == *name);
+        let asked = |name: &str| mentions.issuers.is_empty() || mentions.issuers.iter().any(|at| at.value == name);
         // An issuer without a list may have any group.
-        let lists: Option<Vec<&Vec<String>>> =
-            index.issuers.iter().filter(|(name, _)| asked(name)).map(|(_, groups)| groups.as_ref()).collect();
+        let lists: Option<Vec<&[String]>> =
+            index.issuers.iter().filter(|(name, _)| asked(name)).map(|(_, groups)| *groups).collect();
         if let Some(lists) = lists.filter(|lists| !lists.is_empty()) {
             for at in &mentions.groups {
                 if !lists.iter().any(|list| list.iter().any(|group| at.value.matches(group))) {
@@ -214,16 +226,19 @@ impl<'i, 'p> Check<'i, 'p> {
                         Code::UnknownGroup,
                         "no issuer lists a group",
                         (&word, at.span),
-                        lists.iter().copied().flatten(),
+                        lists.iter().copied().flatten().map(String::as_str),
                         help,
                     );
                 }
             }
         }
-        let claims: Vec<&BTreeSet<String>> =
+        if mentions.claims.is_empty() {
+            return;
+        }
+        let claims: Vec<&BTreeSet<&str>> =
             index.claims.iter().filter(|(name, _)| asked(name)).map(|(_, c)| c).collect();
         for at in &mentions.claims {
-            if claims.iter().any(|known| known.contains(&at.value)) || claims.is_empty() {
+            if claims.iter().any(|known| known.contains(at.value.as_str())) || claims.is_empty() {
                 continue;
             }
             let help = match at.value.as_str() {
@@ -235,7 +250,7 @@ impl<'i, 'p> Check<'i, 'p> {
                 Code::UnknownClaim,
                 "no issuer maps a claim",
                 (&at.value, at.span),
-                claims.iter().copied().flatten(),
+                claims.iter().copied().flatten().copied(),
                 help,
             );
         }
@@ -243,8 +258,8 @@ impl<'i, 'p> Check<'i, 'p> {
 
     fn scope(&mut self, at: &At<String>) {
         let index = self.index;
-        if !index.scopes.contains(&at.value) && !index.bundles.contains(&at.value) {
-            let known = index.bundles.iter().chain(&index.scopes);
+        if !index.scopes.contains(at.value.as_str()) && !index.has_bundle(&at.value) {
+            let known = index.bundles.iter().chain(&index.scopes).copied();
             let help = "a scope is one of a tool, prompt or resource, or a bundle in `[scopes]`";
             self.unknown(Code::UnknownScope, "nothing is carried by scope", (&at.value, at.span), known, help);
         }
@@ -254,7 +269,13 @@ impl<'i, 'p> Check<'i, 'p> {
     pub(super) fn unknown_bundle(&mut self, at: &At<String>) {
         let index = self.index;
         let help = "name another bundle, or items as `server:tool` or `server:*`";
-        self.unknown(Code::UnknownScope, "there is no bundle", (&at.value, at.span), &index.bundles, help);
+        self.unknown(
+            Code::UnknownScope,
+            "there is no bundle",
+            (&at.value, at.span),
+            index.bundles.iter().copied(),
+            help,
+        );
     }
 
     /// Reports a pattern that covers nothing that is declared.
@@ -280,17 +301,17 @@ impl<'i, 'p> Check<'i, 'p> {
                 let mut help =
                     "declare it as `[servers.NAME.tools.NAME]`, or `prompts` or `resources`, or correct the name"
                         .to_owned();
-                if let [(server, names)] = found.as_slice() {
+                if let [names] = found.as_slice() {
                     problem = problem.also(names.span, "the server");
                     let word = pattern.item.literal().unwrap_or(pattern.item.as_str()).to_owned();
-                    let near = self.suggest(&word, &names.items).or_else(|| {
+                    let near = self.suggest(&word, names.items.iter().map(|item| &**item)).or_else(|| {
                         names
                             .items
                             .iter()
-                            .map(String::as_str)
+                            .map(|item| &**item)
                             .find(|item| item.split_once(':').is_some_and(|(_, name)| name == word))
                     });
-                    help = near.map_or(help, |near| format!("did you mean `{server}:{}`?", quoted(near)));
+                    help = near.map_or(help, |near| format!("did you mean `{}:{}`?", names.name, quoted(near)));
                 }
                 self.report(problem.help(help));
             }
@@ -311,11 +332,11 @@ impl<'i, 'p> Check<'i, 'p> {
 
     fn look(index: &Index, pattern: &ItemPattern) -> Cover {
         let mut cover = Cover::NoServer;
-        for (_, names) in index.matching(&pattern.server) {
+        for names in index.matching(&pattern.server) {
             cover = Cover::NoItem;
             // The server itself counts: its name is empty.
             let found = match pattern.item.literal() {
-                Some(item) => names.items.contains(item),
+                Some(item) => names.has(item),
                 None => pattern.item.matches("") || names.items.iter().any(|item| pattern.item.matches(item)),
             };
             if found {
@@ -336,9 +357,9 @@ impl<'i, 'p> Check<'i, 'p> {
             if self.problems.len() > before || statement.items.is_empty() || statement.items.contains(pattern) {
                 continue;
             }
-            let met = self.index.matching(&pattern.server).any(|(server, names)| match pattern.item.literal() {
-                Some(item) => statement.covers(server, item),
-                None => names.items.iter().any(|item| pattern.item.matches(item) && statement.covers(server, item)),
+            let met = self.index.matching(&pattern.server).any(|names| match pattern.item.literal() {
+                Some(item) => statement.covers(names.name, item),
+                None => names.items.iter().any(|item| pattern.item.matches(item) && statement.covers(names.name, item)),
             });
             if !met {
                 let message = format!("`{}` covers nothing that the statement is about", quoted(&pattern.to_string()));
@@ -352,18 +373,17 @@ impl<'i, 'p> Check<'i, 'p> {
     }
 
     fn declared_once(&mut self, document: &Document) {
-        let named = |list: &'_ [DeclaredStatement]| -> Vec<(String, Span)> {
-            list.iter().filter_map(|s| s.statement.name.clone().map(|name| (name, s.spans.head))).collect()
-        };
-        self.once("grants have the name", named(&document.grants), "give each its own name");
-        self.once("denies have the name", named(&document.denies), "give each its own name");
-        let invariants = document.invariants.iter().map(|i| (i.name.clone(), i.span)).collect();
+        for (what, list) in [("grants have the name", &document.grants), ("denies have the name", &document.denies)] {
+            let named = list.iter().filter_map(|s| Some((s.statement.name.as_deref()?.into(), s.spans.head)));
+            self.once(what, named, "give each its own name");
+        }
+        let invariants = document.invariants.iter().map(|i| (i.name.as_str().into(), i.span));
         self.once("invariants have the name", invariants, "give each its own name");
-        let tests = document.tests.iter().map(|t| (t.test.name.clone(), t.test.span)).collect();
+        let tests = document.tests.iter().map(|t| (t.test.name.as_str().into(), t.test.span));
         self.once("tests have the name", tests, "give each its own name");
-        let issuers = document.issuers.iter().map(|i| (i.issuer.url.clone(), i.url)).collect();
+        let issuers = document.issuers.iter().map(|i| (i.issuer.url.as_str().into(), i.url));
         self.once("issuers have the URL", issuers, "a token could be either's: declare the issuer once");
-        let doors = document.servers.iter().map(|s| (s.server.resource.clone(), s.resource)).collect();
+        let doors = document.servers.iter().map(|s| (s.server.resource.as_str().into(), s.resource));
         self.once(
             "servers have the identifier",
             doors,
@@ -371,28 +391,25 @@ impl<'i, 'p> Check<'i, 'p> {
         );
         let identities = document.servers.iter().filter_map(|s| {
             let identity = s.server.identity.as_ref()?;
-            Some((format!("{} {}", identity.issuer, identity.subject), s.identity?))
+            Some((format!("{} {}", identity.issuer, identity.subject).into(), s.identity?))
         });
-        self.once("servers have the identity", identities.collect(), "give each server its own subject");
+        self.once("servers have the identity", identities, "give each server its own subject");
     }
 
-    fn once(&mut self, what: &str, named: Vec<(String, Span)>, help: &str) {
-        let mut seen: BTreeMap<String, Span> = BTreeMap::new();
-        for (name, span) in named {
-            // What is empty is missing, and has been reported as such.
-            if name.is_empty() {
-                continue;
-            }
-            match seen.get(&name) {
-                Some(first) => {
-                    let problem = Diagnostic::new(Code::DuplicateName, format!("two {what} `{}`", quoted(&name)))
+    fn once<'d>(&mut self, what: &str, named: impl Iterator<Item = (Cow<'d, str>, Span)>, help: &str) {
+        let mut seen: Lookup<Cow<'d, str>, Span> = Lookup::default();
+        // What is empty is missing, and has been reported as such.
+        for (name, span) in named.filter(|(name, _)| !name.is_empty()) {
+            match seen.entry(name) {
+                Entry::Occupied(first) => {
+                    let problem = Diagnostic::new(Code::DuplicateName, format!("two {what} `{}`", quoted(first.key())))
                         .at(span, "")
-                        .also(*first, "the first one")
+                        .also(*first.get(), "the first one")
                         .help(help);
                     self.report(problem);
                 }
-                None => {
-                    seen.insert(name, span);
+                Entry::Vacant(first) => {
+                    first.insert(span);
                 }
             }
         }
