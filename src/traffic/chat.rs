@@ -141,7 +141,8 @@ impl Import<'_> {
             transcript.iter().filter_map(|(name, value)| Some((name.clone(), scalar(value)?))).collect();
         let named = self.mapping.session.as_ref().and_then(|field| fields.get(field));
         let session = named.cloned().unwrap_or_else(|| format!("transcript-{}", number + 1));
-        let around = Surroundings { number, session: &session, fields: &fields };
+        let begin = self.mapping.clock.session(number);
+        let around = Surroundings { begin, session: Some(&session), fields: &fields };
         let (mut seen, mut made) = (0, 0);
         for message in messages {
             let calls = match message.get("tool_calls") {
@@ -207,7 +208,7 @@ impl Import<'_> {
         let tool = self.mapping.tool(&door, &tool);
         let mut event = Event::new(time, door, Action::ToolsCall, tool);
         event.arguments = arguments.map_or(Field::Absent, Field::Present);
-        event.session = Field::Present(around.session.to_owned());
+        event.session = around.session.map_or(Field::NotRecorded, |name| Field::Present(name.to_owned()));
         self.counts.unidentified += u64::from(!self.mapping.identify(&mut event, around));
         Ok(Some(event))
     }

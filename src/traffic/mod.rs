@@ -5,13 +5,18 @@
 
 mod batch;
 pub mod chat;
+mod declared;
+mod documents;
 mod event;
+pub mod fieldmap;
 mod foreign;
 mod imported;
 mod incoming;
 mod keep;
 mod lines;
+pub mod log;
 pub mod mapping;
+mod newline;
 mod observed;
 mod pointer;
 mod reader;

@@ -4,7 +4,7 @@
 //! number and a code; reading goes on behind it. No line is ever skipped in silence.
 
 use std::fmt;
-use std::io::{self, BufRead, Read as _};
+use std::io::{self, BufRead};
 
 use serde::{Deserialize, Serialize};
 
@@ -12,6 +12,7 @@ use super::batch::{Batch, Position};
 use super::event::{Event, Header, SCHEMA};
 use super::keep::Everything;
 use super::lines::Lines;
+use super::newline::{Line, read_line, skip_line};
 use super::strict::{DUPLICATE, TOO_DEEP};
 
 /// The longest line that is read, in bytes.
@@ -50,8 +51,10 @@ pub enum UnreadableCode {
     TooDeep,
     /// The line is JSON and not an event of this format.
     NotAnEvent,
-    /// A foreign record that is not in the shape its importer reads.
+    /// A transcript that is not in the shape its importer reads.
     NotATranscript,
+    /// A record of a foreign log that is not in the shape its importer reads.
+    NotARecord,
     /// A foreign tool call whose server, tool or arguments cannot be told.
     NotACall,
 }
@@ -72,6 +75,7 @@ impl UnreadableCode {
             Self::TooDeep => "too-deep",
             Self::NotAnEvent => "not-an-event",
             Self::NotATranscript => "not-a-transcript",
+            Self::NotARecord => "not-a-record",
             Self::NotACall => "not-a-call",
         }
     }
@@ -199,13 +203,6 @@ struct Schema {
     schema: String,
 }
 
-/// What one attempt to read a line gave.
-enum Line {
-    Read,
-    TooLong,
-    End,
-}
-
 impl<R: BufRead> Reader<R> {
     /// Reads the header.
     ///
@@ -215,8 +212,8 @@ impl<R: BufRead> Reader<R> {
     pub fn new(input: R) -> Result<Self, Unreadable> {
         let fail = |code, message: String| Err(Unreadable::new(1, code, message));
         let (mut input, mut buffer) = (input, Vec::new());
-        match read_line(&mut input, &mut buffer) {
-            Ok(Line::Read) => {}
+        match read_line(&mut input, &mut buffer, MAX_LINE) {
+            Ok(Line::Read { .. }) => {}
             Ok(Line::End) => return fail(UnreadableCode::EmptyRecording, "the recording is empty".to_owned()),
             Ok(Line::TooLong) => return fail(UnreadableCode::NoHeader, no_header()),
             Err(error) => return fail(UnreadableCode::ReadFailed, error.to_string()),
@@ -315,40 +312,6 @@ fn no_header() -> String {
 
 fn starts_object(line: &[u8]) -> bool {
     line.trim_ascii_start().first() == Some(&b'{')
-}
-
-/// Reads up to and without the next newline; at most [`MAX_LINE`] bytes are ever held.
-/// What is left of a longer line is not read: a header that never ends is refused at once.
-fn read_line(input: &mut impl BufRead, buffer: &mut Vec<u8>) -> io::Result<Line> {
-    buffer.clear();
-    let limit = MAX_LINE as u64 + 1;
-    if input.by_ref().take(limit).read_until(b'\n', buffer)? == 0 {
-        return Ok(Line::End);
-    }
-    if buffer.last() == Some(&b'\n') {
-        buffer.pop();
-        return Ok(Line::Read);
-    }
-    Ok(if buffer.len() <= MAX_LINE { Line::Read } else { Line::TooLong })
-}
-
-fn skip_line(input: &mut impl BufRead) -> io::Result<()> {
-    loop {
-        let chunk = match input.fill_buf() {
-            Ok(chunk) => chunk,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            Err(error) => return Err(error),
-        };
-        if chunk.is_empty() {
-            return Ok(());
-        }
-        let newline = chunk.iter().position(|byte| *byte == b'\n');
-        let used = newline.map_or(chunk.len(), |at| at + 1);
-        input.consume(used);
-        if newline.is_some() {
-            return Ok(());
-        }
-    }
 }
 
 #[cfg(test)]

@@ -17,6 +17,15 @@ pub(super) const DUPLICATE: &str = "duplicate key";
 /// How the message of too deep a nesting starts.
 pub(super) const TOO_DEEP: &str = "nested deeper than";
 
+/// Any JSON value without duplicate keys.
+pub(super) struct StrictValue(pub Value);
+
+impl<'de> Deserialize<'de> for StrictValue {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Inner { depth: MAX_DEPTH }.deserialize(deserializer).map(StrictValue)
+    }
+}
+
 /// A JSON object without duplicate keys.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct StrictObject(pub Map<String, Value>);

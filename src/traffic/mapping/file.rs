@@ -6,13 +6,10 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::{CallRule, CallShape, Clock, IdentityRule, Mapping, TokenRule};
-use crate::diagnostics::{Code, Diagnostic, SourceId, Sources, Span, did_you_mean};
+use crate::diagnostics::{Code, Diagnostic, Sources, did_you_mean};
 use crate::model::Timestamp;
-use crate::policy::glob::NameGlob;
 use crate::traffic::Field;
-
-/// The longest mapping that is read, in bytes.
-const MAX_BYTES: usize = 1024 * 1024;
+use crate::traffic::declared::{self, OneOrMany, Reading};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -25,6 +22,8 @@ struct MappingIn {
     calls: Vec<Spanned<CallIn>>,
     #[serde(default)]
     doors: BTreeMap<String, String>,
+    #[serde(default)]
+    issuers: BTreeMap<String, String>,
     #[serde(default)]
     tools: BTreeMap<Spanned<String>, String>,
     #[serde(default)]
@@ -70,93 +69,25 @@ struct IdentityIn {
     absent: Vec<Spanned<String>>,
 }
 
-#[derive(Clone, Deserialize)]
-#[serde(untagged)]
-enum OneOrMany {
-    One(String),
-    Many(Vec<String>),
-}
-
-impl OneOrMany {
-    fn list(self) -> Vec<String> {
-        match self {
-            Self::One(text) => vec![text],
-            Self::Many(list) => list,
-        }
-    }
-}
-
 /// Reads a mapping. The texts that the places of the problems point into go to `sources`.
 ///
 /// # Errors
 ///
 /// Every problem found; a mapping with one is not used.
 pub fn load(name: &str, bytes: &[u8], sources: &mut Sources) -> Result<Mapping, Vec<Diagnostic>> {
-    if bytes.len() > MAX_BYTES {
-        return Err(vec![
-            Diagnostic::new(Code::TooLarge, format!("`{name}` is larger than {MAX_BYTES} bytes"))
-                .help("a mapping holds rules, not data: match several sessions with one glob"),
-        ]);
-    }
-    let Ok(text) = std::str::from_utf8(bytes) else {
-        return Err(vec![Diagnostic::new(Code::NotUtf8, format!("`{name}` is not UTF-8 text"))]);
-    };
-    let mut reading = Reading { source: sources.add(name, text), problems: Vec::new() };
-    let mapping = match toml::from_str::<MappingIn>(text) {
-        Ok(file) => Some(reading.mapping(file)),
-        Err(error) => {
-            reading.refuse(&error);
-            None
-        }
-    };
-    match mapping {
-        Some(mapping) if reading.problems.is_empty() => Ok(mapping),
-        _ => Err(reading.problems),
-    }
+    declared::load((name, bytes), sources, |reading, file| Builder(reading).mapping(file))
 }
 
-struct Reading {
-    source: SourceId,
-    problems: Vec<Diagnostic>,
-}
+struct Builder<'r>(&'r mut Reading);
 
-impl Reading {
-    fn span(&self, range: std::ops::Range<usize>) -> Span {
-        let number = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
-        Span { source: self.source, start: number(range.start), end: number(range.end) }
-    }
-
-    fn problem(&mut self, code: Code, range: std::ops::Range<usize>, message: String, help: &str) {
-        let diagnostic = Diagnostic::new(code, message).at(self.span(range), "");
-        self.problems.push(if help.is_empty() { diagnostic } else { diagnostic.help(help) });
-    }
-
-    /// What the TOML parser says, under our codes.
-    fn refuse(&mut self, error: &toml::de::Error) {
-        let message = error.message().lines().next().unwrap_or_default().to_owned();
-        let code = match message.as_str() {
-            m if m.starts_with("unknown field") => Code::UnknownKey,
-            m if m.starts_with("missing field") => Code::MissingKey,
-            m if m.starts_with("invalid type") || m.starts_with("data did not match") => Code::WrongType,
-            _ => Code::TomlSyntax,
-        };
-        let mut words = message.split('`').skip(1).step_by(2);
-        let near = words.next().and_then(|word| did_you_mean(word, words)).filter(|_| code == Code::UnknownKey);
-        let help = near.map(|near| format!("did you mean `{near}`?")).unwrap_or_default();
-        let message = message.split(", expected one of").next().unwrap_or_default().to_owned();
-        self.problem(code, error.span().unwrap_or(0..0), message, &help);
-    }
-
+impl Builder<'_> {
     fn mapping(&mut self, file: MappingIn) -> Mapping {
-        if *file.version.get_ref() != 1 {
-            let message = format!("version {} of mappings is not one this build reads", file.version.get_ref());
-            self.problem(Code::UnknownVersion, file.version.span(), message, "write `version = 1`");
-        }
+        self.0.version(&file.version, "mappings");
         let mut tools = BTreeMap::new();
         for (tool, renamed) in file.tools {
             if !tool.get_ref().contains(':') {
                 let message = format!("`{}` does not name a tool as `door:tool`", tool.get_ref());
-                self.problem(Code::InvalidValue, tool.span(), message, "");
+                self.0.problem(Code::InvalidValue, tool.span(), message, "");
             }
             tools.insert(tool.into_inner(), renamed);
         }
@@ -165,12 +96,14 @@ impl Reading {
             clock: self.clock(file.time),
             calls: file.calls.into_iter().filter_map(|call| self.call(call)).collect(),
             doors: file.doors,
+            issuers: file.issuers,
             tools,
             identities: file.identities.into_iter().map(|rule| self.identity(rule)).collect(),
         }
     }
 
     fn clock(&mut self, clock: ClockIn) -> Clock {
+        let given = clock.start.is_some();
         let start = clock.start.map_or(0, |start| {
             let text = start.get_ref().to_string();
             let format = &time::format_description::well_known::Rfc3339;
@@ -178,13 +111,14 @@ impl Reading {
                 |_| {
                     let message = format!("`{text}` is not an instant");
                     let help = "write date, time and offset, such as `2026-03-02T09:00:00Z`";
-                    self.problem(Code::InvalidValue, start.span(), message, help);
+                    self.0.problem(Code::InvalidValue, start.span(), message, help);
                     0
                 },
                 time::OffsetDateTime::unix_timestamp,
             )
         });
         Clock {
+            given,
             start: Timestamp(start),
             session: self.seconds(clock.session.as_ref()).unwrap_or(3600),
             call: self.seconds(clock.call.as_ref()).unwrap_or(1),
@@ -196,7 +130,7 @@ impl Reading {
         let seconds = duration(text.get_ref());
         if seconds.is_none() {
             let message = format!("`{}` is not a duration", text.get_ref());
-            self.problem(Code::InvalidValue, text.span(), message, "write whole units, such as `90s` or `1h30m`");
+            self.0.problem(Code::InvalidValue, text.span(), message, "write whole units, such as `90s` or `1h30m`");
         }
         seconds
     }
@@ -219,16 +153,10 @@ impl Reading {
             let message = "a call rule says in one way where the server and the tool stand".to_owned();
             let help =
                 "give `split` (and `prefix`), or `door`, or `server`, `tool` and `arguments`, or `ignore = true`";
-            self.problem(Code::InvalidValue, span, message, help);
+            self.0.problem(Code::InvalidValue, span, message, help);
         }
-        let function = self.glob(call.function.get_ref(), call.function.span());
+        let function = self.0.glob(call.function.get_ref(), call.function.span());
         Some(CallRule { function: function?, shape: shape? })
-    }
-
-    fn glob(&mut self, text: &str, range: std::ops::Range<usize>) -> Option<NameGlob> {
-        NameGlob::new(text)
-            .map_err(|error| self.problem(Code::InvalidPattern, range, format!("`{text}`: {error}"), ""))
-            .ok()
     }
 
     fn identity(&mut self, rule: Spanned<IdentityIn>) -> IdentityRule {
@@ -236,15 +164,14 @@ impl Reading {
         let rule = rule.into_inner();
         let mut when = BTreeMap::new();
         for (field, globs) in rule.when {
-            let globs = globs.list().iter().filter_map(|glob| self.glob(glob, span.clone())).collect();
-            when.insert(field, globs);
+            when.insert(field, self.0.globs(globs, &span));
         }
         let token = match (self.seconds(rule.age.as_ref()), self.seconds(rule.lifetime.as_ref())) {
             (Some(age), Some(lifetime)) => Some(TokenRule { age, lifetime }),
             (None, None) => None,
             _ => {
                 let message = "`age` and `lifetime` of a token are given together".to_owned();
-                self.problem(Code::MissingKey, span, message, "");
+                self.0.problem(Code::MissingKey, span, message, "");
                 None
             }
         };
@@ -280,13 +207,13 @@ impl Reading {
             other => {
                 let near = did_you_mean(other, FIELDS).map(|near| format!("did you mean `{near}`?"));
                 let message = format!("`{other}` is not a fact that can be absent");
-                self.problem(Code::InvalidValue, field.span(), message, &near.unwrap_or_default());
+                self.0.problem(Code::InvalidValue, field.span(), message, &near.unwrap_or_default());
                 true
             }
         };
         if !free {
             let message = format!("`{}` is given and absent in one rule", field.get_ref());
-            self.problem(Code::InvalidValue, field.span(), message, "remove one of the two");
+            self.0.problem(Code::InvalidValue, field.span(), message, "remove one of the two");
         }
     }
 }

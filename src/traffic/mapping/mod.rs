@@ -5,6 +5,7 @@
 
 mod file;
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use super::event::{Event, Field};
@@ -22,8 +23,11 @@ pub struct Mapping {
     pub clock: Clock,
     /// Which function calls are MCP calls, and how. The first that matches applies.
     pub calls: Vec<CallRule>,
-    /// Servers by their name in the log, with their name in the policy.
+    /// Servers by their name in the log, with their name in the policy; the empty name stands for
+    /// what the log names no server of.
     pub doors: BTreeMap<String, String>,
+    /// Issuers by their name in the log, with their name in the policy.
+    pub issuers: BTreeMap<String, String>,
     /// Tools by `DOOR:TOOL` in the log (the door as in the policy), with their name in the policy.
     pub tools: BTreeMap<String, String>,
     /// Who made which calls. For each fact the first rule that gives it counts.
@@ -33,6 +37,8 @@ pub struct Mapping {
 /// Instants for a log that has none: sessions one after another, calls one after another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Clock {
+    /// Whether the mapping says when the first session begins.
+    pub given: bool,
     /// When the first session begins.
     pub start: Timestamp,
     /// Seconds from one session to the next.
@@ -94,8 +100,8 @@ pub enum CallShape {
 /// Facts for the calls that a rule is about.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct IdentityRule {
-    /// What must match: `session`, `door`, `tool` or a top-level field of the transcript. Every
-    /// field must match; within one, one glob suffices.
+    /// What must match: `session`, `door`, `tool`, a top-level field of the transcript or record, or
+    /// a JSON Pointer into the record. Every field must match; within one, one glob suffices.
     pub when: BTreeMap<String, Vec<NameGlob>>,
     /// The issuer, by its name in the policy.
     pub issuer: Field<String>,
@@ -118,7 +124,7 @@ pub struct IdentityRule {
 /// The life of an assumed token: one a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TokenRule {
-    /// Seconds since `iat` when the session begins.
+    /// Seconds since `iat` when the session begins; of a log that has times, when the call is made.
     pub age: u32,
     /// `exp - iat`, in seconds.
     pub lifetime: u32,
@@ -127,18 +133,41 @@ pub struct TokenRule {
 /// What the log says around one call.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Surroundings<'a> {
-    /// The session's number from 0.
-    pub(super) number: u64,
-    /// The session's name.
-    pub(super) session: &'a str,
-    /// The scalar top-level fields of the transcript.
-    pub(super) fields: &'a BTreeMap<String, String>,
+    /// The instant from which the age of the token counts.
+    pub(super) begin: Timestamp,
+    /// The session's name, if it has one.
+    pub(super) session: Option<&'a str>,
+    /// What else the log says.
+    pub(super) fields: &'a dyn Fields,
+}
+
+/// The scalar values of a record, by name.
+pub(super) trait Fields {
+    /// The value as text.
+    fn text(&self, name: &str) -> Option<Cow<'_, str>>;
+}
+
+impl Fields for BTreeMap<String, String> {
+    fn text(&self, name: &str) -> Option<Cow<'_, str>> {
+        self.get(name).map(|text| Cow::Borrowed(text.as_str()))
+    }
+}
+
+impl std::fmt::Debug for dyn Fields + '_ {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Fields")
+    }
 }
 
 impl Mapping {
     /// The name in the policy of a server in the log.
     pub(super) fn door(&self, server: &str) -> String {
         self.doors.get(server).map_or(server, String::as_str).to_owned()
+    }
+
+    /// The name in the policy of an issuer in the log.
+    pub(super) fn issuer(&self, issuer: String) -> String {
+        self.issuers.get(&issuer).cloned().unwrap_or(issuer)
     }
 
     /// The name in the policy of a tool in the log.
@@ -152,7 +181,7 @@ impl Mapping {
         let mut covered = false;
         for rule in &self.identities {
             let about = |field: &str, globs: &[NameGlob]| {
-                value(field, event, around).is_some_and(|v| globs.iter().any(|g| g.matches(v)))
+                value(field, event, around).is_some_and(|v| globs.iter().any(|g| g.matches(&v)))
             };
             if !rule.when.iter().all(|(field, globs)| about(field, globs)) {
                 continue;
@@ -172,7 +201,7 @@ impl Mapping {
             give(&mut token.scopes, scopes);
             give(&mut token.aud, audience);
             if let Some(TokenRule { age, lifetime }) = rule.token {
-                let issued = self.clock.session(around.number).plus(-i64::from(age));
+                let issued = around.begin.plus(-i64::from(age));
                 give(&mut token.iat, Field::Present(issued));
                 give(&mut token.exp, Field::Present(issued.plus(i64::from(lifetime))));
                 give(&mut token.nbf, Field::Absent);
@@ -198,12 +227,12 @@ fn and_then<T, U>(field: &Field<T>, f: impl FnOnce(&T) -> Option<U>) -> Field<U>
     }
 }
 
-fn value<'a>(field: &str, event: &'a Event, around: Surroundings<'a>) -> Option<&'a str> {
+fn value<'a>(field: &str, event: &'a Event, around: Surroundings<'a>) -> Option<Cow<'a, str>> {
     match field {
-        "session" => Some(around.session),
-        "door" => Some(&event.door),
-        "tool" => Some(&event.name),
-        field => around.fields.get(field).map(String::as_str),
+        "session" => around.session.map(Cow::Borrowed),
+        "door" => Some(Cow::Borrowed(&event.door)),
+        "tool" => Some(Cow::Borrowed(&event.name)),
+        field => around.fields.text(field),
     }
 }
 
@@ -214,7 +243,7 @@ fn fill(text: &str, event: &Event, around: Surroundings<'_>) -> Option<String> {
     while let Some((before, after)) = rest.split_once('{') {
         let (field, after) = after.split_once('}')?;
         out.push_str(before);
-        out.push_str(value(field, event, around)?);
+        out.push_str(&value(field, event, around)?);
         rest = after;
     }
     out.push_str(rest);

@@ -1,0 +1,47 @@
+//! The field maps that come with doorward.
+
+/// A field map that comes with doorward.
+#[derive(Clone, Copy, Debug)]
+pub struct Shipped {
+    /// By which it is asked for.
+    pub name: &'static str,
+    /// What it reads, in one line.
+    pub about: &'static str,
+    /// The file.
+    pub text: &'static str,
+}
+
+macro_rules! shipped {
+    ($($name:literal, $about:literal;)+) => {
+        /// Every map that comes with doorward, by name.
+        pub const SHIPPED: &[Shipped] =
+            &[$(Shipped { name: $name, about: $about, text: include_str!(concat!("../maps/", $name, ".toml")) }),+];
+    };
+}
+
+shipped! {
+    "mcpproxy", "mcpproxy-go: its activity log";
+}
+
+/// The map of that name.
+pub fn shipped(name: &str) -> Option<&'static Shipped> {
+    SHIPPED.iter().find(|map| map.name == name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::diagnostics::Sources;
+    use crate::traffic::fieldmap;
+
+    #[test]
+    fn every_shipped_map_can_be_used() {
+        for map in SHIPPED {
+            let mut sources = Sources::default();
+            let loaded = fieldmap::load(map.name, map.text.as_bytes(), &mut sources);
+            let loaded = loaded.unwrap_or_else(|problems| panic!("{}: {problems:#?}", map.name));
+            assert!(!loaded.rules.is_empty() && !map.about.is_empty(), "{}", map.name);
+        }
+        assert!(SHIPPED.is_sorted_by_key(|map| map.name));
+    }
+}
