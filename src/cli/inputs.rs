@@ -13,16 +13,18 @@ use super::files;
 const MAX_DEPTH: usize = 16;
 
 /// The files, in order and each once; `-` stays as it is.
-pub(super) fn expand(given: &[PathBuf], extension: &str) -> Result<Vec<PathBuf>, Failure> {
+pub(super) fn expand(given: &[PathBuf], extensions: &[&str]) -> Result<Vec<PathBuf>, Failure> {
     let mut found: Vec<PathBuf> = Vec::new();
     for path in given {
         let more = if files::is_stdin(path) {
             vec![path.clone()]
         } else if path.is_dir() {
             let mut files = Vec::new();
-            walk(path, extension, MAX_DEPTH, &mut files)?;
+            walk(path, extensions, MAX_DEPTH, &mut files)?;
             files.sort();
-            some(files, path, &format!("there is no `*.{extension}` in the directory `{}`", path.display()))?
+            let kinds: Vec<String> = extensions.iter().map(|e| format!("`*.{e}`")).collect();
+            let kinds = kinds.join(", ");
+            some(files, path, &format!("there is no {kinds} in the directory `{}`", path.display()))?
         } else if path.exists() || !is_glob(path) {
             vec![path.clone()]
         } else {
@@ -65,7 +67,7 @@ fn matching(pattern: &Path) -> Result<Vec<PathBuf>, Failure> {
 }
 
 /// Files below a directory. Links to directories are not followed, so that none leads round.
-fn walk(directory: &Path, extension: &str, depth: usize, found: &mut Vec<PathBuf>) -> Result<(), Failure> {
+fn walk(directory: &Path, extensions: &[&str], depth: usize, found: &mut Vec<PathBuf>) -> Result<(), Failure> {
     let failed = |e: &std::io::Error| Failure::reading(directory, e);
     for entry in fs::read_dir(directory).map_err(|e| failed(&e))? {
         let entry = entry.map_err(|e| failed(&e))?;
@@ -73,13 +75,20 @@ fn walk(directory: &Path, extension: &str, depth: usize, found: &mut Vec<PathBuf
         let kind = entry.file_type().map_err(|e| failed(&e))?;
         if kind.is_dir() {
             if depth > 0 {
-                walk(&path, extension, depth - 1, found)?;
+                walk(&path, extensions, depth - 1, found)?;
             }
-        } else if path.extension().is_some_and(|e| e == extension) && !path.is_dir() {
+        } else if is_one_of(&path, extensions) && !path.is_dir() {
             found.push(path);
         }
     }
     Ok(())
+}
+
+/// Whether a name ends in one of these, packed or not.
+fn is_one_of(path: &Path, extensions: &[&str]) -> bool {
+    let Some(name) = path.file_name().and_then(|name| name.to_str()) else { return false };
+    let plain = name.strip_suffix(".gz").or_else(|| name.strip_suffix(".zst")).unwrap_or(name);
+    plain.rsplit_once('.').is_some_and(|(_, extension)| extensions.contains(&extension))
 }
 
 #[cfg(test)]
@@ -90,18 +99,21 @@ mod tests {
     fn directories_and_globs_give_sorted_files_once() {
         let root = tempfile::tempdir().unwrap();
         fs::create_dir(root.path().join("b")).unwrap();
-        for name in ["b/2.jsonl", "b/1.jsonl", "a.jsonl", "note.txt"] {
+        for name in ["b/2.jsonl", "b/1.jsonl.gz", "a.jsonl.zst", "note.txt", "note.gz"] {
             fs::write(root.path().join(name), "").unwrap();
         }
         let at = |name: &str| root.path().join(name);
         let names = |given: &[PathBuf]| {
-            let found = expand(given, "jsonl").unwrap();
+            let found = expand(given, &["jsonl"]).unwrap();
             found.iter().map(|p| p.strip_prefix(root.path()).unwrap().display().to_string()).collect::<Vec<_>>()
         };
-        assert_eq!(names(&[root.path().to_owned()]), ["a.jsonl", "b/1.jsonl", "b/2.jsonl"]);
-        assert_eq!(names(&[at("b/*.jsonl"), at("a.jsonl"), at("b/1.jsonl")]), ["b/1.jsonl", "b/2.jsonl", "a.jsonl"]);
-        assert!(expand(&[at("c/*.jsonl")], "jsonl").is_err());
-        assert!(expand(&[at("b")], "csv").is_err());
-        assert_eq!(expand(&["-".into()], "jsonl").unwrap(), [PathBuf::from("-")]);
+        assert_eq!(names(&[root.path().to_owned()]), ["a.jsonl.zst", "b/1.jsonl.gz", "b/2.jsonl"]);
+        assert_eq!(
+            names(&[at("b/*.jsonl*"), at("a.jsonl.zst"), at("b/2.jsonl")]),
+            ["b/1.jsonl.gz", "b/2.jsonl", "a.jsonl.zst"]
+        );
+        assert!(expand(&[at("c/*.jsonl")], &["jsonl"]).is_err());
+        assert!(expand(&[at("b")], &["csv"]).is_err());
+        assert_eq!(expand(&["-".into()], &["jsonl"]).unwrap(), [PathBuf::from("-")]);
     }
 }

@@ -14,6 +14,8 @@ mod inputs;
 mod policy;
 mod reference;
 mod request;
+mod sources;
+mod stream;
 mod terminal;
 mod time;
 mod what_if;

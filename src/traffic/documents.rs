@@ -190,7 +190,7 @@ mod tests {
         2 blank
         3: EOF while parsing a value (column 5) (not-json)
         4: expected value (column 1) (not-json)
-        5: duplicate key `a` (column 12) (duplicate-key)
+        5: duplicate key `a` (column 10) (duplicate-key)
         6: the line is not UTF-8 text (not-utf8)
         7 [2]
         8: EOF while parsing an object (column 4) (truncated-line)

@@ -323,7 +323,7 @@ fn a_transcript_becomes_a_recording_or_nothing() {
     assert_eq!(fs::read_to_string(place.path().join("chats.jsonl")).unwrap(), import(&["chats.json"]).stdout);
     place.write("chats.json", format!("{call}\n{{\"messages\": ["));
     let part = import(&["chats.json", "--output=part.jsonl"]);
-    assert!(part.code == 1 && part.stderr.contains("chats.json: "), "{}", part.stderr);
+    assert!(part.code == 1 && part.stderr.contains("chats.json:2: "), "{}", part.stderr);
     place.write("chats.json", "no transcript at all");
     import(&["chats.json", "--output=none.jsonl"]).fails_with("bad-input");
     import(&["chats.json"]).fails_with("bad-input");

@@ -1,75 +1,80 @@
 //! `doorward import`: a foreign log becomes a recording.
 
 use std::fmt::Write as _;
-use std::io::{BufRead, BufReader, Write};
+use std::io::Write;
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use crate::cli::answer::Answer;
 use crate::cli::failure::{Failure, Kind};
 use crate::cli::files::{self, Output};
-use crate::cli::inputs;
+use crate::cli::sources::{self, Format, SourceArgs};
+use crate::cli::stream;
 use crate::cli::terminal::When;
-use crate::diagnostics::Sources;
-use crate::report::{Style, harmless, human, plural};
-use crate::traffic::chat;
-use crate::traffic::mapping::{self, Mapping};
-use crate::traffic::{Event, Header, Imported, Numbered, Unreadable, WriteError, Writer};
+use crate::report::{harmless, plural};
+use crate::traffic::fieldmap::{SHIPPED, shipped};
+use crate::traffic::{Event, Header, Imported, Numbered, Unreadable, UnreadableCode, WriteError, Writer};
 
 /// How many records that cannot be read are shown.
 const SHOWN: u64 = 10;
 
-/// Turn chat transcripts with tool calls into a recording
+/// Turn a foreign log into a recording
 #[derive(Debug, clap::Args)]
 #[command(
-    before_help = "Example:\n  doorward import --mapping mapping.toml chats.json --output chats.jsonl",
+    before_help = "\
+Examples:
+  doorward import --maps
+  doorward import --from toolhive --mapping identities.toml audit.jsonl.gz --output monday.jsonl
+  doorward import --print-map envoy > my-envoy.toml && doorward import --from ./my-envoy.toml logs/",
     after_help = "\
 Exit codes:
   0  every record was read
   1  some could not be read; the others were written
-  2  nothing could be read; nothing was written"
+  2  nothing could be read, or with --strict-input not all; nothing was written"
 )]
 pub(in crate::cli) struct Args {
-    /// What the log does not say: which calls are MCP calls, who made them, and when
-    #[arg(long, value_name = "FILE")]
-    mapping: PathBuf,
+    #[command(flatten)]
+    source: SourceArgs,
+    /// List the field maps that come with doorward
+    #[arg(long)]
+    maps: bool,
+    /// Print a field map that comes with doorward, to be copied and edited
+    #[arg(long, value_name = "NAME", conflicts_with = "maps")]
+    print_map: Option<String>,
     /// Write the recording to a file [default: stdout]
     #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,
-    /// Transcripts: files, globs, directories, or `-` for stdin
-    #[arg(value_name = "TRANSCRIPT", required = true)]
-    transcripts: Vec<PathBuf>,
+    /// Logs, plain or packed by gzip or zstd: files, globs, directories, or `-` for stdin
+    #[arg(value_name = "INPUT", required_unless_present_any = ["maps", "print_map"])]
+    inputs: Vec<PathBuf>,
 }
 
 impl Args {
     /// Writes the recording, whole or not at all.
     pub(in crate::cli) fn run(self, color: When) -> Result<Answer, Failure> {
-        let mapping = read_mapping(&self.mapping, color)?;
-        let paths = inputs::expand(&self.transcripts, "json")?;
-        let mut import = Import::new(Output::to(self.output.as_deref())?);
+        if self.maps {
+            let width = SHIPPED.iter().map(|map| map.name.len()).max().unwrap_or_default();
+            let lines = SHIPPED.iter().map(|map| format!("{:width$}  {}\n", map.name, map.about));
+            return Ok(Answer::yes(lines.collect::<String>()).to(self.output));
+        }
+        if let Some(name) = self.print_map {
+            let map = shipped(&name).ok_or_else(|| sources::unknown(&name))?;
+            return Ok(Answer::yes(map.text).to(self.output));
+        }
+        let format = self.source.format(color)?;
+        let paths = format.expand(&self.inputs)?;
+        let mut import = Import::new(Output::to(self.output.as_deref())?, self.source.strict_input);
         for path in &paths {
-            import.file(path, &mapping)?;
+            import.file(path, &format)?;
         }
         import.finish()
     }
 }
 
-/// Reads a mapping that must be good.
-pub(super) fn read_mapping(path: &Path, color: When) -> Result<Mapping, Failure> {
-    let bytes = files::read(path, files::POLICY_LIMIT)?;
-    let name = files::display_name(path);
-    let mut sources = Sources::default();
-    mapping::load(&name, &bytes, &mut sources).map_err(|problems| {
-        Failure::new(Kind::BadInput, format!("the mapping `{name}` cannot be used")).after(human::check(
-            &problems,
-            &sources,
-            Style::new(color.on_stderr()),
-        ))
-    })
-}
-
 /// The recording in the making.
 struct Import {
     sink: Sink,
+    strict: bool,
     total: Imported,
     shown: String,
 }
@@ -95,45 +100,71 @@ impl Sink {
         }
     }
 
-    fn write(self, event: &Event) -> Self {
-        match self.begin() {
-            Self::Writing(mut writer) => match writer.write(event) {
-                Ok(()) => Self::Writing(writer),
-                Err(error) => Self::Failed(failure(Path::new("the recording"), &error)),
-            },
-            failed => failed,
+    /// Writes an event; of one that no reader would take, how long its line would be.
+    fn write(&mut self, event: &Event) -> Option<usize> {
+        let before = std::mem::replace(self, Self::Failed(Failure::new(Kind::CannotWrite, "unfinished")));
+        *self = before.begin();
+        let Self::Writing(writer) = self else { return None };
+        match writer.write(event) {
+            Ok(()) => None,
+            Err(WriteError::TooLong { bytes }) => Some(bytes),
+            Err(error) => {
+                *self = Self::Failed(failure(Path::new("the recording"), &error));
+                None
+            }
+        }
+    }
+
+    /// Whether there is a point in reading on.
+    const fn flow(&self) -> ControlFlow<()> {
+        match self {
+            Self::Failed(_) => ControlFlow::Break(()),
+            Self::Waiting(_) | Self::Writing(_) => ControlFlow::Continue(()),
         }
     }
 }
 
 impl Import {
-    fn new(output: Output) -> Self {
-        Self { sink: Sink::Waiting(output), total: Imported::default(), shown: String::new() }
+    fn new(output: Output, strict: bool) -> Self {
+        Self { sink: Sink::Waiting(output), strict, total: Imported::default(), shown: String::new() }
     }
 
-    fn file(&mut self, path: &Path, mapping: &Mapping) -> Result<(), Failure> {
-        let input: Box<dyn BufRead> = if files::is_stdin(path) {
-            Box::new(std::io::stdin().lock())
-        } else {
-            Box::new(BufReader::new(files::open(path, Some(files::TRANSCRIPT_LIMIT))?))
-        };
+    fn file(&mut self, path: &Path, format: &Format) -> Result<(), Failure> {
+        let input = stream::open(path)?;
         let name = files::display_name(path);
-        let Self { sink, shown, total } = self;
+        let mut first = None;
+        let mut too_long = 0;
+        let Self { sink, strict, shown, total } = self;
         let mut count = total.unreadable;
-        let mut take = |item: Result<Numbered, Unreadable>| match item {
-            Ok(Numbered { event, .. }) => {
-                let before = std::mem::replace(sink, Sink::Failed(Failure::new(Kind::CannotWrite, "unfinished")));
-                *sink = before.write(&event);
+        let mut take = |item: Result<Numbered, Unreadable>| {
+            let unreadable = match item {
+                Ok(Numbered { place, event }) => match sink.write(&event) {
+                    None => return sink.flow(),
+                    Some(bytes) => {
+                        too_long += 1;
+                        let message = format!("the event would take a line of {bytes} bytes");
+                        Unreadable { place, code: UnreadableCode::LineTooLong, message }
+                    }
+                },
+                Err(unreadable) => unreadable,
+            };
+            count += 1;
+            if count <= SHOWN {
+                // Writing to a string cannot fail.
+                let _ = writeln!(shown, "{}:{}", harmless(&name), harmless(&unreadable.to_string()));
             }
-            Err(unreadable) => {
-                count += 1;
-                if count <= SHOWN {
-                    // Writing to a string cannot fail.
-                    let _ = writeln!(shown, "{}: {}", harmless(&name), harmless(&unreadable.to_string()));
-                }
+            if *strict {
+                first = Some(unreadable);
+                return ControlFlow::Break(());
             }
+            ControlFlow::Continue(())
         };
-        let counts = chat::read(input, mapping, &mut take);
+        let mut counts = format.read(input, &mut take).map_err(|e| sources::no_recording(&name, &e))?;
+        if let Some(unreadable) = first {
+            return Err(sources::strict(&name, &unreadable));
+        }
+        counts.events -= too_long;
+        counts.unreadable += too_long;
         total.add(&counts);
         Ok(())
     }
@@ -141,8 +172,8 @@ impl Import {
     fn finish(self) -> Result<Answer, Failure> {
         let Imported { events, unreadable, .. } = self.total;
         if events == 0 && unreadable > 0 {
-            return Err(Failure::new(Kind::BadInput, "no call could be read")
-                .help("check the [[calls]] of the mapping against the log")
+            return Err(Failure::new(Kind::BadInput, "no record could be read")
+                .help("check --from, the field map and the mapping against the log")
                 .after(self.shown));
         }
         match self.sink.begin() {

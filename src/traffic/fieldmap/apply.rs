@@ -211,13 +211,20 @@ pub(in crate::traffic) fn verdict(by: &str, decisions: &[Decision], record: Reco
             Some((at, value)) => {
                 let word = scalar(value);
                 let any = |globs: &[NameGlob]| word.as_ref().is_some_and(|w| globs.iter().any(|g| g.matches(w)));
-                if any(&decision.deny) {
-                    (Effect::Deny, word?.into_owned())
+                let effect = if any(&decision.deny) {
+                    Effect::Deny
                 } else if any(&decision.allow) {
-                    (Effect::Allow, word?.into_owned())
+                    Effect::Allow
                 } else {
-                    (decision.present?, word.map_or_else(|| at.last().to_owned(), std::borrow::Cow::into_owned))
-                }
+                    decision.present?
+                };
+                let said = match word {
+                    // `true` alone says nothing.
+                    Some(word) if value.is_boolean() => format!("{} = {word}", at.last()),
+                    Some(word) => word.into_owned(),
+                    None => at.last().to_owned(),
+                };
+                (effect, said)
             }
             None => (decision.missing?, format!("no {}", decision.at.first().map_or("", Pointer::last))),
         };

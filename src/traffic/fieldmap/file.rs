@@ -366,8 +366,12 @@ impl Builder<'_> {
                 WhenIn::Present(wanted) => Test::Present(wanted),
                 WhenIn::Matches(texts) => Test::Matches(self.0.globs(texts, &span)),
             };
-            if let Some(at) = self.pointer(at.get_ref(), at.span()) {
-                conditions.push(Condition { at, test });
+            match Pointer::new(at.get_ref()) {
+                Some(at) => conditions.push(Condition { at, test }),
+                None => {
+                    let message = format!("`{}` is not a JSON Pointer", at.get_ref());
+                    self.0.problem(Code::InvalidPattern, at.span(), message, &format!("write `/{}`", at.get_ref()));
+                }
             }
         }
         conditions
@@ -406,5 +410,57 @@ impl Builder<'_> {
             direction: self.pointers(message.direction),
             requests: self.globs(message.requests),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn problems(text: &str) -> String {
+        let mut sources = Sources::default();
+        let problems = load("m.toml", text.as_bytes(), &mut sources).unwrap_err();
+        let show = |d: &Diagnostic| {
+            let place = d.primary.as_ref().map(|l| sources.position(l.span).to_string()).unwrap_or_default();
+            format!("{place}: {} [{}] {}", d.message, d.code, d.help.as_deref().unwrap_or("-"))
+        };
+        problems.iter().map(show).collect::<Vec<_>>().join("\n")
+    }
+
+    #[test]
+    fn what_is_wrong_in_a_map_has_its_place() {
+        insta::assert_snapshot!(problems("version = 1\nname = \"x\"\nfeilds = {}\n"), @"m.toml:3:1: unknown field `feilds` [unknown-key] did you mean `fields`?");
+        insta::assert_snapshot!(problems("version = 1\nname = \"x\"\nreads = \"span\"\n"), @"m.toml:3:9: unknown variant `span` [invalid-value] did you mean `spans`?");
+        insta::assert_snapshot!(problems("version = 1\nname = \"x\"\n[fields]\ntime = 7\n"), @"m.toml:4:8: invalid type: integer `7`, expected a JSON Pointer, a list of them, or a table [wrong-type] -");
+        let many = r#"
+version = 2
+name = " "
+[fields]
+tme = "/t"
+door = "server"
+name = { at = "/n", is = "x" }
+session = { at = "/s", after = "" }
+agent = { at = "/a", as = "ms" }
+claims = "/c"
+[[records]]
+rule = "all"
+ignore = true
+[[records]]
+rule = "calls"
+when = { "type" = "call", "/b" = "\\" }
+[[states]]
+field = "argumnts"
+is = "truncated"
+when = { "/x" = true }
+[[decisions]]
+at = "/d"
+[message]
+at = ""
+"#;
+        insta::assert_snapshot!(problems(many));
+        insta::assert_snapshot!(problems("version = 1\nname = \"x\"\nreads = \"messages\"\n[fields]\nmethod = \"/m\"\n"), @r#"
+        m.toml:5:1: `method` stands in the JSON-RPC message itself [invalid-value] remove it
+        m.toml:2:8: `reads = "messages"` and no `[message]` [missing-key] add `[message]` with `at`, such as `at = ["/message", ""]`
+        "#);
     }
 }

@@ -37,7 +37,7 @@ impl Pointer {
         self.tokens.last().map_or("", String::as_str)
     }
 
-    /// The value there. `null` is no value.
+    /// The value there. `null` and the empty text are no value.
     pub(in crate::traffic) fn find<'v>(&self, value: &'v Value) -> Option<&'v Value> {
         walk(value, &self.tokens)
     }
@@ -72,7 +72,8 @@ fn walk<'v>(value: &'v Value, tokens: &[String]) -> Option<&'v Value> {
         Value::Array(list) if token == "0" || !token.starts_with('0') => list.get(token.parse::<usize>().ok()?),
         _ => None,
     })?;
-    (!found.is_null()).then_some(found)
+    let nothing = found.is_null() || found.as_str().is_some_and(str::is_empty);
+    (!nothing).then_some(found)
 }
 
 /// What a map's pointers point into.
@@ -146,13 +147,13 @@ mod tests {
 
     #[test]
     fn pointers_are_those_of_the_rfc() {
-        let value = json!({"a/b": {"m~n": [1, {"": 2}]}, "mcp.method.name": "x", "null": null});
+        let value = json!({"a/b": {"m~n": [1, {"": 2}]}, "mcp.method.name": "x", "null": null, "empty": ""});
         let at = |text: &str| Pointer::new(text).unwrap().find(&value).cloned();
         assert_eq!(at("/a~1b/m~0n/0"), Some(json!(1)));
         assert_eq!(at("/a~1b/m~0n/1/"), Some(json!(2)));
         assert_eq!(at("/mcp.method.name"), Some(json!("x")));
         assert_eq!(at(""), Some(value.clone()));
-        for none in ["/null", "/b", "/a~1b/m~0n/00", "/a~1b/m~0n/2", "/mcp.method.name/x"] {
+        for none in ["/null", "/empty", "/b", "/a~1b/m~0n/00", "/a~1b/m~0n/2", "/mcp.method.name/x"] {
             assert_eq!(at(none), None, "{none}");
         }
         for text in ["a", "/~", "/~2"] {

@@ -20,7 +20,11 @@ macro_rules! shipped {
 }
 
 shipped! {
+    "agentgateway", "agentgateway: its access log as JSON lines";
+    "envoy", "Envoy with the field names of Kuadrant's gateway: its JSON access log";
     "mcpproxy", "mcpproxy-go: its activity log";
+    "pomerium", "Pomerium: its authorize log";
+    "toolhive", "ToolHive: its audit log";
 }
 
 /// The map of that name.

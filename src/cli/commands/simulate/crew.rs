@@ -10,6 +10,7 @@ use std::thread::{Scope, ScopedJoinHandle};
 
 use super::progress::Progress;
 use crate::cli::failure::{Failure, Kind};
+use crate::cli::sources;
 use crate::simulate::{Asked, Part, Rehearsals};
 use crate::traffic::{Batch, Lines, Reader};
 
@@ -81,8 +82,7 @@ impl<'scope> Crew<'scope> {
 pub(super) fn open<R: BufRead>(name: &str, input: R, progress: &mut Progress) -> Result<Reader<R>, Failure> {
     Reader::new(input).map_err(|e| {
         progress.clear();
-        Failure::new(Kind::BadInput, format!("`{name}` is no recording: {e}"))
-            .help("a chat transcript needs --mapping, or `doorward import` first")
+        sources::no_recording(name, &e)
     })
 }
 

@@ -16,6 +16,7 @@ use std::thread;
 use crate::cli::answer::Answer;
 use crate::cli::failure::Failure;
 use crate::cli::policy::PolicyArgs;
+use crate::cli::sources::SourceArgs;
 use crate::cli::terminal::When;
 use crate::cli::time;
 use crate::cli::what_if::WhatIfArgs;
@@ -31,7 +32,7 @@ use plan::Plan;
 Examples:
   doorward simulate --demo
   doorward simulate --policy policies.toml --baseline git:main:policies.toml recordings/
-  doorward simulate --mapping mapping.toml chats.json
+  doorward simulate --from toolhive --mapping identities.toml logs/
   doorward simulate --set servers.tickets.token_ttl=10m --drop-grant support-desk
   doorward simulate --matrix --set servers.tickets.token_ttl=10m --set servers.tickets.token_ttl=5m
   doorward simulate --shift 90d",
@@ -50,11 +51,10 @@ pub(in crate::cli) struct Args {
     /// Compare with this policy instead of with what was recorded: a file, a compiled file or `git:REV:PATH`
     #[arg(long, value_name = "FILE")]
     baseline: Option<PathBuf>,
-    /// The recordings are chat transcripts, read with this mapping
-    #[arg(long, value_name = "FILE")]
-    mapping: Option<PathBuf>,
+    #[command(flatten)]
+    source: SourceArgs,
     /// Rehearse the built-in policy on the built-in recording
-    #[arg(long, conflicts_with_all = ["policy", "profile", "baseline", "mapping", "recordings", "set", "drop_grant", "drop_deny", "drop_scope", "matrix", "shift", "at"])]
+    #[arg(long, conflicts_with_all = ["policy", "profile", "baseline", "from", "mapping", "recordings", "set", "drop_grant", "drop_deny", "drop_scope", "matrix", "shift", "at"])]
     demo: bool,
     /// How many threads read and judge [default: as many as there are cores]
     #[arg(long, value_name = "N")]
@@ -73,7 +73,7 @@ pub(in crate::cli) struct Args {
     /// Judge every event as if at this instant, as `2027-07-01T00:00:00Z`; tokens keep their age
     #[arg(long, value_name = "TIME", value_parser = time::instant, help_heading = "What if")]
     at: Option<Timestamp>,
-    /// Recordings: files, globs, directories, or `-` for stdin [default: those of `[rollout]`]
+    /// Recordings, plain or packed by gzip or zstd: files, globs, directories, or `-` for stdin [default: those of `[rollout]`]
     #[arg(value_name = "RECORDING")]
     recordings: Vec<PathBuf>,
 }

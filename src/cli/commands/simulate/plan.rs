@@ -5,15 +5,14 @@
 use std::path::{Path, PathBuf};
 
 use super::Args;
-use crate::cli::commands::import::read_mapping;
 use crate::cli::failure::{Failure, Kind};
 use crate::cli::policy::Texts;
+use crate::cli::sources::Format;
 use crate::cli::terminal::When;
-use crate::cli::{demo, inputs, policy};
+use crate::cli::{demo, policy};
 use crate::policy::checks::Rollout;
 use crate::policy::{CompiledPolicy, WhatIf};
 use crate::simulate::{Against, Clock, Terms};
-use crate::traffic::mapping::Mapping;
 
 /// One rehearsal.
 pub(super) struct Plan {
@@ -41,8 +40,15 @@ pub(super) struct Candidate {
 pub(super) enum Traffic {
     /// The built-in recording.
     BuiltIn,
-    /// Files in their order, read with the mapping if they are transcripts.
-    Files { paths: Vec<PathBuf>, mapping: Option<Mapping> },
+    /// Files in their order.
+    Files {
+        /// Where they are.
+        paths: Vec<PathBuf>,
+        /// What they come as.
+        format: Format,
+        /// Whether a record that cannot be read ends everything.
+        strict: bool,
+    },
 }
 
 impl Plan {
@@ -82,11 +88,11 @@ impl Plan {
             return Err(Failure::new(Kind::Usage, "a matrix needs what-ifs to combine")
                 .help("give --set, --drop-grant, --drop-deny or --drop-scope"));
         };
-        let mapping = args.mapping.as_deref().map(|path| read_mapping(path, color)).transpose()?;
-        let extension = if mapping.is_some() { "json" } else { "jsonl" };
-        let paths = paths(&args.recordings, &rollout, directory.as_deref(), extension)?;
+        let format = args.source.format(color)?;
+        let paths = paths(&args.recordings, &rollout, directory.as_deref(), &format)?;
         let terms = Terms { what_if: Vec::new(), against, clock: args.clock() };
-        Ok(Self { candidates, baseline, terms, rollout, traffic: Traffic::Files { paths, mapping } })
+        let traffic = Traffic::Files { paths, format, strict: args.source.strict_input };
+        Ok(Self { candidates, baseline, terms, rollout, traffic })
     }
 }
 
@@ -116,10 +122,10 @@ fn paths(
     named: &[PathBuf],
     rollout: &Rollout,
     beside: Option<&Path>,
-    extension: &str,
+    format: &Format,
 ) -> Result<Vec<PathBuf>, Failure> {
     if !named.is_empty() {
-        return inputs::expand(named, extension);
+        return format.expand(named);
     }
     let named: Vec<PathBuf> =
         rollout.recordings.iter().map(|r| beside.map_or_else(|| PathBuf::from(r), |d| d.join(r))).collect();
@@ -127,5 +133,5 @@ fn paths(
         return Err(Failure::new(Kind::NothingToDo, "no recording was named")
             .help("name one, list some under `recordings` in `[rollout]`, or try --demo"));
     }
-    inputs::expand(&named, extension)
+    format.expand(&named)
 }

@@ -1,15 +1,17 @@
 //! Reads the traffic and feeds it to the rehearsal, one pass over every file.
 
-use std::io::{BufRead, BufReader};
+use std::io::BufRead;
+use std::ops::ControlFlow;
 use std::thread;
 
 use super::crew::{self, Crew};
 use super::plan::{Plan, Traffic};
 use super::progress::Progress;
 use crate::cli::failure::Failure;
-use crate::cli::{demo, files};
+use crate::cli::sources::{self, Format};
+use crate::cli::{demo, files, stream};
 use crate::simulate::{Asked, Part, Rehearsals};
-use crate::traffic::{Batch, Lines, Numbered, Unreadable, chat};
+use crate::traffic::{Batch, Lines, Numbered, Unreadable};
 
 /// Carries out a plan on so many threads: a part for each candidate, in their order.
 pub(super) fn rehearse(plan: &Plan, threads: usize) -> Result<Vec<Part>, Failure> {
@@ -19,35 +21,24 @@ pub(super) fn rehearse(plan: &Plan, threads: usize) -> Result<Vec<Part>, Failure
         Rehearsals::new(candidates, plan.baseline.as_ref(), &plan.terms)
     };
     let mut progress = Progress::new();
-    let Traffic::Files { paths, mapping } = &plan.traffic else {
+    let Traffic::Files { paths, format, strict } = &plan.traffic else {
         let mut rehearsal = fold();
         let demo = demo::RECORDING.as_bytes();
         feed(&mut rehearsal, &asked, demo::RECORDING_NAME, demo, &mut progress)?;
         return Ok(rehearsal.parts());
     };
+    // Where the first record that cannot be read ends everything, records are looked at one by one.
+    let recording = matches!(format, Format::Recording) && !strict;
     thread::scope(|scope| {
-        let crew = (threads > 1 && mapping.is_none()).then(|| Crew::start(scope, threads, &asked, fold));
+        let crew = (threads > 1 && recording).then(|| Crew::start(scope, threads, &asked, fold));
         let mut rehearsal = fold();
         for path in paths {
             let name = files::display_name(path);
-            let input: Box<dyn BufRead> = if files::is_stdin(path) {
-                Box::new(std::io::stdin().lock())
-            } else {
-                let limit = mapping.as_ref().map(|_| files::TRANSCRIPT_LIMIT);
-                Box::new(BufReader::with_capacity(1 << 16, files::open(path, limit)?))
-            };
-            match (mapping, &crew) {
-                (None, Some(crew)) => crew.feed(&name, input, &mut progress)?,
-                (None, None) => feed(&mut rehearsal, &asked, &name, input, &mut progress)?,
-                (Some(mapping), _) => {
-                    rehearsal.source(&name);
-                    let mut sink = |item: Result<Numbered, Unreadable>| {
-                        rehearsal.item(&item);
-                        progress.add(1);
-                    };
-                    let imported = chat::read(input, mapping, &mut sink);
-                    rehearsal.imported(&imported);
-                }
+            let input = stream::open(path)?;
+            match &crew {
+                Some(crew) => crew.feed(&name, input, &mut progress)?,
+                None if recording => feed(&mut rehearsal, &asked, &name, input, &mut progress)?,
+                None => one_by_one(&mut rehearsal, (&name, format, *strict), input, &mut progress)?,
             }
         }
         let mut parts = rehearsal.parts();
@@ -74,5 +65,37 @@ fn feed(
         rehearsal.batch(&mut lines, &batch);
         progress.add(batch.count());
     }
+    Ok(())
+}
+
+/// Feeds one file of any format. With `strict`, a record that cannot be read ends it.
+fn one_by_one(
+    rehearsal: &mut Rehearsals<'_>,
+    (name, format, strict): (&str, &Format, bool),
+    input: impl BufRead,
+    progress: &mut Progress,
+) -> Result<(), Failure> {
+    rehearsal.source(name);
+    let mut first = None;
+    let mut sink = |item: Result<Numbered, Unreadable>| {
+        rehearsal.item(&item);
+        progress.add(1);
+        match item {
+            Err(unreadable) if strict => {
+                first = Some(unreadable);
+                ControlFlow::Break(())
+            }
+            _ => ControlFlow::Continue(()),
+        }
+    };
+    let read = format.read(input, &mut sink);
+    if read.is_err() || first.is_some() {
+        progress.clear();
+    }
+    let imported = read.map_err(|e| sources::no_recording(name, &e))?;
+    if let Some(unreadable) = first {
+        return Err(sources::strict(name, &unreadable));
+    }
+    rehearsal.imported(&imported);
     Ok(())
 }
