@@ -227,7 +227,7 @@ impl Rule<'_> {
             ArgsOutcome::Hold => Some(0),
             ArgsOutcome::Fail(_) => Some(1),
             ArgsOutcome::Unknown(path) => {
-                let place = self.rules.0.keys().position(|own| own == path)?;
+                let place = self.rules.iter().position(|(own, _)| own == path)?;
                 u8::try_from(place + 2).ok()
             }
         }
@@ -249,7 +249,11 @@ impl<'p> Asked<'p> {
 
 impl Wants for Asked<'_> {
     fn wants(&self, item: &Resource<'_>) -> Keep {
-        let paths = self.policies.iter().flat_map(|policy| rules(policy, item)).flat_map(|rule| rule.rules.0.keys());
+        let paths = self
+            .policies
+            .iter()
+            .flat_map(|policy| rules(policy, item))
+            .flat_map(|rule| rule.rules.iter().map(|(path, _)| path));
         Keep::Named(sorted(paths.filter_map(|path| path.segments().next().map(str::to_owned))))
     }
 }
