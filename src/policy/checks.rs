@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::argument::ArgPath;
@@ -98,7 +99,8 @@ pub struct Expectation {
 }
 
 /// The gate between a candidate and production.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Rollout {
     /// Recordings to replay: paths and globs, relative to the policy file.
     pub recordings: Vec<String>,
@@ -107,9 +109,51 @@ pub struct Rollout {
     /// The most requests that may be newly allowed.
     pub max_newly_allowed: Option<u64>,
     /// The most requests that may stay undecidable.
-    pub max_undecidable: Option<u64>,
+    pub max_undecidable: Option<Allowance>,
+    /// The fewest events that a rehearsal must rest on.
+    pub min_events: Option<u64>,
+    /// The fewest seconds from the first event to the last.
+    pub min_window: Option<u64>,
     /// Whether a policy without a rehearsal may not be served.
     pub require_simulation: bool,
+}
+
+/// How many of all events may be so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Allowance {
+    /// So many.
+    Count(u64),
+    /// So many in a million.
+    PerMillion(u32),
+}
+
+impl Allowance {
+    /// What a share looks like, for help lines.
+    pub const HELP: &'static str = "write a whole number, or a share of all events such as `\"0.5%\"`";
+
+    /// Reads `0.5%`: at most 100, with at most four decimals.
+    pub fn share(text: &str) -> Option<Self> {
+        let (whole, decimals) = text.strip_suffix('%').map(|n| n.split_once('.').unwrap_or((n, "0")))?;
+        let digits = |part: &str, most: usize| {
+            let plain = !part.is_empty() && part.len() <= most && part.bytes().all(|b| b.is_ascii_digit());
+            plain.then(|| part.parse::<u32>().ok()).flatten()
+        };
+        let power = 10u32.pow(u32::try_from(4usize.checked_sub(decimals.len())?).ok()?);
+        let per_million = digits(whole, 3)? * 10_000 + digits(decimals, 4)? * power;
+        (per_million <= 1_000_000).then_some(Self::PerMillion(per_million))
+    }
+
+    /// How many that is of so many, rounded down.
+    pub const fn of(self, events: u64) -> u64 {
+        match self {
+            Self::Count(count) => count,
+            // The quotient is no larger than the events.
+            Self::PerMillion(share) => {
+                (events / 1_000_000) * share as u64 + (events % 1_000_000) * share as u64 / 1_000_000
+            }
+        }
+    }
 }
 
 /// Where the statements of a policy stand, in the order of the policy set.
@@ -142,4 +186,29 @@ pub struct StatementSpans {
     pub args: Vec<(ItemPattern, ArgPath, Span)>,
     /// Each group as written, with its place.
     pub groups: Vec<(NameGlob, Span)>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_share_is_read_exactly_and_rounds_down() {
+        let share = |text: &str| match Allowance::share(text) {
+            Some(Allowance::PerMillion(n)) => Some(n),
+            _ => None,
+        };
+        assert_eq!(share("0.1%"), Some(1_000));
+        assert_eq!(share("100%"), Some(1_000_000));
+        assert_eq!(share("0.0001%"), Some(1));
+        assert_eq!(share("12.50%"), Some(125_000));
+        for text in ["", "%", "1", "-1%", "100.1%", "101%", "0.00001%", ".5%", "1.%", "1e2%", "１%"] {
+            assert_eq!(share(text), None, "{text}");
+        }
+        assert_eq!(Allowance::PerMillion(1_000).of(999), 0);
+        assert_eq!(Allowance::PerMillion(1_000).of(1_000), 1);
+        assert_eq!(Allowance::PerMillion(1_000_000).of(u64::MAX), u64::MAX);
+        assert_eq!(Allowance::PerMillion(500_000).of(3_000_001), 1_500_000);
+        assert_eq!(Allowance::Count(7).of(1), 7);
+    }
 }

@@ -30,6 +30,19 @@ pub(super) fn duration(text: &str) -> Option<u64> {
     (!text.is_empty()).then_some(total)
 }
 
+/// A number of seconds as a duration, in days and smaller units.
+pub(crate) fn written(seconds: u64) -> String {
+    let mut rest = seconds;
+    let mut text = String::new();
+    for (unit, length) in UNITS.into_iter().filter(|(_, length)| *length <= 86_400) {
+        if rest >= length {
+            text.push_str(&format!("{}{unit}", rest / length));
+            rest %= length;
+        }
+    }
+    if text.is_empty() { "0s".to_owned() } else { text }
+}
+
 /// Reads a duration that fits the lifetimes of tokens; never 0.
 pub(super) fn lifetime(text: &str) -> Option<u32> {
     duration(text).and_then(|seconds| u32::try_from(seconds).ok()).filter(|seconds| *seconds > 0)
@@ -60,6 +73,14 @@ pub(super) fn rate(text: &str) -> Option<Rate> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_written_is_read_as_the_same() {
+        for seconds in [0, 1, 59, 60, 4_861, 86_400, 31_536_001, u64::from(u32::MAX)] {
+            assert_eq!(duration(&written(seconds)), Some(seconds));
+        }
+        assert_eq!(written(4_860), "1h21m");
+    }
 
     #[test]
     fn durations_add_their_units() {

@@ -11,6 +11,7 @@ use serde::Serialize;
 use super::style::Style;
 use super::text::{Cell, Columns, harmless, pretty};
 use crate::model::{Effect, Reason};
+use crate::policy::written;
 use crate::simulate::{
     Against, Answer, Breach, Change, Changes, Clock, Counts, GateVerdict, Group, Groups, Kind, Range, Report, Sample,
     Terms,
@@ -121,8 +122,8 @@ impl Page {
     fn terms(&mut self, terms: &Terms) {
         let clock = match terms.clock {
             Clock::AsRecorded => None,
-            Clock::Shifted { seconds } if seconds < 0 => Some(format!("--shift -{}", duration(seconds.unsigned_abs()))),
-            Clock::Shifted { seconds } => Some(format!("--shift {}", duration(seconds.unsigned_abs()))),
+            Clock::Shifted { seconds } if seconds < 0 => Some(format!("--shift -{}", written(seconds.unsigned_abs()))),
+            Clock::Shifted { seconds } => Some(format!("--shift {}", written(seconds.unsigned_abs()))),
             Clock::At { instant } => Some(format!("--at {instant}")),
         };
         for asked in terms.what_if.iter().cloned().chain(clock) {
@@ -363,20 +364,6 @@ impl Page {
 
 fn many(count: u64, word: &str) -> String {
     format!("{count} {word}{}", if count == 1 { "" } else { "s" })
-}
-
-/// A length of time as the language writes it.
-fn duration(seconds: u64) -> String {
-    let mut rest = seconds;
-    let mut text = String::new();
-    for (unit, length) in [('d', 86_400), ('h', 3_600), ('m', 60), ('s', 1)] {
-        if rest >= length {
-            // Writing to a string cannot fail.
-            let _ = write!(text, "{}{unit}", rest / length);
-            rest %= length;
-        }
-    }
-    if text.is_empty() { "0s".to_owned() } else { text }
 }
 
 fn were(count: u64) -> &'static str {

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::report::Report;
 use crate::policy::checks::Rollout;
+use crate::policy::written;
 
 /// Whether the gate holds.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -66,20 +67,27 @@ impl Measure {
 }
 
 /// Judges a report by the limits of `[rollout]`.
+///
+/// A limit that is broken is broken whatever else is in doubt. Otherwise every doubt, and traffic
+/// that is thinner than what was asked for, leaves it open whether the gate holds.
 pub fn gate(rollout: &Rollout, report: &Report) -> GateVerdict {
     let totals = &report.totals;
     let limits = [
         (Measure::NewlyDenied, totals.newly_denied, rollout.max_newly_denied),
         (Measure::NewlyAllowed, totals.newly_allowed, rollout.max_newly_allowed),
         // What is unsettled because the baseline cannot be decided is as little known.
-        (Measure::Undecidable, totals.undecidable.max(totals.unsettled), rollout.max_undecidable),
+        (
+            Measure::Undecidable,
+            totals.undecidable.max(totals.unsettled),
+            rollout.max_undecidable.map(|most| most.of(totals.events)),
+        ),
     ];
-    let mut set =
-        limits.iter().filter_map(|&(what, count, limit)| Some(Breach { what, count, limit: limit? })).peekable();
-    if set.peek().is_none() {
+    let set: Vec<Breach> =
+        limits.iter().filter_map(|&(what, count, limit)| Some(Breach { what, count, limit: limit? })).collect();
+    if set.is_empty() && rollout.min_events.is_none() && rollout.min_window.is_none() {
         return GateVerdict::Open;
     }
-    let breaches: Vec<Breach> = set.filter(|breach| breach.count > breach.limit).collect();
+    let breaches: Vec<Breach> = set.into_iter().filter(|breach| breach.count > breach.limit).collect();
     if !breaches.is_empty() {
         return GateVerdict::Broken { breaches };
     }
@@ -97,5 +105,17 @@ pub fn gate(rollout: &Rollout, report: &Report) -> GateVerdict {
     if totals.events == 0 {
         because.push("there are no events".to_owned());
     }
+    because.extend(thin(rollout, report));
     if because.is_empty() { GateVerdict::Holds } else { GateVerdict::CannotTell { because } }
+}
+
+/// In what the traffic is thinner than what was asked for.
+fn thin(rollout: &Rollout, report: &Report) -> impl Iterator<Item = String> {
+    let events = report.totals.events;
+    let few = rollout.min_events.filter(|least| events < *least);
+    let few = few.map(|least| format!("min_events = {least}, and there are {events}"));
+    let seconds = report.window.map_or(0, |window| u64::try_from(window.last.since(window.first)).unwrap_or(0));
+    let short = rollout.min_window.filter(|least| seconds < *least);
+    let short = short.map(|least| format!("min_window = {}, and they span {}", written(least), written(seconds)));
+    few.into_iter().chain(short)
 }

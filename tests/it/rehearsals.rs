@@ -2,7 +2,7 @@
 //! it does not know.
 
 use doorward::model::{Action, Effect, Reason, Timestamp, Withheld, WithheldBecause};
-use doorward::policy::checks::Rollout;
+use doorward::policy::checks::{Allowance, Rollout};
 use doorward::policy::set::PolicySet;
 use doorward::policy::{CompiledPolicy, Layers, Positions, load};
 use doorward::simulate::{
@@ -135,7 +135,7 @@ fn a_decision_that_its_own_policy_does_not_reproduce_is_drift() {
     let report = rehearse(&policy, None, vec![recorded(Effect::Allow, Reason::Granted), same]);
     assert_eq!((report.drift.checked, report.drift.same), (2, 1));
     assert_eq!(report.drift.different.list[0].samples[0].place.record, 2);
-    let limits = Rollout { max_undecidable: Some(9), ..Rollout::default() };
+    let limits = Rollout { max_undecidable: Some(Allowance::Count(9)), ..Rollout::default() };
     assert!(matches!(gate(&limits, &report), GateVerdict::CannotTell { .. }));
 }
 
@@ -165,6 +165,41 @@ fn the_gate_breaks_holds_or_cannot_tell_and_never_holds_by_accident() {
     assert!(matches!(gate(&limits, &report), GateVerdict::CannotTell { .. }));
     assert_eq!(report.unreadable.get("not-json"), Some(&1));
     assert_eq!(gate(&Rollout::default(), &report), GateVerdict::Open);
+}
+
+#[test]
+fn thin_traffic_and_a_share_of_it_are_judged() {
+    let (old, new) = (policy(100, false), policy(50, false));
+    let at = |seconds: i64| {
+        let mut event = pay(10, &["staff"]);
+        event.time = Timestamp(1000 + seconds);
+        event
+    };
+    let mut unknown = at(0);
+    unknown.arguments = Field::Redacted;
+    let events = || vec![at(0), at(100), at(200), unknown.clone()];
+    let report = rehearse(&new, Some(&old), events());
+    let judge = |rollout: Rollout| gate(&rollout, &report);
+    let cannot = |verdict| match verdict {
+        GateVerdict::CannotTell { because } => because.join("; "),
+        other => panic!("{other:?}"),
+    };
+    let none = Rollout::default();
+    assert_eq!(judge(Rollout { min_events: Some(4), ..none.clone() }), GateVerdict::Holds);
+    assert_eq!(cannot(judge(Rollout { min_events: Some(5), ..none.clone() })), "min_events = 5, and there are 4");
+    assert_eq!(judge(Rollout { min_window: Some(200), ..none.clone() }), GateVerdict::Holds);
+    let short = judge(Rollout { min_window: Some(604_800), ..none.clone() });
+    assert_eq!(cannot(short), "min_window = 7d, and they span 3m20s");
+    let share = |text| Rollout { max_undecidable: Allowance::share(text), ..none.clone() };
+    assert_eq!(judge(share("25%")), GateVerdict::Holds);
+    let breach = Breach { what: Measure::Undecidable, count: 1, limit: 0 };
+    assert_eq!(judge(share("24.9999%")), GateVerdict::Broken { breaches: vec![breach] });
+    // What is broken is broken, however thin.
+    let both = Rollout { min_events: Some(5), ..share("0%") };
+    assert_eq!(judge(both), GateVerdict::Broken { breaches: vec![breach] });
+    let empty = rehearse(&new, Some(&old), vec![]);
+    let asked = Rollout { min_events: Some(0), ..none };
+    assert!(matches!(gate(&asked, &empty), GateVerdict::CannotTell { .. }));
 }
 
 #[test]

@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 
 use super::fields::{At, Fields, Reader, owned};
 use crate::diagnostics::{Code, Span};
-use crate::policy::checks::Rollout;
+use crate::policy::checks::{Allowance, Rollout};
 use crate::policy::duration::{DURATION_HELP, duration};
 use crate::policy::name::{is_plain, quoted};
 use crate::policy::secret;
 use crate::policy::set::{Audit, Gateway, Vault};
-use crate::policy::source::Node;
+use crate::policy::source::{Kind, Node};
 
 const LISTEN: &str = "127.0.0.1:8787";
 const URL: &str = "http://127.0.0.1:8787";
@@ -106,14 +106,29 @@ pub(super) fn is_variable(name: &str) -> bool {
 }
 
 pub(super) fn rollout(reader: &mut Reader<'_>, node: Option<&Node<'_>>) -> Rollout {
-    let keys = &["recordings", "max_newly_denied", "max_newly_allowed", "max_undecidable", "require"];
+    let keys = &[
+        "recordings",
+        "max_newly_denied",
+        "max_newly_allowed",
+        "max_undecidable",
+        "min_events",
+        "min_window",
+        "require",
+    ];
     let Some(fields) = node.and_then(|node| reader.table(node, "rollout", "the rollout", keys)) else {
         return Rollout::default();
     };
     let recordings = reader.strings(fields, "recordings").unwrap_or_default();
     let mut limit = |key| reader.count(fields, key).or(Some(0));
     let (max_newly_denied, max_newly_allowed) = (limit("max_newly_denied"), limit("max_newly_allowed"));
-    let max_undecidable = limit("max_undecidable");
+    let max_undecidable = match fields.get("max_undecidable").map(|node| &node.kind) {
+        Some(Kind::String(_)) => {
+            reader.parsed(fields, "max_undecidable", Allowance::HELP, Allowance::share).map(|at| at.value)
+        }
+        _ => limit("max_undecidable").map(Allowance::Count),
+    };
+    let min_events = reader.count(fields, "min_events");
+    let min_window = reader.parsed(fields, "min_window", DURATION_HELP, duration).map(|at| at.value);
     let require = reader.parsed(fields, "require", "write `require = \"simulation\"` or leave it out", |text| {
         (text == "simulation").then_some(())
     });
@@ -122,6 +137,8 @@ pub(super) fn rollout(reader: &mut Reader<'_>, node: Option<&Node<'_>>) -> Rollo
         max_newly_denied,
         max_newly_allowed,
         max_undecidable,
+        min_events,
+        min_window,
         require_simulation: require.is_some(),
     }
 }

@@ -221,7 +221,13 @@ fn rollout() -> Value {
         key("recordings", "Recordings to replay: paths and globs beside the policy.", one_or_list(&text())),
         key("max_newly_denied", "The most requests that may be newly denied.", or(0, count())),
         key("max_newly_allowed", "The most requests that may be newly allowed.", or(0, count())),
-        key("max_undecidable", "The most requests that may stay undecided.", or(0, count())),
+        key(
+            "max_undecidable",
+            "The most requests that may stay undecided, as a count or as a share such as `0.5%`.",
+            or(0, json!({ "anyOf": [count(), form(r"^([0-9]{1,2}(\.[0-9]{1,4})?|100(\.0{1,4})?)%$")] })),
+        ),
+        key("min_events", "The fewest events that a rehearsal must rest on.", count()),
+        key("min_window", "The least time from the first event to the last.", defined("duration")),
         key("require", "What must have happened before the policy is served.", words(["simulation"])),
     ])
 }

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use super::gate::GateArgs;
 use crate::cli::answer::Answer;
 use crate::cli::failure::Failure;
 use crate::cli::terminal::When;
@@ -23,9 +24,8 @@ pub(super) enum Format {
 /// How the report is judged and written.
 #[derive(Debug, clap::Args)]
 pub(super) struct AnswerArgs {
-    /// Allow no newly denied, newly allowed or undecidable request, whatever `[rollout]` says
-    #[arg(long)]
-    strict: bool,
+    #[command(flatten)]
+    gate: GateArgs,
     /// How to write the report
     #[arg(long, value_name = "FORMAT", default_value = "human")]
     format: Format,
@@ -46,13 +46,7 @@ impl AnswerArgs {
         rollout: &Rollout,
         color: When,
     ) -> Result<Answer, Failure> {
-        let strict = Rollout {
-            max_newly_denied: Some(0),
-            max_newly_allowed: Some(0),
-            max_undecidable: Some(0),
-            ..Rollout::default()
-        };
-        let rollout = if self.strict { &strict } else { rollout };
+        let rollout = &self.gate.over(rollout);
         let judged: Vec<(&Report, GateVerdict)> =
             reports.iter().map(|report| (report, gate(rollout, report))).collect();
         let style = Style::new(self.output.is_none() && color.on_stdout());

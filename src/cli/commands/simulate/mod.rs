@@ -5,6 +5,7 @@
 
 mod answer;
 mod crew;
+mod gate;
 mod plan;
 mod progress;
 mod read;
@@ -37,7 +38,7 @@ Examples:
   doorward simulate --matrix --set servers.tickets.token_ttl=10m --set servers.tickets.token_ttl=5m
   doorward simulate --shift 90d",
     after_help = "\
-The gate is `[rollout]` of the policy; without one there is nothing to break.
+The gate is `[rollout]` of the policy, and what flags say instead; without either there is nothing to break.
 With what-ifs and no --baseline, what is compared with is the policy as it stands, at the recorded instants.
 
 Exit codes:
