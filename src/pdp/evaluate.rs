@@ -278,7 +278,7 @@ impl<'p, 'r> Case<'p, 'r> {
     }
 
     /// Calls `visit` with each entry that can apply, and with whether its selector is known to hold.
-    fn each(&self, filed: Filed, groups: &Groups, visit: &mut impl FnMut(&'p Entry, bool)) {
+    pub(super) fn each(&self, filed: Filed, groups: &Groups, visit: &mut impl FnMut(&'p Entry, bool)) {
         let index = self.index();
         if filed.has_groups() {
             match self.request.subject.groups {

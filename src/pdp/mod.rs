@@ -12,10 +12,12 @@ mod advice;
 mod evaluate;
 mod explain;
 mod selector;
+mod survey;
 mod token;
 mod truth;
 
 pub use explain::{Check, Condition, Considered, Explanation, Outcome, explain};
+pub(crate) use survey::{Covering, Reach, Survey};
 
 use crate::model::{Decision, Effect, Reason, Request, Verdict};
 use crate::policy::CompiledPolicy;

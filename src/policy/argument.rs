@@ -116,10 +116,15 @@ impl ArgPath {
 
     /// How the value at this place answers `matcher`.
     pub(super) fn find(&self, arguments: &Arguments<'_>, matcher: &Matcher) -> Match {
-        if arguments.withheld.iter().any(|w| touches(&w.pointer, &self.pointer)) {
+        if self.is_withheld(arguments) {
             return Match::Unknown;
         }
         self.answer(arguments, matcher)
+    }
+
+    /// Whether the value at this place, or a part of it, was not recorded.
+    pub(crate) fn is_withheld(&self, arguments: &Arguments<'_>) -> bool {
+        arguments.withheld.iter().any(|w| touches(&w.pointer, &self.pointer))
     }
 
     /// As [`ArgPath::find`], of arguments of which nothing is withheld.

@@ -2,7 +2,12 @@
 //!
 //! A token is honoured while it is younger than its TTL, so a TTL of exactly its age denies.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
+
+use super::judged::Judged;
+use crate::model::Fact;
 
 /// The lifetimes, in seconds, for which the cost is told.
 pub const TTLS: [u32; 13] = [30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14_400, 28_800, 43_200, 86_400];
@@ -44,4 +49,78 @@ pub struct DoorAges {
     pub door: String,
     /// Its calls.
     pub curve: AgeCurve,
+}
+
+/// Calls by how many of [`TTLS`] the age of their token reaches.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Reached {
+    by_reach: [u64; TTLS.len() + 1],
+    unknown: u64,
+}
+
+impl Reached {
+    /// Counts a call; how many of [`TTLS`] its token reaches, 0 unless it is allowed.
+    pub(super) fn count(&mut self, judged: &Judged<'_, '_>) -> u8 {
+        let context = &judged.seen.request.context;
+        match context.token.issued_at {
+            Fact::Known(issued) if judged.counts.allowed > 0 => {
+                let age = context.now.since(issued);
+                let reach = TTLS.partition_point(|ttl| age >= i64::from(*ttl));
+                self.by_reach.get_mut(reach).into_iter().for_each(|count| *count += 1);
+                u8::try_from(reach).unwrap_or(u8::MAX)
+            }
+            Fact::Unknown if judged.counts.undecidable > 0 => {
+                self.unknown += 1;
+                0
+            }
+            _ => 0,
+        }
+    }
+
+    fn add(&mut self, other: &Self) {
+        self.by_reach.iter_mut().zip(other.by_reach).for_each(|(a, b)| *a += b);
+        self.unknown += other.unknown;
+    }
+
+    fn curve(&self) -> AgeCurve {
+        let mut left = self.by_reach.iter().sum::<u64>();
+        let calls = left;
+        let older = self.by_reach.iter().take(TTLS.len()).map(|younger| {
+            left -= younger;
+            left
+        });
+        AgeCurve { calls, older: older.collect(), unknown: self.unknown }
+    }
+}
+
+/// Ages by door. The policy bounds it: nothing is allowed at a door that is not declared.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(super) struct AgesPart(BTreeMap<String, Reached>);
+
+impl AgesPart {
+    /// Adds calls of one door.
+    pub(super) fn add(&mut self, door: &str, reached: &Reached) {
+        if *reached == Reached::default() {
+            return;
+        }
+        match self.0.get_mut(door) {
+            Some(known) => known.add(reached),
+            None => drop(self.0.insert(door.to_owned(), reached.clone())),
+        }
+    }
+
+    pub(super) fn merge(&mut self, other: Self) {
+        for (door, reached) in other.0 {
+            self.0.entry(door).or_default().add(&reached);
+        }
+    }
+
+    pub(super) fn finish(self, sessions: Vec<u64>) -> Ages {
+        let mut total = Reached::default();
+        self.0.values().for_each(|reached| total.add(reached));
+        let doors = self.0.iter().map(|(door, reached)| DoorAges { door: door.clone(), curve: reached.curve() });
+        Ages { ttls: TTLS.to_vec(), total: total.curve(), doors: doors.collect(), sessions }
+    }
 }

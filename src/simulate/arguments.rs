@@ -67,8 +67,9 @@ const fn is_zero(count: &u64) -> bool {
     *count == 0
 }
 
-/// How numbers lie about a limit. All but the ends are exact up to 1024 for whole numbers, and
-/// else too near zero by less than 1 %.
+/// How numbers lie about a limit. The counts and the ends are exact, and so is the rest for whole
+/// numbers up to 1024; above, and between, a number is off by less than 1 %, to the side that lets
+/// the value pass.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]

@@ -4,7 +4,7 @@
 
 use super::answer::Side;
 use super::counts::Counts;
-use super::report::Kind;
+use super::report::{Kind, Sample};
 use crate::model::Timestamp;
 use crate::traffic::{Observed, Place};
 
@@ -40,4 +40,30 @@ pub(super) struct Witness<'a> {
     pub(super) subject: &'a str,
     /// The client that acted.
     pub(super) agent: &'a str,
+}
+
+impl Judged<'_, '_> {
+    /// Whether the call is denied now and was not denied before, as far as that is known.
+    pub(super) const fn is_lost(&self) -> bool {
+        self.counts.newly_denied > 0 || (self.counts.uncompared > 0 && self.counts.denied > 0)
+    }
+
+    /// Whether the call may turn out to be such a one.
+    pub(super) const fn may_be_lost(&self) -> bool {
+        self.counts.maybe_newly_denied > 0 || (self.counts.uncompared > 0 && self.counts.undecidable > 0)
+    }
+}
+
+impl Witness<'_> {
+    /// The event as a sample, without an explanation.
+    pub(super) fn sample(&self) -> Sample {
+        Sample {
+            source: self.source.to_owned(),
+            place: self.place,
+            about: self.subject.to_owned(),
+            time: Some(self.time),
+            agent: Some(self.agent.to_owned()),
+            why: None,
+        }
+    }
 }

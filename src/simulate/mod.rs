@@ -5,22 +5,30 @@
 //! keep makes a request undecidable and is counted with bounds. No event is left out of the counts,
 //! memory does not grow with the recording, and a report made from parts is the report of the whole.
 
+mod accounts;
 mod ages;
 mod answer;
 mod arguments;
 mod bounded;
 mod counts;
 mod coverage;
+mod few;
+mod following;
 mod gate;
+mod gauges;
 mod judged;
 mod labels;
 mod memo;
 mod movers;
+mod order;
 mod outcome;
 mod part;
 mod question;
+mod rated;
 mod rates;
+mod reach;
 mod rehearsal;
+mod replay;
 mod report;
 mod rows;
 mod sessions;

@@ -2,6 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::bounded::{MAX_KEYS, MAX_SAMPLES, keep_sample};
+use super::few::{Few, Tally};
+use super::judged::Judged;
 use super::report::Sample;
 
 /// The most names of one list.
@@ -63,4 +66,99 @@ pub struct ItemCalls {
     pub item: String,
     /// How many calls.
     pub calls: u64,
+}
+
+/// The most items of one name that are counted apart.
+const MAX_ITEMS: usize = 100;
+
+/// The calls of one name.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Calls {
+    calls: u64,
+    items: Few<u64, MAX_ITEMS>,
+    samples: Vec<Sample>,
+}
+
+impl Tally for Calls {
+    fn events(&self) -> u64 {
+        self.calls
+    }
+
+    fn join(&mut self, other: Self) {
+        self.calls += other.calls;
+        self.items.join(other.items);
+        self.samples.extend(other.samples);
+        self.samples.sort();
+        self.samples.truncate(MAX_SAMPLES);
+    }
+}
+
+type Names = Few<Calls, MAX_KEYS>;
+
+/// Losers and winners of a part: by subject, agent, door and item.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct MoversPart {
+    losers: [Names; 4],
+    winners: [Names; 4],
+}
+
+impl MoversPart {
+    /// Adds an event. Those that come out as before cost nothing.
+    pub(super) fn add(&mut self, judged: &Judged<'_, '_>) {
+        let names = if judged.is_lost() {
+            &mut self.losers
+        } else if judged.counts.newly_allowed > 0 {
+            &mut self.winners
+        } else {
+            return;
+        };
+        let about = &judged.witness;
+        let by = [about.subject, about.agent, judged.seen.request.resource.door, judged.item];
+        for (names, name) in names.iter_mut().zip(by) {
+            let Some(calls) = names.of(name) else { continue };
+            calls.calls += 1;
+            if let Some(count) = calls.items.of(judged.item) {
+                *count += 1;
+            }
+            let here = (about.source, about.place);
+            keep_sample(&mut calls.samples, |kept| here < (kept.source.as_str(), kept.place), || about.sample());
+        }
+    }
+
+    pub(super) fn merge(&mut self, other: Self) {
+        let pairs = self.losers.iter_mut().zip(other.losers).chain(self.winners.iter_mut().zip(other.winners));
+        pairs.for_each(|(mine, theirs)| mine.join(theirs));
+    }
+
+    pub(super) fn finish(self) -> Movers {
+        let [subjects, agents, doors, items] = {
+            let mut winners = self.winners.into_iter();
+            self.losers.map(|losers| moved(losers, winners.next().unwrap_or_default()))
+        };
+        Movers { subjects, agents, doors, items }
+    }
+}
+
+fn moved(losers: Names, winners: Names) -> Moved {
+    let ((losers, lost), (winners, won)) = (listed(losers), listed(winners));
+    Moved { losers, winners, others: lost + won }
+}
+
+fn listed(names: Names) -> (Vec<Mover>, u64) {
+    let (kept, mut others) = names.into_parts();
+    let mut list: Vec<Mover> = kept
+        .into_iter()
+        .map(|(name, Calls { calls, items, samples })| {
+            let (items, other_items) = items.top(MAX_MOVER_ITEMS);
+            let items = items.into_iter().map(|(item, calls)| ItemCalls { item, calls }).collect();
+            Mover { name, calls, items, other_items, samples }
+        })
+        .collect();
+    // Stable: equals stay in the order of their names.
+    list.sort_by_key(|mover| std::cmp::Reverse(mover.calls));
+    others += list.iter().skip(MAX_MOVERS).map(|mover| mover.calls).sum::<u64>();
+    list.truncate(MAX_MOVERS);
+    (list, others)
 }

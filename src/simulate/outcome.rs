@@ -1,5 +1,6 @@
 //! What comes of one question, whoever asks it how often.
 
+use super::accounts::Covered;
 use super::answer::Side;
 use super::counts::Counts;
 use super::labels::{shown, write_item, write_subject};
@@ -20,6 +21,7 @@ pub(super) struct Outcome<'p> {
     pub(super) kind: Option<Kind>,
     pub(super) columns: Columns,
     pub(super) labels: Labels,
+    pub(super) covered: Covered<'p>,
     /// How many events asked it since it was last folded.
     pub(super) events: u64,
     pub(super) change: Late,
@@ -94,6 +96,7 @@ impl<'p> Outcome<'p> {
         seen: &Observed<'_>,
         labels: Labels,
         drift: Drifted<'p>,
+        covered: Covered<'p>,
     ) -> Self {
         let (recorded, after) = (recorded(seen), Side::Judged(candidate));
         let before = baseline.map_or(recorded, Side::Judged);
@@ -111,6 +114,7 @@ impl<'p> Outcome<'p> {
             kind,
             columns,
             labels,
+            covered,
             events: 0,
             change: Late::default(),
             difference: Late::default(),

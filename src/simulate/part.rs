@@ -7,6 +7,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::NotOneWhole;
+use super::accounts::AccountsPart;
 use super::report::Report;
 
 /// The name and version of the form in which parts are written.
@@ -18,11 +19,13 @@ pub const PART_SCHEMA: &str = "doorward.part/v1";
 pub struct Part {
     /// What adds up as it is.
     report: Report,
+    /// What is told only of the whole.
+    accounts: AccountsPart,
 }
 
 impl Part {
-    pub(super) fn new(report: Report) -> Self {
-        Self { report }
+    pub(super) fn new(report: Report, accounts: AccountsPart) -> Self {
+        Self { report, accounts }
     }
 
     /// Joins another part of the same rehearsal to this one.
@@ -31,11 +34,15 @@ impl Part {
     ///
     /// When the policies or the terms are not the same.
     pub fn merge(&mut self, other: Self) -> Result<(), NotOneWhole> {
-        self.report.merge(other.report)
+        self.report.merge(other.report)?;
+        self.accounts.merge(other.accounts);
+        Ok(())
     }
 
     /// The report of all that was merged.
     pub fn finish(self) -> Report {
-        self.report
+        let Self { mut report, accounts } = self;
+        accounts.finish(&mut report);
+        report
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::accounts::Accounts;
 use super::ages::Ages;
 use super::answer::Side;
 use super::arguments::ArgumentLimits;
@@ -42,6 +43,7 @@ pub struct Rehearsal<'p> {
     unreadable_samples: Vec<Sample>,
     skipped: Skipped,
     window: Option<Window>,
+    accounts: Accounts<'p>,
 }
 
 impl<'p> Rehearsal<'p> {
@@ -64,6 +66,7 @@ impl<'p> Rehearsal<'p> {
             unreadable_samples: Vec::new(),
             skipped: Skipped::default(),
             window: None,
+            accounts: Accounts::new(candidate, baseline),
         }
     }
 
@@ -86,6 +89,7 @@ impl<'p> Rehearsal<'p> {
             // What a row keeps no more samples of was told within one source.
             self.settle();
             name.clone_into(&mut self.source);
+            self.accounts.source(name);
         }
     }
 
@@ -199,6 +203,7 @@ impl<'p> Rehearsal<'p> {
             kind: outcome.kind,
         };
         self.hours.add(time, &judged.counts);
+        self.accounts.observe(&judged, &mut outcome.covered);
         if let Drifted::Different(policy, now) = outcome.drift
             && !outcome.difference.takes(place, time)
         {
@@ -215,6 +220,7 @@ impl<'p> Rehearsal<'p> {
         outcome.events += 1;
         if question.is_none() {
             self.tables.add(outcome, 1);
+            self.accounts.settle(outcome);
         } else if outcome.recorded.is_none() && (outcome.change.count > 0 || outcome.difference.count > 0) {
             outcome.recorded = Some(Box::new((seen.decided.cloned(), seen.foreign.cloned())));
         }
@@ -225,7 +231,8 @@ impl<'p> Rehearsal<'p> {
         let candidate = pdp::judge(self.candidate, asked);
         let mut labels = Labels::default();
         labels.write(&seen.request);
-        Outcome::new(candidate, baseline, seen, labels, self.drift(seen, candidate, baseline))
+        let covered = self.accounts.cover(seen, asked, candidate, baseline);
+        Outcome::new(candidate, baseline, seen, labels, self.drift(seen, candidate, baseline), covered)
     }
 
     /// Holds the recorded decision against the policy that made it, if that policy is here. Always at
@@ -249,6 +256,7 @@ impl<'p> Rehearsal<'p> {
     fn settle(&mut self) {
         for outcome in self.memo.take() {
             self.tables.add(&outcome, outcome.events);
+            self.accounts.settle(&outcome);
             let (kept, item) = (outcome.kept(), &outcome.labels.item);
             if let (Drifted::Different(_, now), Some(window)) = (outcome.drift, outcome.difference.window) {
                 let sides = (&kept, &Side::Judged(now));
@@ -274,7 +282,7 @@ impl<'p> Rehearsal<'p> {
         let tables = self.tables;
         let mut drift = tables.drift;
         drift.different = self.drifted.finish();
-        Part::new(Report {
+        let report = Report {
             candidate: self.digests.0,
             baseline: self.digests.1,
             terms: self.terms,
@@ -300,7 +308,8 @@ impl<'p> Rehearsal<'p> {
             rates: Rates::default(),
             ages: Ages::default(),
             arguments: ArgumentLimits::default(),
-        })
+        };
+        Part::new(report, self.accounts.part())
     }
 
     /// Every grant and deny of the candidate, in its order, also those that nothing hit.
@@ -309,22 +318,27 @@ impl<'p> Rehearsal<'p> {
         let grants = set.grants.iter().zip(&positions.grants).map(|(s, p)| (RuleKind::Grant, s, p));
         let denies = set.denies.iter().zip(&positions.denies).map(|(s, p)| (RuleKind::Deny, s, p));
         grants
-            .chain(denies)
-            .map(|(kind, statement, position)| {
+            .enumerate()
+            .chain(denies.enumerate())
+            .map(|(number, (kind, statement, position))| {
                 let name = statement.name.as_deref().unwrap_or_default();
                 let counts = self.tables.rule(Rule { kind, name, position });
                 let (decided, nearly) = match kind {
                     RuleKind::Grant => (counts.allowed, counts.denied),
                     _ => (counts.denied, 0),
                 };
-                StatementHits {
+                let applied = self.accounts.applied(kind, number);
+                let mut hits = StatementHits {
                     rule: Rule { kind, name, position }.into(),
                     decided,
                     nearly,
-                    applied: 0,
-                    applied_denied: 0,
+                    applied: applied.events,
+                    applied_denied: applied.denied,
+                    applied_undecidable: applied.undecidable,
                     usage: Usage::default(),
-                }
+                };
+                hits.usage = hits.find_usage();
+                hits
             })
             .collect()
     }

@@ -310,6 +310,8 @@ pub struct StatementHits {
     pub applied: u64,
     /// Of these, those that were denied by something else than this statement.
     pub applied_denied: u64,
+    /// Of these, those that cannot be decided.
+    pub applied_undecidable: u64,
     /// What that comes to.
     pub usage: Usage,
 }
@@ -440,6 +442,10 @@ impl Report {
         for (mine, theirs) in self.statements.iter_mut().zip(other.statements) {
             add(&mut mine.decided, theirs.decided);
             add(&mut mine.nearly, theirs.nearly);
+            add(&mut mine.applied, theirs.applied);
+            add(&mut mine.applied_denied, theirs.applied_denied);
+            add(&mut mine.applied_undecidable, theirs.applied_undecidable);
+            mine.usage = mine.find_usage();
         }
         Ok(())
     }

@@ -9,6 +9,7 @@
     reason = "what a test's own functions cannot do must fail the test"
 )]
 
+mod accounts;
 mod action;
 mod analysis;
 mod cli;

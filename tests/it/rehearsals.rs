@@ -18,7 +18,15 @@ use serde_json::{Value, json};
 
 /// One issuer, one door with three tools. `limit` is the most that `pay` takes by the grant.
 fn policy(limit: u32, deny_contractors: bool) -> CompiledPolicy {
-    let item = |name: &str| json!({ "scopes": [format!("desk:{name}")] });
+    policy_with(limit, deny_contractors, &[Value::Null, Value::Null])
+}
+
+/// The same with a rate of the door and a rate of `pay`.
+pub(crate) fn policy_with(limit: u32, deny_contractors: bool, [of_door, of_pay]: &[Value; 2]) -> CompiledPolicy {
+    let item = |name: &str| match (name, of_pay) {
+        ("pay", Value::Object(_)) => json!({ "scopes": ["desk:pay"], "rate": of_pay }),
+        _ => json!({ "scopes": [format!("desk:{name}")] }),
+    };
     let grant = |name: &str, groups: Value, items: Value, args: Value| json!({ "name": name, "to": { "groups": groups }, "items": items, "args": args });
     let amount = json!([["desk:pay", { "amount": { "tests": [{ "max": limit }] } }]]);
     let deny = json!({ "name": "no-contractors", "to": { "groups": ["contractor"] }, "items": ["desk:pay"] });
@@ -29,7 +37,7 @@ fn policy(limit: u32, deny_contractors: bool) -> CompiledPolicy {
         } },
         "servers": { "desk": {
             "upstream": { "url": "http://127.0.0.1:9001/mcp" }, "resource": "https://mcp.example.com/desk/mcp",
-            "issuers": null, "token_ttl": null, "credential": "none", "audit": "standard", "rate": null,
+            "issuers": null, "token_ttl": null, "credential": "none", "audit": "standard", "rate": of_door,
             "callers": [], "identity": null, "prompts": {}, "resources": {},
             "tools": { "find": item("find"), "pay": item("pay"), "close": item("close") },
         } },
@@ -46,7 +54,7 @@ fn policy(limit: u32, deny_contractors: bool) -> CompiledPolicy {
     CompiledPolicy::compile(set, Positions::default())
 }
 
-fn event(tool: &str, groups: &[&str]) -> Event {
+pub(crate) fn event(tool: &str, groups: &[&str]) -> Event {
     let mut event = Event::new(Timestamp(1000), "desk", Action::ToolsCall, tool);
     let list = |items: &[&str]| Field::Present(items.iter().map(|i| (*i).to_owned()).collect());
     event.subject.issuer = Field::Present("corp".into());
@@ -63,7 +71,7 @@ fn event(tool: &str, groups: &[&str]) -> Event {
     event
 }
 
-fn pay(amount: u32, groups: &[&str]) -> Event {
+pub(crate) fn pay(amount: u32, groups: &[&str]) -> Event {
     let mut event = event("pay", groups);
     event.arguments = Field::Present(json!({ "amount": amount }).as_object().unwrap().clone());
     event

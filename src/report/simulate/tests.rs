@@ -115,6 +115,7 @@ fn report() -> Report {
                 nearly: 0,
                 applied: 5,
                 applied_denied: 0,
+                applied_undecidable: 0,
                 usage: Usage::Decides,
             },
             StatementHits {
@@ -123,6 +124,7 @@ fn report() -> Report {
                 nearly: 2,
                 applied: 0,
                 applied_denied: 0,
+                applied_undecidable: 0,
                 usage: Usage::Never,
             },
             StatementHits {
@@ -131,6 +133,7 @@ fn report() -> Report {
                 nearly: 0,
                 applied: 0,
                 applied_denied: 0,
+                applied_undecidable: 0,
                 usage: Usage::Never,
             },
         ],

@@ -1,0 +1,190 @@
+//! The accounts that are kept of events beyond counts, each with its own state and its own part.
+//!
+//! All of them take an event through [`Judged`], copy of it what they keep, and give the same
+//! report for any split of a recording, merged in any order.
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+
+use super::ages::{AgesPart, Reached};
+use super::following::{Following, SessionsPart};
+use super::gauges::{Gauges, GaugesPart};
+use super::judged::Judged;
+use super::movers::MoversPart;
+use super::order::{Sources, join};
+use super::outcome::Outcome;
+use super::rated::{Held, HeldBy, Rated, RatesPart};
+use super::reach::{Applied, Reaches};
+use super::report::Report;
+use crate::model::{Decision, Request, Rule, RuleKind, Verdict};
+use crate::pdp::{Covering, Reach, Survey};
+use crate::policy::CompiledPolicy;
+use crate::policy::matcher::ArgRules;
+use crate::traffic::Observed;
+
+/// What the policies have to do with every event of one question.
+#[derive(Debug, Default)]
+pub(super) struct Covered<'p> {
+    held: Held<'p>,
+    /// The declaration, as `door:item`.
+    item: &'p str,
+    /// The rules on its arguments, each with the statement that asks for them.
+    gauged: Vec<(Rule<'p>, &'p ArgRules)>,
+    /// The grants and denies that apply.
+    applied: Box<[(RuleKind, u32)]>,
+    /// The ages of the tokens of its events so far.
+    reached: Reached,
+}
+
+/// The accounts of one rehearsal.
+#[derive(Debug)]
+pub(super) struct Accounts<'p> {
+    candidate: &'p CompiledPolicy,
+    baseline: Option<&'p CompiledPolicy>,
+    sources: Sources,
+    sessions: Following,
+    rates: Rated,
+    ages: AgesPart,
+    movers: MoversPart,
+    gauges: Gauges<'p>,
+    reaches: Reaches,
+}
+
+impl<'p> Accounts<'p> {
+    pub(super) fn new(candidate: &'p CompiledPolicy, baseline: Option<&'p CompiledPolicy>) -> Self {
+        Self {
+            candidate,
+            baseline,
+            sources: Sources::default(),
+            sessions: Following::default(),
+            rates: Rated::default(),
+            ages: AgesPart::default(),
+            movers: MoversPart::default(),
+            gauges: Gauges::default(),
+            reaches: Reaches::of(candidate),
+        }
+    }
+
+    /// Names the recording of what comes from now on.
+    pub(super) fn source(&mut self, name: &str) {
+        self.sources.enter(name);
+    }
+
+    /// What the policies have to do with every event of one question.
+    pub(super) fn cover(
+        &self,
+        seen: &Observed<'_>,
+        asked: &Request<'_>,
+        candidate: Verdict<'p>,
+        baseline: Option<Verdict<'p>>,
+    ) -> Covered<'p> {
+        let mut covered = Covered::default();
+        let lets = |verdict| !matches!(verdict, Verdict::Decided(decision) if !Decision::is_allow(&decision));
+        if let (Some(policy), Some(_)) = (self.baseline, baseline.filter(|verdict| lets(*verdict))) {
+            covered.held.before = Survey::of(policy, &seen.request).as_ref().map(HeldBy::of).unwrap_or_default();
+        }
+        let Some(survey) = Survey::of(self.candidate, asked) else { return covered };
+        if lets(candidate) {
+            covered.held.now = HeldBy::of(&survey);
+        }
+        let item = survey.item();
+        covered.item = item.name;
+        if !survey.declared().is_empty() {
+            covered.gauged.push((item, survey.declared()));
+        }
+        let grants = (&self.candidate.set().grants, &self.candidate.positions().grants);
+        let (mut came, mut applied) = (BTreeSet::new(), BTreeSet::new());
+        survey.statements(&mut |covering: &Covering<'p>| {
+            let (kind, number) = (covering.kind, covering.number);
+            if covering.reach == Reach::Applies {
+                applied.insert((kind, number));
+            }
+            // One that comes twice holds the arguments to its rules once.
+            let gauged = kind == RuleKind::Grant && covering.reach != Reach::Expired && came.insert(number);
+            let named = grants.0.get(number as usize).zip(grants.1.get(number as usize)).filter(|_| gauged);
+            if let Some((grant, position)) = named {
+                let rule = Rule { kind, name: grant.name.as_deref().unwrap_or_default(), position };
+                covered.gauged.extend(covering.rules().map(|rules| (rule, rules)));
+            }
+        });
+        covered.applied = applied.into_iter().collect();
+        covered
+    }
+
+    /// Adds an event.
+    pub(super) fn observe(&mut self, judged: &Judged<'_, '_>, covered: &mut Covered<'p>) {
+        let spot = self.sources.spot(judged.witness.time, judged.witness.place);
+        let age = covered.reached.count(judged);
+        self.sessions.add(&self.sources, spot, judged, age);
+        if !covered.held.is_free() {
+            self.rates.add(&self.sources, spot, judged, &covered.held);
+        }
+        for (rule, rules) in &covered.gauged {
+            self.gauges.add(*rule, covered.item, rules, &judged.seen.request.context.arguments);
+        }
+        self.movers.add(judged);
+    }
+
+    /// Adds what was only counted, of all events of an outcome.
+    pub(super) fn settle(&mut self, outcome: &Outcome<'p>) {
+        let covered = &outcome.covered;
+        for applied in &covered.applied {
+            self.reaches.add(self.candidate, *applied, outcome.candidate, outcome.events);
+        }
+        self.ages.add(&outcome.labels.door, &covered.reached);
+    }
+
+    /// How often a statement applied.
+    pub(super) fn applied(&self, kind: RuleKind, number: usize) -> Applied {
+        self.reaches.get(kind, number)
+    }
+
+    /// What these accounts add to a whole.
+    pub(super) fn part(self) -> AccountsPart {
+        let rates = self.rates.part(&self.sources);
+        let (sources, numbers) = self.sources.sorted();
+        AccountsPart {
+            sources,
+            sessions: self.sessions.part(&numbers),
+            rates: rates.renumbered(&numbers),
+            ages: self.ages,
+            movers: self.movers,
+            gauges: self.gauges.part(),
+        }
+    }
+}
+
+/// The accounts of a part of a rehearsal.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct AccountsPart {
+    /// The recordings by number.
+    sources: Vec<String>,
+    sessions: SessionsPart,
+    rates: RatesPart,
+    ages: AgesPart,
+    movers: MoversPart,
+    gauges: GaugesPart,
+}
+
+impl AccountsPart {
+    pub(super) fn merge(&mut self, other: Self) {
+        let (sources, mine, theirs) = join(&self.sources, &other.sources);
+        self.sources = sources;
+        self.sessions.merge(other.sessions, (&mine, &theirs));
+        self.rates.merge(other.rates, (&mine, &theirs));
+        self.ages.merge(other.ages);
+        self.movers.merge(other.movers);
+        self.gauges.merge(other.gauges);
+    }
+
+    /// Writes what the accounts come to into a report.
+    pub(super) fn finish(self, report: &mut Report) {
+        report.rates = self.rates.finish(&self.sources);
+        report.ages = self.ages.finish(self.sessions.older());
+        report.sessions = self.sessions.finish(&self.sources);
+        report.movers = self.movers.finish();
+        report.arguments = self.gauges.finish();
+    }
+}

@@ -1,0 +1,369 @@
+//! Holds arguments against the rules on them, one gauge for each rule on each item.
+//!
+//! Numbers go into buckets that are exact for small whole numbers and else less than 1 % wide.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use hashbrown::HashMap;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::answer::RuleName;
+use super::arguments::{
+    ArgumentLimit, ArgumentLimits, MAX_LIMITS, MAX_TEXT, MAX_TEXTS, MAX_TEXTS_LISTED, Passing, Spread, TextCount,
+};
+use super::few::Few;
+use crate::model::{Arguments, Rule};
+use crate::policy::argument::{ArgPath, Found};
+use crate::policy::matcher::{ArgRules, Match, Test};
+use crate::policy::number::Number;
+
+/// The gauges of one rehearsal.
+#[derive(Debug, Default)]
+pub(super) struct Gauges<'p> {
+    /// By the places of the statement, of the test and of the item in the policy.
+    map: HashMap<[usize; 3], Gauge<'p>, foldhash::fast::FixedState>,
+}
+
+#[derive(Debug)]
+struct Gauge<'p> {
+    rule: Rule<'p>,
+    item: &'p str,
+    path: &'p ArgPath,
+    depth: usize,
+    test: &'p Test,
+    reading: Reading,
+}
+
+/// What a gauge has read.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Reading {
+    seen: u64,
+    passing: u64,
+    missing: u64,
+    unfit: u64,
+    withheld: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    numbers: Option<Numbers>,
+    #[serde(default, skip_serializing_if = "Few::is_empty")]
+    outside: Few<u64, MAX_TEXTS>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Numbers {
+    limit: Number,
+    /// Whether the limit is a lower one.
+    lower: bool,
+    below: u64,
+    at: u64,
+    over: u64,
+    min: Number,
+    max: Number,
+    buckets: BTreeMap<i64, u64>,
+}
+
+impl<'p> Gauges<'p> {
+    /// Holds arguments against the rules that a statement lays on an item.
+    pub(super) fn add(&mut self, rule: Rule<'p>, item: &'p str, rules: &'p ArgRules, arguments: &Arguments<'_>) {
+        for (path, matcher) in rules.iter() {
+            for test in &matcher.tests {
+                let found = path.look(arguments);
+                let value = match found {
+                    _ if path.is_withheld(arguments) => Err(Missing::Withheld),
+                    Found::Value(value) => Ok(value),
+                    Found::Nothing => Err(Missing::Nothing),
+                    Found::Blocked => Err(Missing::Blocked),
+                };
+                self.test((rule, item, path, 0), test, value);
+            }
+        }
+    }
+
+    fn test(&mut self, at: (Rule<'p>, &'p str, &'p ArgPath, usize), test: &'p Test, value: Result<&Value, Missing>) {
+        let (rule, item, path, depth) = at;
+        match test {
+            Test::Present(_) => return,
+            Test::Each(matcher) | Test::Any(matcher) => {
+                for value in value.ok().and_then(Value::as_array).into_iter().flatten() {
+                    matcher.tests.iter().for_each(|inner| self.test((rule, item, path, depth + 1), inner, Ok(value)));
+                }
+                return;
+            }
+            _ => {}
+        }
+        let statement = std::ptr::from_ref(rule.position).addr();
+        let key = [statement, std::ptr::from_ref(test).addr(), item.as_ptr().addr()];
+        let new = || Gauge { rule, item, path, depth, test, reading: Reading::default() };
+        self.map.entry(key).or_insert_with(new).reading.add(test, value);
+    }
+
+    pub(super) fn part(self) -> GaugesPart {
+        let list = self.map.into_values().map(|gauge| Gauged {
+            rule: gauge.rule.into(),
+            item: gauge.item.to_owned(),
+            path: format!("{}{}", gauge.path.as_str(), "[]".repeat(gauge.depth)),
+            test: gauge.test.to_string(),
+            reading: gauge.reading,
+        });
+        GaugesPart::of(list, 0, None)
+    }
+}
+
+/// Why there is no value.
+#[derive(Clone, Copy)]
+enum Missing {
+    Nothing,
+    Blocked,
+    Withheld,
+}
+
+impl Reading {
+    fn add(&mut self, test: &Test, value: Result<&Value, Missing>) {
+        let value = match value {
+            Ok(value) => value,
+            Err(Missing::Nothing) => return self.missing += 1,
+            Err(Missing::Blocked) => return self.unfit += 1,
+            Err(Missing::Withheld) => return self.withheld += 1,
+        };
+        let size = |size: usize| i64::try_from(size).ok().map(Number::from);
+        let measured = match test {
+            Test::Min(limit) => Some((*limit, true, Number::of(value))),
+            Test::Max(limit) => Some((*limit, false, Number::of(value))),
+            Test::MaxLen(limit) => {
+                Some((i64::from(*limit).into(), false, value.as_str().and_then(|text| size(text.chars().count()))))
+            }
+            Test::MaxItems(limit) => {
+                Some((i64::from(*limit).into(), false, value.as_array().and_then(|list| size(list.len()))))
+            }
+            _ => None,
+        };
+        let passes = match (test.on(value), test) {
+            (Match::Yes, _) => true,
+            (Match::No, _) => false,
+            // A text in a form that cannot be judged is outside like any other.
+            (Match::Unfit, Test::Under(_) | Test::Host(_)) if value.is_string() => false,
+            _ => return self.unfit += 1,
+        };
+        self.seen += 1;
+        self.passing += u64::from(passes);
+        match measured {
+            Some((limit, lower, Some(number))) => match &mut self.numbers {
+                Some(numbers) => numbers.add(number),
+                none => *none = Some(Numbers::of(limit, lower, number)),
+            },
+            Some(_) => {}
+            None if passes => {}
+            None => {
+                if let Some(count) = self.outside.of(&shown(value)) {
+                    *count += 1;
+                }
+            }
+        }
+    }
+
+    fn join(&mut self, other: Self) {
+        self.seen += other.seen;
+        self.passing += other.passing;
+        self.missing += other.missing;
+        self.unfit += other.unfit;
+        self.withheld += other.withheld;
+        self.outside.join(other.outside);
+        match (&mut self.numbers, other.numbers) {
+            (Some(mine), Some(theirs)) => mine.join(theirs),
+            (mine @ None, theirs) => *mine = theirs,
+            (Some(_), None) => {}
+        }
+    }
+}
+
+/// A value as a short text.
+fn shown(value: &Value) -> Cow<'_, str> {
+    let text = value.as_str().map_or_else(|| Cow::Owned(value.to_string()), Cow::Borrowed);
+    match text.char_indices().nth(MAX_TEXT) {
+        None => text,
+        Some(_) => text.chars().take(MAX_TEXT).chain(['…']).collect::<String>().into(),
+    }
+}
+
+impl Numbers {
+    fn of(limit: Number, lower: bool, number: Number) -> Self {
+        let (min, max, buckets) = (number, number, BTreeMap::new());
+        let mut numbers = Self { limit, lower, below: 0, at: 0, over: 0, min, max, buckets };
+        numbers.add(number);
+        numbers
+    }
+
+    fn add(&mut self, number: Number) {
+        *match number.cmp(&self.limit) {
+            std::cmp::Ordering::Less => &mut self.below,
+            std::cmp::Ordering::Equal => &mut self.at,
+            std::cmp::Ordering::Greater => &mut self.over,
+        } += 1;
+        self.min = self.min.min(number);
+        self.max = self.max.max(number);
+        *self.buckets.entry(bucket(number, self.lower)).or_default() += 1;
+    }
+
+    fn join(&mut self, other: Self) {
+        self.below += other.below;
+        self.at += other.at;
+        self.over += other.over;
+        self.min = self.min.min(other.min);
+        self.max = self.max.max(other.max);
+        for (bucket, count) in other.buckets {
+            *self.buckets.entry(bucket).or_default() += count;
+        }
+    }
+
+    /// The number that so many of the values, counted from the lowest, are at most.
+    fn nth(&self, nth: u64) -> Number {
+        let mut left = nth;
+        let reached = self.buckets.iter().find(|(_, count)| {
+            let here = left <= **count;
+            left = left.saturating_sub(**count);
+            here
+        });
+        let number = reached.and_then(|(bucket, _)| Number::from_f64(value_of(*bucket))).unwrap_or(self.max);
+        number.clamp(self.min, self.max)
+    }
+
+    fn spread(&self) -> Spread {
+        let count = self.buckets.values().sum::<u64>();
+        let quantile = |per_mille: u64| self.nth(share(count, per_mille).max(1));
+        let shares = [500, 750, 900, 950, 990, 999, 1000];
+        let mut curve: Vec<Passing> = if self.lower {
+            let from_top = |share: &u64| quantile(1000 - share);
+            shares.iter().rev().map(from_top).map(|limit| self.passing(limit)).collect()
+        } else {
+            shares.into_iter().map(quantile).map(|limit| self.passing(limit)).collect()
+        };
+        curve.dedup();
+        let Self { limit, below, at, over, min, max, .. } = *self;
+        Spread { limit, below, at, over, min, p50: quantile(500), p90: quantile(900), p99: quantile(990), max, curve }
+    }
+
+    /// How many values would pass another limit.
+    fn passing(&self, limit: Number) -> Passing {
+        let at = bucket(limit, self.lower);
+        let passing = if self.lower { self.buckets.range(at..) } else { self.buckets.range(..=at) };
+        Passing { limit, passing: passing.map(|(_, count)| count).sum() }
+    }
+}
+
+/// So many thousandths of a count, rounded up.
+const fn share(count: u64, per_mille: u64) -> u64 {
+    let (whole, rest) = (count / 1000, count % 1000);
+    whole * per_mille + (rest * per_mille).div_ceil(1000)
+}
+
+/// Fewer bits of the fraction than these are kept, which makes a bucket less than 1 % wide.
+const DROPPED: u32 = 52 - 7;
+
+/// The bucket of a number: itself when it is a small whole number, or else the next number of seven
+/// fraction bits, downwards for a lower limit and upwards for an upper one.
+fn bucket(number: Number, down: bool) -> i64 {
+    let value = number.to_json().as_f64().unwrap_or_default();
+    if value.abs() <= 1024.0 && value.fract() == 0.0 {
+        return order(value);
+    }
+    let (least, most) = (1.0 / 1_073_741_824.0, 9_223_372_036_854_775_808.0);
+    let magnitude = value.abs().clamp(least, most);
+    let cut = f64::from_bits(magnitude.to_bits() & !((1 << DROPPED) - 1));
+    let away = (value > 0.0) != down;
+    let rounded = if away && cut < magnitude { f64::from_bits(cut.to_bits() + (1 << DROPPED)) } else { cut };
+    order(if value < 0.0 { -rounded } else { rounded })
+}
+
+/// A float as an integer of the same order.
+const fn order(value: f64) -> i64 {
+    let bits = if value == 0.0 { 0 } else { value.to_bits().cast_signed() };
+    bits ^ (((bits >> 63).cast_unsigned()) >> 1).cast_signed()
+}
+
+const fn value_of(bucket: i64) -> f64 {
+    let bits = bucket ^ (((bucket >> 63).cast_unsigned()) >> 1).cast_signed();
+    f64::from_bits(bits.cast_unsigned())
+}
+
+/// The gauges of a part, by what they are about.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct GaugesPart {
+    list: Vec<Gauged>,
+    others: u64,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Gauged {
+    rule: RuleName,
+    item: String,
+    path: String,
+    test: String,
+    reading: Reading,
+}
+
+type Key = (RuleName, String, String, String);
+
+impl Gauged {
+    fn key(&self) -> Key {
+        (self.rule.clone(), self.item.clone(), self.path.clone(), self.test.clone())
+    }
+
+    const fn events(&self) -> u64 {
+        let Reading { seen, missing, unfit, withheld, .. } = &self.reading;
+        *seen + *missing + *unfit + *withheld
+    }
+}
+
+impl GaugesPart {
+    fn of(list: impl Iterator<Item = Gauged>, mut others: u64, last: Option<Key>) -> Self {
+        let mut all: BTreeMap<Key, Gauged> = BTreeMap::new();
+        for gauged in list {
+            let key = gauged.key();
+            if last.as_ref().is_some_and(|last| key > *last) {
+                others += gauged.events();
+                continue;
+            }
+            match all.get_mut(&key) {
+                Some(known) => known.reading.join(gauged.reading),
+                None => drop(all.insert(key, gauged)),
+            }
+        }
+        while all.len() > MAX_LIMITS {
+            others += all.pop_last().map_or(0, |(_, gauged)| gauged.events());
+        }
+        Self { list: all.into_values().collect(), others }
+    }
+
+    pub(super) fn merge(&mut self, other: Self) {
+        let full = [&*self, &other].into_iter().filter(|part| part.others > 0);
+        let last = full.filter_map(|part| part.list.last()).map(Gauged::key).min();
+        let list = std::mem::take(&mut self.list).into_iter().chain(other.list);
+        *self = Self::of(list, self.others + other.others, last);
+    }
+
+    pub(super) fn finish(self) -> ArgumentLimits {
+        let list = self.list.into_iter().map(|Gauged { rule, item, path, test, reading }| {
+            let (outside, outside_others) = reading.outside.top(MAX_TEXTS_LISTED);
+            ArgumentLimit {
+                rule,
+                item,
+                path,
+                test,
+                seen: reading.seen,
+                passing: reading.passing,
+                missing: reading.missing,
+                unfit: reading.unfit,
+                withheld: reading.withheld,
+                spread: reading.numbers.as_ref().map(Numbers::spread),
+                outside: outside.into_iter().map(|(text, count)| TextCount { text, count }).collect(),
+                outside_others,
+            }
+        });
+        ArgumentLimits { list: list.collect(), others: self.others }
+    }
+}

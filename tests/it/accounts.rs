@@ -1,0 +1,311 @@
+//! Sessions and rates against naive loops over all events in order, whatever the split; and bounds
+//! that hold the truth when facts are hidden.
+
+use std::collections::{BTreeMap, HashMap};
+
+use doorward::model::{Effect, Fact, Rate, RateKey, Timestamp, Verdict};
+use doorward::pdp;
+use doorward::policy::CompiledPolicy;
+use doorward::simulate::{Part, Range, Rehearsal, Report};
+use doorward::traffic::{Event, Field, Place};
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::sample::select;
+use serde_json::{Value, json};
+
+use super::rehearsals::{pay, policy_with};
+
+/// A recorded event, with the recording and the line where it stands.
+#[derive(Clone, Debug)]
+struct Recorded {
+    source: &'static str,
+    line: u64,
+    event: Event,
+}
+
+fn any_recorded() -> impl Strategy<Value = Vec<Recorded>> {
+    let event = (
+        select(vec!["find", "pay", "close"]),
+        vec(select(vec!["staff", "contractor", "guest"]), 0..3),
+        0..120u32,
+        select(vec![Some("s1"), Some("s2"), Some("s3"), None]),
+        select(vec!["ana", "ben"]),
+        select(vec![Some("bot"), Some("cli"), None]),
+        880..1100i64,
+        select(vec!["a.jsonl", "b.jsonl"]),
+    );
+    let event = event.prop_map(|(tool, groups, amount, session, sub, agent, time, source)| {
+        let mut event = pay(amount, &groups);
+        tool.clone_into(&mut event.name);
+        event.time = Timestamp(time);
+        event.session = session.map_or(Field::Absent, |id| Field::Present(id.to_owned()));
+        event.subject.sub = Field::Present(sub.to_owned());
+        event.subject.agent = agent.map_or(Field::Absent, |id| Field::Present(id.to_owned()));
+        (source, event)
+    });
+    vec(event, 0..60).prop_map(|events| {
+        (1u64..).zip(events).map(|(line, (source, event))| Recorded { source, line, event }).collect()
+    })
+}
+
+/// What is hidden of an event, by a small number.
+fn hide(event: &mut Event, what: u8) {
+    match what {
+        0 => event.arguments = Field::NotRecorded,
+        1 => event.subject.groups = Field::Redacted,
+        2 => event.subject.sub = Field::NotRecorded,
+        3 => event.subject.agent = Field::Redacted,
+        4 => event.token.iat = Field::NotRecorded,
+        _ => {}
+    }
+}
+
+fn any_rate() -> impl Strategy<Value = Value> {
+    let rate = (0..5u32, select(vec![1u32, 10, 60, 90]), select(vec!["subject", "agent", "all"]));
+    prop_oneof![Just(Value::Null), rate.prop_map(|(n, s, per)| json!({ "count": n, "seconds": s, "per": per }))]
+}
+
+fn any_policy() -> impl Strategy<Value = CompiledPolicy> {
+    (select(vec![20u32, 50, 100]), any::<bool>(), any_rate(), any_rate())
+        .prop_map(|(limit, deny, door, item)| policy_with(limit, deny, &[door, item]))
+}
+
+fn whole(candidate: &CompiledPolicy, baseline: Option<&CompiledPolicy>, events: &[Recorded]) -> Report {
+    part(candidate, baseline, &events.iter().collect::<Vec<_>>()).finish()
+}
+
+fn part(candidate: &CompiledPolicy, baseline: Option<&CompiledPolicy>, events: &[&Recorded]) -> Part {
+    let mut rehearsal = Rehearsal::new(candidate, baseline);
+    for one in events {
+        rehearsal.source(one.source);
+        rehearsal.event(Place::from(one.line), &one.event);
+    }
+    rehearsal.part()
+}
+
+/// What a policy says: `None` when that depends on what is hidden.
+fn allowed(policy: &CompiledPolicy, event: &Event) -> Option<bool> {
+    let claims = event.claims();
+    match pdp::judge(policy, &event.request(&claims)) {
+        Verdict::Decided(decision) => Some(decision.effect == Effect::Allow),
+        Verdict::Undecided(_) => None,
+    }
+}
+
+fn in_order(events: &[Recorded]) -> Vec<&Recorded> {
+    let mut sorted: Vec<&Recorded> = events.iter().collect();
+    sorted.sort_by_key(|one| (one.event.time, one.source, one.line));
+    sorted
+}
+
+fn label(event: &Event) -> String {
+    let text = |field: &Field<String>| match field {
+        Field::Present(text) => text.clone(),
+        Field::Absent => "(none)".to_owned(),
+        _ => "(unknown)".to_owned(),
+    };
+    format!("{}/{}", text(&event.subject.issuer), text(&event.subject.sub))
+}
+
+/// A session in one line, by a loop over its calls in order.
+fn naive_sessions(new: &CompiledPolicy, old: &CompiledPolicy, events: &[Recorded]) -> (Vec<String>, [u64; 4]) {
+    let mut sessions: BTreeMap<(String, String), Vec<&Recorded>> = BTreeMap::new();
+    for one in in_order(events) {
+        if let Field::Present(id) = &one.event.session {
+            sessions.entry((id.clone(), label(&one.event))).or_default().push(one);
+        }
+    }
+    let (mut lines, mut totals) = (Vec::new(), [0; 4]);
+    for ((id, subject), calls) in sessions {
+        let answers: Vec<_> = calls.iter().map(|one| (allowed(old, &one.event), allowed(new, &one.event))).collect();
+        let sure = answers.iter().position(|answer| *answer == (Some(true), Some(false)));
+        let open = |(was, is): &(Option<bool>, Option<bool>)| {
+            *was != Some(false) && *is != Some(true) && (was.is_none() || is.is_none())
+        };
+        let perhaps = answers.iter().position(open);
+        let Some(at) = sure.or(perhaps) else {
+            let denied_before = answers.iter().any(|(was, _)| *was == Some(false));
+            let whole_now = answers.iter().all(|(_, is)| *is == Some(true));
+            totals[0] += 1;
+            totals[3] += u64::from(denied_before && whole_now);
+            continue;
+        };
+        totals[if sure.is_some() { 1 } else { 2 }] += 1;
+        let least = perhaps.filter(|perhaps| *perhaps < at).unwrap_or(at);
+        let most = if sure.is_some() { at } else { calls.len() - 1 };
+        let already = answers[..at].iter().any(|(was, _)| *was == Some(false));
+        let (first, last, place) = (calls[0].event.time, calls[calls.len() - 1].event.time, calls[at]);
+        lines.push(format!(
+            "{id} {subject} {first} {last} {} {least}..{most} {} {already} desk:{} {}:{}",
+            calls.len(),
+            sure.is_some(),
+            place.event.name,
+            place.source,
+            place.line,
+        ));
+    }
+    lines.sort();
+    (lines, totals)
+}
+
+fn told_sessions(report: &Report) -> (Vec<String>, [u64; 4]) {
+    let found = &report.sessions;
+    let mut lines: Vec<String> = found
+        .list
+        .iter()
+        .map(|one| {
+            let (Range { at_least, at_most }, window) = (one.before, one.window);
+            format!(
+                "{} {} {} {} {} {at_least}..{at_most} {} {} {} {}:{}",
+                one.session,
+                one.subject,
+                window.first,
+                window.last,
+                one.calls,
+                one.sure,
+                one.already,
+                one.item,
+                one.witness.source,
+                one.witness.place,
+            )
+        })
+        .collect();
+    lines.sort();
+    (lines, [found.unbroken, found.broken, found.perhaps_broken, found.unblocked])
+}
+
+/// Whether each call, in order, is over a rate of the policy that allows it.
+fn naive_limits(policy: &CompiledPolicy, events: &[&Recorded]) -> Vec<bool> {
+    let mut counts: HashMap<(&str, String, i64), u32> = HashMap::new();
+    let of = |rate: &Rate, event: &Event| match rate.per {
+        RateKey::Subject => label(event),
+        RateKey::Agent => format!("{:?}", event.subject.agent),
+        RateKey::All => String::new(),
+    };
+    let server = &policy.set().servers["desk"];
+    let mut over = Vec::new();
+    for one in events {
+        let event = &one.event;
+        let mut limited = false;
+        if allowed(policy, event) == Some(true) {
+            let of_item = server.tools.get(&event.name).and_then(|item| item.rate.as_ref());
+            let named = [("", server.rate.as_ref()), (event.name.as_str(), of_item)];
+            for (name, rate) in named.into_iter().filter_map(|(name, rate)| Some((name, rate?))) {
+                let window = event.time.0.div_euclid(i64::from(rate.seconds));
+                let count = counts.entry((name, of(rate, event), window)).or_default();
+                limited |= *count >= rate.count;
+                *count += 1;
+            }
+        }
+        over.push(limited);
+    }
+    over
+}
+
+/// Limited before, now, newly and no longer.
+fn naive_rates(new: &CompiledPolicy, old: &CompiledPolicy, events: &[Recorded]) -> [u64; 4] {
+    let sorted = in_order(events);
+    let (before, now) = (naive_limits(old, &sorted), naive_limits(new, &sorted));
+    let mut totals = [0; 4];
+    for ((one, before), now) in sorted.iter().zip(before).zip(now) {
+        let both = allowed(old, &one.event) == Some(true) && allowed(new, &one.event) == Some(true);
+        totals[0] += u64::from(before);
+        totals[1] += u64::from(now);
+        totals[2] += u64::from(both && now && !before);
+        totals[3] += u64::from(both && before && !now);
+    }
+    totals
+}
+
+fn told_rates(report: &Report) -> [Range; 4] {
+    let rates = &report.rates;
+    [rates.before, rates.now, rates.newly_limited, rates.no_longer_limited]
+}
+
+fn holds(range: Range, truth: u64) -> bool {
+    range.at_least <= truth && truth <= range.at_most
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, cases: 96, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_split_merged_in_any_order_gives_the_accounts_of_the_whole(
+        (new, old) in (any_policy(), any_policy()),
+        mut events in any_recorded(),
+        hidden in vec(0..20u8, 60),
+        part_of in vec(0..4usize, 60),
+        order in Just(vec![0usize, 1, 2, 3]).prop_shuffle(),
+        with_baseline: bool,
+    ) {
+        let baseline = with_baseline.then_some(&old);
+        events.iter_mut().zip(hidden).for_each(|(one, what)| hide(&mut one.event, what));
+        let expected = whole(&new, baseline, &events);
+        let parts: Vec<Part> = (0..4)
+            .map(|number| {
+                let of_part = events.iter().zip(&part_of).filter(|(_, part)| **part == number);
+                let part = part(&new, baseline, &of_part.map(|(one, _)| one).collect::<Vec<_>>());
+                serde_json::from_str(&serde_json::to_string(&part).unwrap()).unwrap()
+            })
+            .collect();
+        let merge = |a: Part, b: Part| {
+            let mut all: Part = serde_json::from_str(&serde_json::to_string(&a).unwrap()).unwrap();
+            all.merge(b).unwrap();
+            all
+        };
+        let mut ordered = order.iter().map(|number| parts[*number].clone());
+        let (left, right) = (ordered.by_ref().take(2).reduce(merge).unwrap(), ordered.reduce(merge).unwrap());
+        prop_assert_eq!(&merge(left, right).finish(), &expected, "merged as a tree");
+        let chained = order.iter().rev().map(|number| parts[*number].clone()).reduce(merge).unwrap();
+        prop_assert_eq!(&chained.finish(), &expected, "merged as a chain");
+    }
+
+    #[test]
+    fn sessions_break_where_a_loop_over_their_calls_says(
+        (new, old) in (any_policy(), any_policy()),
+        mut events in any_recorded(),
+        hidden in vec(0..20u8, 60),
+    ) {
+        events.iter_mut().zip(hidden).for_each(|(one, what)| hide(&mut one.event, what));
+        let report = whole(&new, Some(&old), &events);
+        prop_assert_eq!(told_sessions(&report), naive_sessions(&new, &old, &events));
+        let calls = events.iter().filter(|one| matches!(one.event.session, Field::Present(_))).count();
+        prop_assert_eq!(report.sessions.outside, (events.len() - calls) as u64);
+        let at_items: u64 = report.sessions.items.iter().map(|item| item.sessions).sum();
+        prop_assert_eq!(at_items, report.sessions.broken);
+    }
+
+    #[test]
+    fn rates_stop_what_a_loop_over_all_calls_stops(
+        (new, old) in (any_policy(), any_policy()),
+        events in any_recorded(),
+    ) {
+        let report = whole(&new, Some(&old), &events);
+        let exact = naive_rates(&new, &old, &events).map(|n| Range { at_least: n, at_most: n });
+        prop_assert_eq!(told_rates(&report), exact);
+        for line in &report.rates.list {
+            prop_assert!(line.newly_limited <= line.limited_now && line.no_longer_limited <= line.limited_before);
+            prop_assert!(line.worst.limited > 0 && !line.samples.is_empty());
+        }
+    }
+
+    #[test]
+    fn what_is_hidden_widens_the_bounds_and_never_moves_them_off_the_truth(
+        (new, old) in (any_policy(), any_policy()),
+        events in any_recorded(),
+        hidden in vec(0..8u8, 60),
+    ) {
+        let mut blurred = events.clone();
+        blurred.iter_mut().zip(hidden).for_each(|(one, what)| hide(&mut one.event, what));
+        let report = whole(&new, Some(&old), &blurred);
+        let truth = naive_rates(&new, &old, &events);
+        for (range, truth) in told_rates(&report).into_iter().zip(truth) {
+            prop_assert!(holds(range, truth), "{range:?} does not hold {truth}");
+        }
+        let known = |one: &Recorded| one.event.subject.sub.fact() != Fact::Unknown;
+        if blurred.iter().all(known) {
+            let [_, broken, ..] = naive_sessions(&new, &old, &events).1;
+            prop_assert!(holds(report.sessions.breaking, broken));
+        }
+    }
+}
