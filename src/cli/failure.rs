@@ -7,6 +7,7 @@ use std::fmt;
 use std::io;
 use std::path::Path;
 
+use crate::policy::FileError;
 use crate::report::harmless;
 
 macro_rules! failures {
@@ -34,6 +35,13 @@ macro_rules! failures {
                     $(Self::$variant => $summary,)+
                 }
             }
+
+            /// The page that explains it, as Markdown.
+            pub(super) const fn page(self) -> &'static str {
+                match self {
+                    $(Self::$variant => include_str!(concat!("../../docs/errors/", $code, ".md")),)+
+                }
+            }
         }
     };
 }
@@ -59,6 +67,26 @@ failures! {
     NothingToDo = "nothing-to-do", "there is nothing to judge: no test, no recording";
     /// `git` did not give the file.
     Git = "git", "git did not give the file of that revision";
+    /// A file is not the JSON of a compiled policy.
+    CompiledMalformed = "compiled-malformed", "the file is not the JSON of a compiled policy";
+    /// A compiled policy is in an unknown format.
+    CompiledFormat = "compiled-format", "the compiled policy is in a format that this build does not read";
+    /// A compiled policy was changed.
+    CompiledDigest = "compiled-digest", "the compiled policy is not the one that its digest names";
+    /// A compiled policy was not written by the compiler.
+    CompiledInvalid = "compiled-invalid", "the compiled policy holds a set that the compiler never writes";
+}
+
+impl Kind {
+    /// The kind of that code.
+    pub(super) fn parse(code: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|kind| kind.code() == code)
+    }
+
+    /// What is wrong with a compiled policy. The codes are those of [`FileError::code`].
+    pub(super) fn of(error: &FileError) -> Self {
+        Self::parse(error.code()).unwrap_or(Self::BadInput)
+    }
 }
 
 /// Why a question could not be answered. The exit code is 2.

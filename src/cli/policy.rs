@@ -150,7 +150,7 @@ enum Gathered {
 fn gather(path: &Path, first: (String, Vec<u8>), profile: Option<&str>) -> Result<Gathered, Failure> {
     if is_compiled(&first.1) {
         let compiled = CompiledPolicy::from_file(&first.1).map_err(|e| {
-            Failure::new(Kind::BadInput, format!("`{}` cannot be used: {e}", first.0))
+            Failure::new(Kind::of(&e), format!("`{}` cannot be used: {e}", first.0))
                 .help("write it again with `doorward compile`")
         })?;
         return match profile {

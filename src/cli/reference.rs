@@ -17,9 +17,9 @@ pub fn reference() -> String {
     }
     page.push_str("\n## Errors\n\nErrors go to stderr as `error[code]: ...` with a `help` line.\n\n| code | meaning |\n| --- | --- |\n");
     for kind in Kind::ALL {
-        line(&mut page, format_args!("| `{}` | {} |", kind.code(), kind.summary()));
+        line(&mut page, format_args!("| [`{0}`](errors/{0}.md) | {1} |", kind.code(), kind.summary()));
     }
-    page.push_str("\nProblems inside a policy have their own codes: `doorward explain CODE`.\n");
+    page.push_str("\nProblems inside a policy have their own codes. `doorward explain CODE` prints the page of each.\n");
     page
 }
 

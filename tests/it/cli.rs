@@ -70,7 +70,7 @@ fn input_that_cannot_be_read_gives_one_clear_line_and_exit_code_2() {
     decide("directory").fails_with("cannot-read");
     decide("p.toml/x").fails_with("cannot-read");
     decide("huge.toml").fails_with("too-large");
-    decide("compiled.json").fails_with("bad-input");
+    decide("compiled.json").fails_with("compiled-malformed");
     for (policy, problem) in [
         ("binary.toml", "error[not-utf8]"),
         ("deep.toml", "error[too-large]"),

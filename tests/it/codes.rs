@@ -34,6 +34,51 @@ fn no_page_is_without_a_code_or_a_reason() {
     assert!(pages::index().all(|(name, _)| pages::page(name).is_some()));
 }
 
+/// The failures of the command line with their meanings, from its reference.
+fn failures() -> Vec<(String, String)> {
+    let reference = doorward::cli::reference();
+    let rows = reference.split("## Errors").nth(1).unwrap().lines().filter_map(|line| line.strip_prefix("| [`"));
+    rows.map(|row| {
+        let (code, rest) = row.split_once('`').unwrap();
+        (code.to_owned(), rest.split(" | ").nth(1).unwrap().trim_end_matches(" |").to_owned())
+    })
+    .collect()
+}
+
+#[test]
+fn every_failure_has_a_page_of_the_fixed_shape_and_explain_prints_it() {
+    let place = crate::place::Place::new();
+    let list = place.run(&["explain", "codes"]).stdout;
+    let failures = failures();
+    assert_eq!(names("errors"), failures.iter().map(|(code, _)| code.clone()).collect());
+    for (code, summary) in failures {
+        let page = fs::read_to_string(docs().join("errors").join(format!("{code}.md"))).unwrap();
+        assert!(page.starts_with(&format!("# `{code}`\n\nFailure: {summary}.\n\n")), "docs/errors/{code}.md");
+        assert_eq!(headings(&page), ["What it means", "Example", "What to do", "Related"], "docs/errors/{code}.md");
+        // What the example prints is compared with the rest of the documents.
+        let shown = page.contains(&format!("error[{code}]: ")) || code == "compiled-invalid";
+        assert!(shown, "docs/errors/{code}.md shows no such failure");
+        assert!(place.run(&["explain", &code]).stdout.ends_with(&page), "{code}");
+        assert!(list.lines().any(|line| line.split_whitespace().next() == Some(&code)), "{code}");
+    }
+}
+
+#[test]
+fn the_failures_of_a_compiled_file_are_the_codes_of_the_library() {
+    use doorward::policy::{CompiledPolicy, FORMAT};
+    let place = crate::place::Place::new();
+    let good = place.run(&["compile", "--policy=p.toml"]).stdout;
+    for (text, code) in [
+        ("{}".to_owned(), "compiled-malformed"),
+        (good.replace(FORMAT, "doorward.policy/v9"), "compiled-format"),
+        (good.replace("staff", "stuff"), "compiled-digest"),
+    ] {
+        assert_eq!(CompiledPolicy::from_file(text.as_bytes()).unwrap_err().code(), code);
+        place.write("policy.json", text);
+        place.run(&["decide", "--policy=policy.json", "notes:search"]).fails_with(code);
+    }
+}
+
 #[test]
 fn the_page_of_a_code_has_the_fixed_shape() {
     for &code in Code::ALL {
@@ -65,7 +110,7 @@ fn the_page_of_a_reason_has_the_fixed_shape() {
 
 #[test]
 fn every_link_between_pages_leads_somewhere() {
-    for folder in ["codes", "reasons"] {
+    for folder in ["codes", "reasons", "errors"] {
         for name in names(folder) {
             let file = docs().join(folder).join(format!("{name}.md"));
             let page = fs::read_to_string(&file).unwrap();

@@ -24,8 +24,9 @@ struct Step {
 
 /// The pages that are written by hand, in the order of their names.
 fn pages() -> Vec<PathBuf> {
-    let mut pages: Vec<PathBuf> = fs::read_dir(root().join("docs"))
-        .unwrap()
+    let mut pages: Vec<PathBuf> = ["docs", "docs/errors"]
+        .iter()
+        .flat_map(|folder| fs::read_dir(root().join(folder)).unwrap())
         .map(|entry| entry.unwrap().path())
         .filter(|path| path.extension().is_some_and(|e| e == "md") && !path.ends_with("cli.md"))
         .collect();

@@ -9,6 +9,7 @@ use crate::cli::policy::PolicyArgs;
 use crate::cli::request::AskArgs;
 use crate::cli::terminal::When;
 use crate::cli::what_if::WhatIfArgs;
+use crate::diagnostics::did_you_mean;
 use crate::pdp;
 use crate::report::{Style, explain, pages};
 
@@ -31,7 +32,7 @@ Examples:
   doorward explain codes
   doorward explain --sub ana --groups support --scope tickets:refund tickets:refund --arg amount=60",
     after_help = "\
-CALL may also be a code or a reason, which prints its page, or `codes` for a list of both.
+CALL may also be the code of a problem, of a reason or of a failure, which prints its page, or `codes` for a list.
 The explanation shows argument values: it is for whoever owns the policy, not for the caller.
 
 Exit codes: 0 allow, or a page; 1 deny; 2 there is no answer",
@@ -73,21 +74,29 @@ impl Args {
     }
 }
 
-/// The page of a code or reason, or the list of them.
+/// The page of a code, a reason or a failure, or the list of them.
 fn page(name: &str) -> Result<String, Failure> {
     if name == "codes" {
         let mut list = String::new();
-        for (name, text) in pages::index() {
+        for (name, text) in index() {
             // Writing to a string does not fail.
             let _ = writeln!(list, "{name:<24} {text}");
         }
         return Ok(list);
     }
-    pages::page(name).map(str::to_owned).ok_or_else(|| {
-        let failure = Failure::new(Kind::UnknownName, format!("`{name}` is no code, no reason and no call"));
-        match pages::nearest(name) {
-            Some(near) => failure.help(format!("did you mean `{near}`?")),
-            None => failure.help("a call is `SERVER:TOOL`; `doorward explain codes` lists the codes"),
-        }
+    // A policy and a file around it can be too large: then both pages are of use.
+    let pages: Vec<&str> = pages::page(name).into_iter().chain(Kind::parse(name).map(Kind::page)).collect();
+    if !pages.is_empty() {
+        return Ok(pages.join("\n"));
+    }
+    let failure = Failure::new(Kind::UnknownName, format!("`{name}` is no code, no reason and no call"));
+    Err(match did_you_mean(name, index().map(|(known, _)| known)) {
+        Some(near) => failure.help(format!("did you mean `{near}`?")),
+        None => failure.help("a call is `SERVER:TOOL`; `doorward explain codes` lists the codes"),
     })
+}
+
+/// Every name that has a page with its one-line meaning: problems, reasons, failures.
+fn index() -> impl Iterator<Item = (&'static str, &'static str)> {
+    pages::index().chain(Kind::ALL.iter().map(|kind| (kind.code(), kind.summary())))
 }
