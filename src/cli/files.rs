@@ -8,6 +8,7 @@ use std::io::{self, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 
 use super::failure::{Failure, Kind};
+use super::interrupt::Unfinished;
 
 /// The largest policy, mapping or compiled file that is read, in bytes.
 pub(super) const POLICY_LIMIT: u64 = 32 << 20;
@@ -77,6 +78,7 @@ enum Sink {
         file: BufWriter<tempfile::NamedTempFile>,
         path: PathBuf,
         replace: bool,
+        unfinished: Unfinished,
     },
 }
 
@@ -114,7 +116,8 @@ impl Output {
         #[cfg(unix)]
         builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
         let file = builder.tempfile_in(directory).map_err(|e| failed(&io::Error::from(e.kind())))?;
-        Ok(Self { sink: Sink::New { file: BufWriter::new(file), path: target, replace } })
+        let unfinished = Unfinished::new(file.path());
+        Ok(Self { sink: Sink::New { file: BufWriter::new(file), path: target, replace, unfinished } })
     }
 
     /// Writes what is left and gives the file its name.
@@ -122,11 +125,12 @@ impl Output {
         match self.sink {
             Sink::Stdout(mut out) => out.flush().map_err(|e| Failure::writing(Path::new("stdout"), &e)),
             Sink::Special(mut out, path) => out.flush().map_err(|e| Failure::writing(&path, &e)),
-            Sink::New { file, path, replace } => {
+            Sink::New { file, path, replace, unfinished } => {
                 let failed = |e: &io::Error| Failure::writing(&path, e);
                 let file = file.into_inner().map_err(|e| failed(e.error()))?;
                 file.as_file().sync_all().map_err(|e| failed(&e))?;
                 let kept = if replace { file.persist(&path) } else { file.persist_noclobber(&path) };
+                drop(unfinished);
                 kept.map(drop).map_err(|e| failed(&e.error))
             }
         }

@@ -11,6 +11,7 @@ mod failure;
 mod files;
 mod git;
 mod inputs;
+mod interrupt;
 mod policy;
 mod reference;
 mod request;

@@ -19,7 +19,9 @@ pub fn reference() -> String {
     for kind in Kind::ALL {
         line(&mut page, format_args!("| [`{0}`](errors/{0}.md) | {1} |", kind.code(), kind.summary()));
     }
-    page.push_str("\nProblems inside a policy have their own codes. `doorward explain CODE` prints the page of each.\n");
+    page.push_str(
+        "\nProblems inside a policy have their own codes. `doorward explain CODE` prints the page of each.\n",
+    );
     page
 }
 

@@ -6,19 +6,32 @@ use annotate_snippets::{AnnotationKind, Element, Group, Level, Origin, Renderer,
 
 use super::excerpt::excerpt;
 use super::style::Style;
-use super::text::{harmless, summary};
+use super::text::{harmless, plural, summary};
 use crate::diagnostics::{Diagnostic, Label, Severity, Source, SourceId, Sources, Span};
 
 /// Places further apart than this many bytes are shown apart.
 const APART: usize = 2_000;
 
-/// The problems in the order given, each followed by an empty line, and their count.
+/// How many problems a person is shown. The other formats have all of them.
+const SHOWN: usize = 100;
+
+/// The problems in the order given, each followed by an empty line, and their count. Of more than
+/// [`SHOWN`] the errors come first, so that no error is hidden by warnings.
 pub fn check(problems: &[Diagnostic], sources: &Sources, style: Style) -> String {
     let renderer = if style.is_coloured() { Renderer::styled() } else { Renderer::plain() };
+    let mut shown: Vec<&Diagnostic> = problems.iter().collect();
+    if shown.len() > SHOWN {
+        shown.sort_by_key(|problem| problem.severity() != Severity::Error);
+        shown.truncate(SHOWN);
+    }
     let mut out = String::new();
-    for problem in problems {
+    for problem in &shown {
         out.push_str(&renderer.render(&[group(problem, sources)]));
         out.push_str("\n\n");
+    }
+    let more = problems.len() - shown.len();
+    if more > 0 {
+        out.push_str(&format!("{} not shown here; --format json has all of them\n", plural(more, "problem")));
     }
     out.push_str(&summary(problems));
     out.push('\n');

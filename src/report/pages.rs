@@ -1,6 +1,6 @@
 //! The pages that explain codes and reasons, which are part of the program.
 
-use crate::diagnostics::{Code, did_you_mean};
+use crate::diagnostics::Code;
 use crate::model::Reason;
 
 /// The page of a problem's code or a decision's reason, as Markdown.
@@ -12,11 +12,6 @@ pub fn page(name: &str) -> Option<&'static str> {
 pub fn index() -> impl Iterator<Item = (&'static str, &'static str)> {
     let codes = Code::ALL.iter().map(|code| (code.as_str(), code.summary()));
     codes.chain(Reason::ALL.iter().map(|reason| (reason.code(), reason.text())))
-}
-
-/// The name with a page that was probably meant.
-pub fn nearest(name: &str) -> Option<&'static str> {
-    did_you_mean(name, index().map(|(known, _)| known))
 }
 
 #[cfg(test)]
@@ -36,6 +31,5 @@ mod tests {
         assert!(page("unknown-key").unwrap().starts_with("# `unknown-key`\n"));
         assert!(page("no-grant").unwrap().starts_with("# `no-grant`\n"));
         assert_eq!(page("nonsense"), None);
-        assert_eq!(nearest("unknwon-key"), Some("unknown-key"));
     }
 }

@@ -228,9 +228,9 @@ fn a_compiled_policy_is_the_same_bytes_and_decides_like_its_source() {
     }
     let text = String::from_utf8(bytes).unwrap();
     place.write("a.json", text.replace("staff", "guest"));
-    place.run(&["decide", "--policy=a.json", "notes:search"]).fails_with("bad-input");
+    place.run(&["decide", "--policy=a.json", "notes:search"]).fails_with("compiled-digest");
     place.write("a.json", &text[..text.len() / 2]);
-    place.run(&["decide", "--policy=a.json", "notes:search"]).fails_with("bad-input");
+    place.run(&["decide", "--policy=a.json", "notes:search"]).fails_with("compiled-malformed");
     place.run(&["check", "--policy=b.json"]).fails_with("bad-input");
 }
 
@@ -353,4 +353,47 @@ fn a_reader_that_has_seen_enough_is_no_failure() {
     let mut stderr = String::new();
     child.stderr.take().unwrap().read_to_string(&mut stderr).unwrap();
     assert_eq!((child.wait().unwrap().code(), stderr.as_str()), (Some(0), ""));
+}
+
+#[test]
+fn a_command_that_is_stopped_leaves_no_file_in_the_making() {
+    let place = Place::new();
+    place.write("mapping.toml", "version = 1\n");
+    place.write("out.jsonl", "old");
+    for signal in ["INT", "TERM"] {
+        // It waits for a transcript that never comes.
+        let mut command = place.command(&["import", "--mapping=mapping.toml", "--output=out.jsonl", "-"]);
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        let names = || place.names().into_iter().filter(|name| name.starts_with(".doorward-")).count();
+        let begun = std::time::Instant::now();
+        while names() == 0 {
+            assert!(begun.elapsed().as_secs() < 30, "no file was begun");
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
+        // The file is there a moment before the program knows that it may have to remove it.
+        std::thread::sleep(std::time::Duration::from_millis(100));
+        let kill = place.program("kill").args([&format!("-{signal}"), &child.id().to_string()]).status().unwrap();
+        assert!(kill.success());
+        assert_eq!(child.wait().unwrap().code(), Some(130));
+        assert_eq!(names(), 0, "{:?}", place.names());
+        assert_eq!(fs::read_to_string(place.path().join("out.jsonl")).unwrap(), "old");
+    }
+}
+
+#[test]
+fn a_person_is_shown_a_hundred_problems_with_the_errors_first_and_a_program_all() {
+    let place = Place::new();
+    let grants: String = (0..300)
+        .map(|n| format!("[[grants]]\nname = \"g{n}\"\nto = {{ groups = [\"staff\"] }}\nallow = [\"notes:search\"]\n"))
+        .collect();
+    place.write("many.toml", format!("{POLICY}{grants}[[invariants]]\nname = \"none\"\nnever = [\"notes:search\"]\n"));
+    let human = place.run(&["check", "--policy=many.toml"]);
+    assert_eq!(human.stdout.matches("= docs: docs/codes/").count(), 100);
+    assert!(human.stdout.starts_with("error[invariant-fails]"), "{}", &human.stdout[..400]);
+    let tail: Vec<&str> = human.stdout.lines().rev().take(2).collect();
+    let json: serde_json::Value =
+        serde_json::from_str(&place.run(&["check", "--policy=many.toml", "--format=json"]).stdout).unwrap();
+    let all = json["problems"].as_array().unwrap().len();
+    assert!(all > 300, "{all}");
+    assert_eq!(tail[1], format!("{} problems not shown here; --format json has all of them", all - 100));
 }
