@@ -1,4 +1,4 @@
-//! What a command answers: a text for stdout or a file, and yes or no.
+//! What a command answers: a text for stdout or a file, more texts for files, and yes or no.
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -13,6 +13,7 @@ pub(super) struct Answer {
     text: String,
     yes: bool,
     output: Option<PathBuf>,
+    also: Vec<(PathBuf, String)>,
     code: Option<u8>,
 }
 
@@ -24,7 +25,7 @@ impl Answer {
 
     /// A text with exit code 0 for yes and 1 for no.
     pub(super) fn new(text: impl Into<String>, yes: bool) -> Self {
-        Self { text: text.into(), yes, output: None, code: None }
+        Self { text: text.into(), yes, output: None, also: Vec::new(), code: None }
     }
 
     /// A report on something that could not be used: exit code 2.
@@ -39,10 +40,26 @@ impl Answer {
         self
     }
 
-    /// Writes the text where it belongs.
+    /// Puts further texts into files.
+    #[must_use]
+    pub(super) fn and(mut self, also: Vec<(PathBuf, String)>) -> Self {
+        self.also = also;
+        self
+    }
+
+    /// Writes the texts where they belong. No file takes its name before all are written.
     pub(super) fn deliver(self) -> Result<ExitCode, Failure> {
+        let mut written = Vec::new();
+        for (path, text) in &self.also {
+            let mut output = Output::to(Some(path))?;
+            output.write_all(text.as_bytes()).map_err(|e| Failure::writing(output.path(), &e))?;
+            written.push(output);
+        }
         let mut output = Output::to(self.output.as_deref())?;
         output.write_all(self.text.as_bytes()).map_err(|e| Failure::writing(output.path(), &e))?;
+        for also in written {
+            also.finish()?;
+        }
         output.finish()?;
         Ok(ExitCode::from(self.code.unwrap_or(u8::from(!self.yes))))
     }

@@ -6,6 +6,9 @@ use crate::policy::{Layers, LoadedPolicy, load};
 /// The policy.
 const POLICY: &str = include_str!("../../policies.toml");
 
+/// What to call the policy.
+pub(super) const POLICY_NAME: &str = "policies.toml";
+
 /// The recording.
 pub(super) const RECORDING: &str = include_str!("../../simulations/support-desk.jsonl");
 
@@ -14,6 +17,6 @@ pub(super) const RECORDING_NAME: &str = "simulations/support-desk.jsonl";
 
 /// The example policy, without an environment.
 pub(super) fn policy() -> Result<LoadedPolicy, Failure> {
-    let layers = Layers { files: vec![("policies.toml".to_owned(), POLICY.into())], environment: Vec::new() };
+    let layers = Layers { files: vec![(POLICY_NAME.to_owned(), POLICY.into())], environment: Vec::new() };
     load(&layers).policy.ok_or_else(|| Failure::new(Kind::BadPolicy, "the built-in policy cannot be used"))
 }

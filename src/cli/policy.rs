@@ -62,6 +62,11 @@ impl PolicyArgs {
         Ok(Texts { read, directory })
     }
 
+    /// What the policy is called in reports.
+    pub(super) fn name(&self) -> Result<String, Failure> {
+        self.path().map(|path| files::display_name(&path))
+    }
+
     fn path(&self) -> Result<PathBuf, Failure> {
         match self.policy.clone().or_else(|| variable("DOORWARD_POLICY")) {
             Some(path) => Ok(PathBuf::from(path)),

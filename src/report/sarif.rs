@@ -2,12 +2,15 @@
 //!
 //! Holds nothing of the machine: no absolute path, time or user.
 
-use std::fmt::Write;
+pub(super) mod log;
 
-use serde::Serialize;
+use std::collections::BTreeMap;
 
+use self::log::{
+    Artifact, Configuration, Finding, Help, Location, Message, Physical, Region, Rule, Text, repository, uri,
+};
 use super::place::Place;
-use super::text::pretty;
+
 use crate::diagnostics::{Code, Diagnostic, Label, Severity, SourceId, Sources};
 
 /// The problems as one SARIF run with a rule for each code that occurs.
@@ -16,139 +19,16 @@ pub fn check(problems: &[Diagnostic], sources: &Sources) -> String {
     codes.sort();
     codes.dedup();
     let results = problems.iter().map(|problem| Finding::of(problem, &codes, sources)).collect();
-    let driver = Driver {
-        name: "doorward",
-        semantic_version: env!("CARGO_PKG_VERSION"),
-        information_uri: repository(),
-        rules: codes.iter().map(|code| Rule::of(*code)).collect(),
-    };
-    pretty(&Log {
-        schema: "https://json.schemastore.org/sarif-2.1.0.json",
-        version: "2.1.0",
-        runs: [Run { tool: Tool { driver }, column_kind: "unicodeCodePoints", results }],
-    })
-}
-
-/// Where the package lives, when it says so; help URIs must be absolute.
-fn repository() -> Option<&'static str> {
-    Some(env!("CARGO_PKG_REPOSITORY")).filter(|url| !url.is_empty())
-}
-
-#[derive(Serialize)]
-struct Log<'a> {
-    #[serde(rename = "$schema")]
-    schema: &'static str,
-    version: &'static str,
-    runs: [Run<'a>; 1],
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Run<'a> {
-    tool: Tool,
-    column_kind: &'static str,
-    results: Vec<Finding<'a>>,
-}
-
-#[derive(Serialize)]
-struct Tool {
-    driver: Driver,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Driver {
-    name: &'static str,
-    semantic_version: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    information_uri: Option<&'static str>,
-    rules: Vec<Rule>,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Rule {
-    id: Code,
-    short_description: Text<'static>,
-    default_configuration: Configuration,
-    help: Help,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    help_uri: Option<String>,
-}
-
-#[derive(Serialize)]
-struct Configuration {
-    level: &'static str,
-}
-
-#[derive(Serialize)]
-struct Help {
-    text: String,
-    markdown: &'static str,
-}
-
-#[derive(Serialize)]
-struct Text<'a> {
-    text: &'a str,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Finding<'a> {
-    rule_id: Code,
-    rule_index: usize,
-    level: &'static str,
-    message: Message,
-    locations: Vec<Location<'a>>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    related_locations: Vec<Location<'a>>,
-}
-
-#[derive(Serialize)]
-struct Message {
-    text: String,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-#[expect(clippy::struct_field_names, reason = "the names are those of the standard")]
-struct Location<'a> {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    id: Option<usize>,
-    physical_location: Physical,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    message: Option<Text<'a>>,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Physical {
-    artifact_location: Artifact,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    region: Option<Region>,
-}
-
-#[derive(Serialize)]
-struct Artifact {
-    uri: String,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Region {
-    start_line: u32,
-    start_column: u32,
-    end_line: u32,
-    end_column: u32,
+    log::render(codes.iter().map(|code| Rule::of(*code)).collect(), results)
 }
 
 impl Rule {
     fn of(code: Code) -> Self {
         Self {
-            id: code,
+            id: code.as_str(),
             short_description: Text { text: code.summary() },
             default_configuration: Configuration { level: level(code.severity()) },
-            help: Help { text: format!("{}; see {}", code.summary(), code.page_path()), markdown: code.page() },
+            help: Help { text: format!("{}; see {}", code.summary(), code.page_path()), markdown: code.page().into() },
             help_uri: repository().map(|url| format!("{url}/blob/main/{}", code.page_path())),
         }
     }
@@ -163,7 +43,7 @@ impl<'a> Finding<'a> {
             None => sources.get(SourceId::default()).map(|source| Physical::whole(&source.name)),
         };
         Self {
-            rule_id: problem.code,
+            rule_id: problem.code.as_str(),
             rule_index: codes.partition_point(|code| *code < problem.code),
             level: level(problem.severity()),
             message: Message { text: sentence(problem) },
@@ -177,6 +57,7 @@ impl<'a> Finding<'a> {
                 .enumerate()
                 .filter_map(|(i, label)| Location::related(i, label, sources))
                 .collect(),
+            partial_fingerprints: BTreeMap::new(),
         }
     }
 }
@@ -206,8 +87,8 @@ impl Physical {
         let region = Region {
             start_line: place.line,
             start_column: place.column,
-            end_line: place.end_line,
-            end_column: place.end_column,
+            end_line: Some(place.end_line),
+            end_column: Some(place.end_column),
         };
         Self { artifact_location: Artifact { uri: uri(place.file) }, region: Some(region) }
     }
@@ -222,23 +103,6 @@ const fn level(severity: Severity) -> &'static str {
         Severity::Error => "error",
         Severity::Warning => "warning",
     }
-}
-
-/// A path as a URI reference (RFC 3986 section 4.2): percent-encoded, with `/` between segments.
-fn uri(path: &str) -> String {
-    let mut out = String::with_capacity(path.len());
-    // Writing to a string cannot fail.
-    for byte in path.bytes() {
-        match byte {
-            b'\\' => out.push('/'),
-            b'/' | b'-' | b'.' | b'_' | b'~' => out.push(char::from(byte)),
-            _ if byte.is_ascii_alphanumeric() => out.push(char::from(byte)),
-            _ => {
-                let _ = write!(out, "%{byte:02X}");
-            }
-        }
-    }
-    out
 }
 
 #[cfg(test)]

@@ -1,7 +1,15 @@
-//! A rehearsal for people and as JSON.
+//! A rehearsal for people and as JSON, and beside it in the other formats.
 //!
 //! What may be wrong with the answer comes first: drift, then what could not be read. The order of
 //! everything else is by impact and then by name, so that the same rehearsal gives the same bytes.
+
+mod github;
+mod junit;
+mod markdown;
+#[cfg(feature = "cli")]
+mod page;
+mod sarif;
+mod words;
 
 use std::cmp::Reverse;
 use std::fmt::Write;
@@ -13,9 +21,17 @@ use super::text::{Cell, Columns, harmless, pretty};
 use crate::model::{Effect, Reason};
 use crate::policy::written;
 use crate::simulate::{
-    Against, Answer, Breach, Change, Changes, Clock, Counts, GateVerdict, Group, Groups, Kind, Range, Report, Sample,
-    Terms,
+    Against, Answer, Breach, Changes, Clock, Counts, GateVerdict, Group, Groups, Kind, Range, Report, Sample, Terms,
 };
+
+pub use github::github;
+pub use junit::junit;
+pub use markdown::{MARKDOWN_LIMIT, markdown};
+#[cfg(feature = "cli")]
+pub use page::html;
+pub use sarif::sarif;
+pub use words::Rehearsed;
+use words::{many, were};
 
 /// The schema of the JSON form.
 pub const SCHEMA: &str = "doorward.simulation/v1";
@@ -258,9 +274,7 @@ impl Page {
     }
 
     fn change_rows(&mut self, changes: &Changes) {
-        let mut list: Vec<&Change> = changes.list.iter().collect();
-        // Within one kind by count; the sort is stable and the list is in order.
-        list.sort_by_key(|change| (change.kind, Reverse(change.count)));
+        let list = words::by_impact(changes);
         let mut table = Columns::new(2);
         for change in list.iter().take(self.limits.rows) {
             let first = change.samples.first();
@@ -268,7 +282,7 @@ impl Page {
             let about = first.map(|s| s.about.clone()).unwrap_or_default();
             table.row([
                 Cell::number(change.count),
-                kind(change.kind),
+                cell(change.kind),
                 Cell::strong(change.item.clone()),
                 Cell::text(match &change.before {
                     Answer::None => answer(&change.after),
@@ -362,24 +376,12 @@ impl Page {
     }
 }
 
-fn many(count: u64, word: &str) -> String {
-    format!("{count} {word}{}", if count == 1 { "" } else { "s" })
-}
-
-fn were(count: u64) -> &'static str {
-    if count == 1 { "was" } else { "were" }
-}
-
-fn kind(kind: Kind) -> Cell {
+fn cell(kind: Kind) -> Cell {
+    let word = words::kind(kind);
     match kind {
-        Kind::Drift => Cell::bad("not as recorded"),
-        Kind::NewlyDenied => Cell::bad("newly denied"),
-        Kind::NewlyAllowed => Cell::caution("newly allowed"),
-        Kind::Undecidable => Cell::caution("undecidable"),
-        Kind::OtherReason => Cell::text("other reason"),
-        Kind::OtherRule => Cell::text("other statement"),
-        Kind::OtherObligations => Cell::text("other obligations"),
-        Kind::Denied => Cell::bad("denied"),
+        Kind::Drift | Kind::NewlyDenied | Kind::Denied => Cell::bad(word),
+        Kind::NewlyAllowed | Kind::Undecidable => Cell::caution(word),
+        Kind::OtherReason | Kind::OtherRule | Kind::OtherObligations => Cell::text(word),
     }
 }
 

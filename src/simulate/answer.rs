@@ -40,6 +40,24 @@ pub enum Answer {
     },
 }
 
+impl Answer {
+    /// The statement that decided, where one did and is known.
+    pub const fn rule(&self) -> Option<&RuleName> {
+        match self {
+            Self::Allow { rule } | Self::Deny { rule, .. } => rule.as_ref(),
+            Self::None | Self::Foreign { .. } | Self::Undecidable { .. } => None,
+        }
+    }
+
+    /// The reason of a deny, where it is known.
+    pub const fn reason(&self) -> Option<Reason> {
+        match self {
+            Self::Deny { reason, .. } => Some(*reason),
+            Self::None | Self::Allow { .. } | Self::Foreign { .. } | Self::Undecidable { .. } => None,
+        }
+    }
+}
+
 /// A statement by kind and name; of one without a name, its place.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]

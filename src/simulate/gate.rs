@@ -66,11 +66,8 @@ impl Measure {
     }
 }
 
-/// Judges a report by the limits of `[rollout]`.
-///
-/// A limit that is broken is broken whatever else is in doubt. Otherwise every doubt, and traffic
-/// that is thinner than what was asked for, leaves it open whether the gate holds.
-pub fn gate(rollout: &Rollout, report: &Report) -> GateVerdict {
+/// Every limit that is set with what it measures, whether it holds or not.
+pub fn limits(rollout: &Rollout, report: &Report) -> Vec<Breach> {
     let totals = &report.totals;
     let limits = [
         (Measure::NewlyDenied, totals.newly_denied, rollout.max_newly_denied),
@@ -82,8 +79,16 @@ pub fn gate(rollout: &Rollout, report: &Report) -> GateVerdict {
             rollout.max_undecidable.map(|most| most.of(totals.events)),
         ),
     ];
-    let set: Vec<Breach> =
-        limits.iter().filter_map(|&(what, count, limit)| Some(Breach { what, count, limit: limit? })).collect();
+    limits.into_iter().filter_map(|(what, count, limit)| Some(Breach { what, count, limit: limit? })).collect()
+}
+
+/// Judges a report by the limits of `[rollout]`.
+///
+/// A limit that is broken is broken whatever else is in doubt. Otherwise every doubt, and traffic
+/// that is thinner than what was asked for, leaves it open whether the gate holds.
+pub fn gate(rollout: &Rollout, report: &Report) -> GateVerdict {
+    let totals = &report.totals;
+    let set = limits(rollout, report);
     if set.is_empty() && rollout.min_events.is_none() && rollout.min_window.is_none() {
         return GateVerdict::Open;
     }

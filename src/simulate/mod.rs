@@ -48,7 +48,7 @@ pub use arguments::{
 pub use bounded::{MAX_EXPLAINED, MAX_KEYS, MAX_SAMPLES};
 pub use counts::{Counts, Range};
 pub use coverage::{Coverage, CoverageLine};
-pub use gate::{Breach, GateVerdict, Measure, gate};
+pub use gate::{Breach, GateVerdict, Measure, gate, limits};
 pub use movers::{ItemCalls, MAX_MOVER_ITEMS, MAX_MOVERS, Moved, Mover, Movers};
 pub use part::{PART_SCHEMA, Part};
 pub use question::Asked;

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use super::*;
 use crate::model::{Reason, RuleKind, Timestamp};
 use crate::simulate::{
-    Ages, ArgumentLimits, Drift, Measure, Movers, Rates, RuleName, Sessions, Skipped, StatementHits, Terms, Usage,
-    Window,
+    Ages, ArgumentLimits, Change, Drift, Measure, Movers, Rates, RuleName, Sessions, Skipped, StatementHits, Terms,
+    Usage, Window,
 };
 
 fn rule(kind: RuleKind, name: &str) -> RuleName {

@@ -1,24 +1,37 @@
-//! What came of a rehearsal as a report, with the exit code of its gate.
+//! What came of a rehearsal as reports, with the exit code of its gate.
 
 use std::path::PathBuf;
 
+use clap::ValueEnum;
+
 use super::gate::GateArgs;
 use crate::cli::answer::Answer;
-use crate::cli::failure::Failure;
+use crate::cli::failure::{Failure, Kind};
+use crate::cli::files;
 use crate::cli::terminal::When;
 use crate::policy::checks::Rollout;
 use crate::report::Style;
-use crate::report::simulate::{self as rendered, Limits};
-use crate::simulate::{GateVerdict, Report, gate};
+use crate::report::simulate::{self as rendered, Limits, Rehearsed};
+use crate::simulate::{GateVerdict, Report, gate, limits};
 
 /// How to write the report.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub(super) enum Format {
     /// Tables, for a person
     #[default]
     Human,
     /// One JSON document
     Json,
+    /// JUnit XML: the self-checks, each limit and each door
+    Junit,
+    /// SARIF 2.1.0, for code scanning
+    Sarif,
+    /// GitHub annotations
+    Github,
+    /// Markdown, for a comment on a pull request
+    Markdown,
+    /// One HTML page that needs nothing else
+    Html,
 }
 
 /// How the report is judged and written.
@@ -35,29 +48,44 @@ pub(super) struct AnswerArgs {
     /// Write the report to a file
     #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,
+    /// Write the report in a further format to a file, as often as needed
+    #[arg(long = "report", value_name = "FORMAT=FILE", value_parser = further)]
+    reports: Vec<(Format, PathBuf)>,
+}
+
+fn further(text: &str) -> Result<(Format, PathBuf), String> {
+    let (format, file) = text.split_once('=').ok_or("write the format, `=` and the file, as in `html=report.html`")?;
+    let format = Format::from_str(format, false).map_err(|_| format!("there is no format `{format}`"))?;
+    if file.is_empty() || file == "-" {
+        return Err("name a file; `--format` writes to stdout".to_owned());
+    }
+    Ok((format, PathBuf::from(file)))
 }
 
 impl AnswerArgs {
-    /// The report of one rehearsal, or of a matrix of them.
+    /// The report of one rehearsal, or of a matrix of them. `policy` is what the candidate is called.
     pub(super) fn answer(
         self,
         reports: &[Report],
         matrix: bool,
         rollout: &Rollout,
+        policy: &str,
         color: When,
-    ) -> Result<Answer, Failure> {
+    ) -> Answer {
         let rollout = &self.gate.over(rollout);
         let judged: Vec<(&Report, GateVerdict)> =
             reports.iter().map(|report| (report, gate(rollout, report))).collect();
         let style = Style::new(self.output.is_none() && color.on_stdout());
-        let text = match (self.format, judged.as_slice()) {
-            (Format::Human, [(report, verdict)]) if !matrix => {
-                rendered::human(report, verdict, Limits { rows: self.rows }, style)
+        let render = |format: Format, style: Style| match judged.as_slice() {
+            [(report, verdict)] if !matrix => {
+                let limits = limits(rollout, report);
+                self.render(format, &Rehearsed { report, gate: verdict, limits: &limits, policy }, style)
             }
-            (Format::Json, [(report, verdict)]) if !matrix => rendered::json(report, verdict),
-            (Format::Human, rows) => rendered::matrix::human(rows, style),
-            (Format::Json, rows) => rendered::matrix::json(rows),
+            rows if format == Format::Json => rendered::matrix::json(rows),
+            rows => rendered::matrix::human(rows, style),
         };
+        let text = render(self.format, style);
+        let further = self.reports.iter().map(|(format, path)| (path.clone(), render(*format, Style::PLAIN))).collect();
         let doubt = |(report, verdict): &(&Report, GateVerdict)| {
             matches!(verdict, GateVerdict::CannotTell { .. }) || report.unreadable_total() > 0
         };
@@ -69,6 +97,37 @@ impl AnswerArgs {
         } else {
             Answer::yes(text)
         };
-        Ok(answer.to(self.output))
+        answer.to(self.output).and(further)
+    }
+
+    fn render(&self, format: Format, rehearsed: &Rehearsed<'_>, style: Style) -> String {
+        match format {
+            Format::Human => rendered::human(rehearsed.report, rehearsed.gate, Limits { rows: self.rows }, style),
+            Format::Json => rendered::json(rehearsed.report, rehearsed.gate),
+            Format::Junit => rendered::junit(rehearsed),
+            Format::Sarif => rendered::sarif(rehearsed),
+            Format::Github => rendered::github(rehearsed),
+            Format::Markdown => rendered::markdown(rehearsed),
+            Format::Html => rendered::html(rehearsed),
+        }
+    }
+
+    /// Whether the reports can be written at all, asked before the first event is read.
+    pub(super) fn check(&self, matrix: bool) -> Result<(), Failure> {
+        let mut formats = self.reports.iter().map(|(format, _)| *format).chain([self.format]);
+        if matrix && formats.any(|format| !matches!(format, Format::Human | Format::Json)) {
+            return Err(Failure::new(Kind::Usage, "a matrix is written as `human` or `json`")
+                .help("leave --matrix out for the other formats"));
+        }
+        let mut files: Vec<&PathBuf> = self.output.iter().chain(self.reports.iter().map(|(_, path)| path)).collect();
+        files.sort();
+        match files.windows(2).find(|pair| matches!(pair, [a, b] if a == b)) {
+            Some([twice, ..]) => {
+                let name = files::display_name(twice);
+                Err(Failure::new(Kind::Usage, format!("two reports would be written to `{name}`"))
+                    .help("name a file of its own for each"))
+            }
+            _ => Ok(()),
+        }
     }
 }

@@ -15,6 +15,7 @@ use std::path::PathBuf;
 use std::thread;
 
 use crate::cli::answer::Answer;
+use crate::cli::demo;
 use crate::cli::failure::Failure;
 use crate::cli::policy::PolicyArgs;
 use crate::cli::sources::SourceArgs;
@@ -34,6 +35,7 @@ Examples:
   doorward simulate --demo
   doorward simulate --policy policies.toml --baseline git:main:policies.toml recordings/
   doorward simulate --from toolhive --mapping identities.toml logs/
+  doorward simulate --report html=rehearsal.html --report junit=rehearsal.xml recordings/
   doorward simulate --set servers.tickets.token_ttl=10m --drop-grant support-desk
   doorward simulate --matrix --set servers.tickets.token_ttl=10m --set servers.tickets.token_ttl=5m
   doorward simulate --shift 90d",
@@ -82,10 +84,12 @@ pub(in crate::cli) struct Args {
 impl Args {
     /// Exit code 0 when the gate holds, 1 when it is broken, 2 when there is no telling.
     pub(in crate::cli) fn run(self, color: When) -> Result<Answer, Failure> {
+        self.answer.check(self.matrix)?;
         let plan = if self.demo { Plan::demo()? } else { Plan::of(&self, color)? };
         let threads = self.threads.or_else(|| thread::available_parallelism().ok()).map_or(1, NonZero::get);
         let parts = read::rehearse(&plan, threads)?;
         let reports: Vec<Report> = parts.into_iter().map(Part::finish).collect();
-        self.answer.answer(&reports, self.matrix, &plan.rollout, color)
+        let name = if self.demo { demo::POLICY_NAME.to_owned() } else { self.policy.name()? };
+        Ok(self.answer.answer(&reports, self.matrix, &plan.rollout, &name, color))
     }
 }
