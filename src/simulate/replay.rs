@@ -6,6 +6,7 @@
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
+use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 
 use super::bounded::MAX_SAMPLES;
@@ -66,8 +67,8 @@ const NOW: bool = true;
 struct Lanes {
     lanes: Vec<Lane>,
     shared: Vec<Shared>,
-    lane_numbers: HashMap<(bool, OfRate, Option<String>), usize>,
-    shared_numbers: HashMap<(bool, OfRate), usize>,
+    lane_numbers: HashMap<(bool, OfRate, Option<String>), usize, FixedState>,
+    shared_numbers: HashMap<(bool, OfRate), usize, FixedState>,
 }
 
 impl Lanes {
@@ -205,7 +206,7 @@ pub(super) fn replay(classes: &[Class], calls: &[(Spot, u32)], later: Later, sou
 
 /// One line for each rate and key with a call over it, of both sides together.
 fn lines(lanes: Lanes) -> Vec<RateLine> {
-    let sides: HashMap<usize, bool> =
+    let sides: HashMap<usize, bool, FixedState> =
         lanes.lane_numbers.into_iter().map(|((side, ..), number)| (number, side)).collect();
     let mut rates: BTreeMap<LineKey, (Option<Lane>, Option<Lane>)> = BTreeMap::new();
     for (number, lane) in lanes.lanes.into_iter().enumerate().filter(|(_, lane)| lane.known) {
