@@ -51,13 +51,16 @@ struct Outcome {
     summary: String,
     outputs: BTreeMap<String, String>,
     reports: PathBuf,
+    /// Removes the reports in the end.
+    _held: tempfile::TempDir,
 }
 
 /// Runs the action in a checkout, as a runner does: each script in `bash -e -o pipefail`, with its
 /// variables, and with files for its outputs.
 fn act(checkout: &Place, base: &str, inputs: &[(&str, &str)]) -> Outcome {
     let action = yaml("action.yml");
-    let temp = tempfile::tempdir().unwrap().keep();
+    let held = tempfile::tempdir().unwrap();
+    let temp = held.path().to_owned();
     let mut contexts = Contexts {
         inputs: BTreeMap::new(),
         outputs: BTreeMap::new(),
@@ -81,6 +84,7 @@ fn act(checkout: &Place, base: &str, inputs: &[(&str, &str)]) -> Outcome {
         summary: String::new(),
         outputs: BTreeMap::new(),
         reports: temp.join("doorward-reports"),
+        _held: held,
     };
     for (number, step) in action["runs"]["steps"].as_array().unwrap().iter().enumerate() {
         let Some(script) = step["run"].as_str() else { continue };
@@ -214,6 +218,75 @@ fn the_workflow_gives_no_job_more_than_it_needs() {
 }
 
 #[test]
+fn a_change_that_takes_nothing_and_gives_nothing_is_a_yes() {
+    let (place, base) = checkout();
+    place.write("policies.toml", format!("# the same\n{}", policy("staff")));
+    let outcome = act(&place, &base, &[]);
+    assert_eq!((outcome.code, outcome.outputs["result"].as_str()), (0, "yes"), "{}", outcome.log);
+    let answers: Vec<&str> = outcome.summary.lines().filter(|line| line.starts_with("| ")).take(6).collect();
+    insta::assert_snapshot!(answers.join("\n"), @r"
+    | question | answer |
+    | --- | --- |
+    | check | yes |
+    | test | yes |
+    | diff | yes |
+    | simulate | yes |
+    ");
+    assert_eq!(fs::read_to_string(&outcome.outputs["comment"]).unwrap(), outcome.summary);
+    let mut reports: Vec<String> = fs::read_dir(&outcome.reports)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    reports.sort();
+    insta::assert_snapshot!(
+        reports.join(" "),
+        @"check.sarif check.txt comment.md diff.txt simulate.html simulate.md simulate.sarif simulate.txt simulate.xml test.txt test.xml"
+    );
+    let junit = fs::read_to_string(outcome.reports.join("simulate.xml")).unwrap();
+    assert!(junit.contains("<testsuite"), "{junit}");
+}
+
+#[test]
+fn a_change_that_lets_recorded_guests_in_is_a_no_and_the_comment_says_who() {
+    let (place, base) = checkout();
+    place.write("policies.toml", policy("guest"));
+    let outcome = act(&place, &base, &[("fail-on", "widen")]);
+    assert_eq!((outcome.code, outcome.outputs["result"].as_str()), (1, "no"), "{}", outcome.log);
+    for part in
+        ["| diff | **no** |", "| simulate | **no** |", "| check | yes |", "notes:search", "<summary>diff</summary>"]
+    {
+        assert!(outcome.summary.contains(part), "{part} is not in\n{}", outcome.summary);
+    }
+    assert!(outcome.log.contains("::error"), "{}", outcome.log);
+}
+
+/// The job for GitLab on the page, run as GitLab runs it: line after line in one shell, up to the first no.
+#[test]
+fn the_job_for_gitlab_leaves_the_reports_that_it_names() {
+    let page = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/ci.md")).unwrap();
+    let block = page.split("```yaml\n").find(|block| block.contains("script:")).unwrap();
+    let file: Value = serde_saphyr::from_str(block.split("```").next().unwrap()).unwrap();
+    let job = &file["policy"];
+    let lines: Vec<&str> = job["script"].as_array().unwrap().iter().map(text).collect();
+    let binary = Path::new(env!("CARGO_BIN_EXE_doorward")).parent().unwrap();
+    let run = |policy: &str| {
+        let (place, base) = checkout();
+        place.write("policies.toml", policy);
+        let script = format!("set -e\nPATH=\"{}:$PATH\"\n{}", binary.display(), lines.join("\n"));
+        let mut shell = place.program("sh");
+        let done = shell.args(["-c", &script]).env("CI_MERGE_REQUEST_DIFF_BASE_SHA", base).output().unwrap();
+        (place, done)
+    };
+    let (place, done) = run(&policy("staff"));
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    for report in job["artifacts"]["reports"]["junit"].as_array().unwrap() {
+        assert!(place.names().contains(&text(report).to_owned()), "{report}: {:?}", place.names());
+    }
+    let (_, done) = run(&policy("guest"));
+    assert_eq!(done.status.code(), Some(1));
+}
+
+#[test]
 fn steps_can_be_left_out_and_say_so() {
     let (place, base) = checkout();
     place.write("policies.toml", policy("guest"));
@@ -286,11 +359,28 @@ fn what_a_policy_says_is_no_markup_in_the_comment() {
     let (place, base) = checkout();
     let name = "</details> @everyone ![x](https://x.example) `";
     place.write("policies.toml", policy("guest").replace("name = \"staff\"", &format!("name = '{name}'")));
-    let outcome = act(&place, &base, &[("skip", "simulate")]);
-    for line in outcome.summary.lines().filter(|line| line.contains("@everyone")) {
+    let outcome = act(&place, &base, &[]);
+    for line in outcome.summary.lines().filter(|line| line.contains(name)) {
         assert!(line.starts_with("    "), "{line}");
     }
-    assert!(outcome.summary.contains("@everyone"), "{}", outcome.summary);
+    assert!(outcome.summary.contains(name), "{}", outcome.summary);
+    assert!(outcome.summary.contains("## Rehearsal: the gate does not hold"), "{}", outcome.summary);
+}
+
+#[test]
+fn the_comment_holds_what_a_comment_may_hold() {
+    let (place, base) = checkout();
+    let grants: String = (0..400)
+        .map(|n| {
+            format!("[[grants]]\nname = \"äöü-{n}\"\nto = {{ groups = [\"g{n}\"] }}\nallow = [\"notes:search\"]\n")
+        })
+        .collect();
+    place.write("policies.toml", format!("{grants}\n{}", policy("guest")).replace("version = 1\n", ""));
+    let text = fs::read_to_string(place.path().join("policies.toml")).unwrap();
+    place.write("policies.toml", format!("version = 1\n{text}"));
+    let outcome = act(&place, &base, &[]);
+    assert!(outcome.summary.len() <= 65_536, "{} bytes", outcome.summary.len());
+    assert!(outcome.summary.len() > 15_000, "{}", outcome.summary);
 }
 
 #[test]
