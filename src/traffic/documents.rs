@@ -77,12 +77,14 @@ impl<R: BufRead> Documents<R> {
     fn over_lines(&mut self) -> Document {
         let start = self.line;
         let opens = matches!(self.buffer.trim_ascii(), b"{" | b"[");
-        if !opens {
+        if opens {
+            self.buffer.push(b'\n');
+        } else {
             let mut second = Vec::new();
             match read_line(&mut self.input, &mut second, MAX_LOGGED) {
                 Ok(Line::Read { ended }) if serde_json::from_slice::<serde::de::IgnoredAny>(&second).is_ok() => {
                     self.ahead = Some((second, ended));
-                    return self.cut(start);
+                    return cut(start);
                 }
                 Ok(Line::Read { ended }) => {
                     self.buffer.push(b'\n');
@@ -91,18 +93,12 @@ impl<R: BufRead> Documents<R> {
                         self.buffer.push(b'\n');
                     }
                 }
-                Ok(Line::TooLong) => {
+                Ok(Line::TooLong | Line::End) => {
                     self.done = true;
-                    return self.cut(start);
-                }
-                Ok(Line::End) => {
-                    self.done = true;
-                    return self.cut(start);
+                    return cut(start);
                 }
                 Err(error) => return self.failed(&error),
             }
-        } else {
-            self.buffer.push(b'\n');
         }
         self.done = true;
         let left = MAX_WHOLE.saturating_sub(self.buffer.len()) as u64 + 1;
@@ -121,12 +117,12 @@ impl<R: BufRead> Documents<R> {
             }
         }
     }
+}
 
-    /// The line in the buffer ends in the middle.
-    fn cut(&self, line: u64) -> Document {
-        let code = UnreadableCode::TruncatedLine;
-        Document::Unreadable(Unreadable::new(line, code, "the line ends in the middle of a JSON value"))
-    }
+/// A line that ends in the middle.
+fn cut(line: u64) -> Document {
+    let code = UnreadableCode::TruncatedLine;
+    Document::Unreadable(Unreadable::new(line, code, "the line ends in the middle of a JSON value"))
 }
 
 impl<R: BufRead> Iterator for Documents<R> {

@@ -9,10 +9,12 @@ use std::ops::ControlFlow;
 use serde_json::Value;
 
 use super::documents::{Document, Documents};
-use super::fieldmap::{self, FieldMap, Made, Record};
+use super::fieldmap::{self, FieldMap, Made, Reads, Record};
 use super::imported::Imported;
 use super::mapping::Mapping;
+use super::otlp;
 use super::reader::{Numbered, Place, Unreadable, UnreadableCode};
+use super::rpc::Held;
 
 /// The rule under which lines with nothing on them are counted.
 const BLANK: &str = "blank line";
@@ -25,7 +27,8 @@ pub type Sink<'a> = &'a mut dyn FnMut(Result<Numbered, Unreadable>) -> ControlFl
 
 /// Reads a log and hands each event, or what cannot be read, to `sink`.
 pub fn read(input: impl BufRead, map: &FieldMap, mapping: Option<&Mapping>, sink: Sink<'_>) -> Imported {
-    let mut log = Log { map, mapping, sink, counts: Imported::default(), flow: ControlFlow::Continue(()) };
+    let flow = ControlFlow::Continue(());
+    let mut log = Log { map, mapping, held: Held::default(), sink, counts: Imported::default(), flow };
     for (line, document) in Documents::new(input) {
         log.counts.documents += 1;
         match document {
@@ -37,15 +40,18 @@ pub fn read(input: impl BufRead, map: &FieldMap, mapping: Option<&Mapping>, sink
             Document::Value(value) => log.document(line, &value),
         }
         if log.flow.is_break() {
-            break;
+            return log.counts;
         }
     }
+    log.emit(true);
     log.counts
 }
 
 pub(super) struct Log<'a> {
     pub(super) map: &'a FieldMap,
     pub(super) mapping: Option<&'a Mapping>,
+    /// Requests of a transcript whose answer may still come.
+    pub(super) held: Held,
     sink: Sink<'a>,
     pub(super) counts: Imported,
     flow: ControlFlow<()>,
@@ -53,6 +59,9 @@ pub(super) struct Log<'a> {
 
 impl Log<'_> {
     fn document(&mut self, line: u64, value: &Value) {
+        if self.map.reads == Reads::Spans {
+            return self.spans(line, value);
+        }
         let listed = self.map.lists.iter().find_map(|list| list.find(value)).and_then(Value::as_array);
         let Some(list) = listed.or(value.as_array()) else { return self.record(line.into(), value) };
         for (number, record) in (1..).zip(list) {
@@ -63,11 +72,30 @@ impl Log<'_> {
         }
     }
 
-    fn record(&mut self, place: Place, record: &Value) {
-        if !record.is_object() {
+    fn spans(&mut self, line: u64, value: &Value) {
+        let mut number = 0;
+        let read = otlp::spans(value, &mut |span| {
+            number += 1;
+            let place = Place { record: line, call: Some(number) };
+            match span {
+                _ if self.flow.is_break() => {}
+                Ok(span) => self.record(place, &span),
+                Err(message) => self.wrong(place, UnreadableCode::NotARecord, message),
+            }
+        });
+        if let Err(message) = read {
+            self.wrong(line.into(), UnreadableCode::NotARecord, message);
+        }
+    }
+
+    fn record(&mut self, place: Place, logged: &Value) {
+        if !logged.is_object() && self.map.reads != Reads::Messages {
             return self.wrong(place, UnreadableCode::NotARecord, "the record is not a JSON object");
         }
-        let record = Record::Whole(record);
+        let record = match self.map.reads {
+            Reads::Messages => Record::Exchange { record: logged, message: None, response: None },
+            Reads::Records | Reads::Spans => Record::Whole(logged),
+        };
         let Some(rule) = self.map.rule(record) else {
             self.counts.records += 1;
             return self.counts.unmapped(&self.map.call_itself(record));
@@ -75,6 +103,9 @@ impl Log<'_> {
         if rule.fields.is_none() {
             self.counts.records += 1;
             return self.counts.ignore(&rule.name);
+        }
+        if let Some(at) = &self.map.message {
+            return self.messages(place, logged, rule, at);
         }
         let made = fieldmap::event(self.map, rule, record, None, self.mapping, self.counts.events);
         self.made(place, made);

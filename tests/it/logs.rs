@@ -9,9 +9,10 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use doorward::diagnostics::Sources;
-use doorward::traffic::fieldmap::{FieldMap, load, shipped};
+use doorward::traffic::fieldmap::{FieldMap, SHIPPED, load, shipped};
 use doorward::traffic::mapping::{self, Mapping};
 use doorward::traffic::{Event, Imported, Numbered, line, log, read_event};
+use proptest::prelude::*;
 
 /// Who made the calls of the samples: nothing in the logs was verified.
 const IDENTITIES: &str = r#"
@@ -52,8 +53,7 @@ fn import(bytes: &[u8], map: &FieldMap, mapping: Option<&Mapping>) -> (Vec<Event
 
 /// What a sample becomes, line by line, and the counts.
 fn sample(name: &str, file: &str) -> String {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/logs").join(file);
-    let (_, shown, counts) = import(&fs::read(path).unwrap(), &map(name), Some(&mapping(IDENTITIES)));
+    let (_, shown, counts) = read(name, file, IDENTITIES);
     format!("{}\n\n{counts:#?}", shown.join("\n"))
 }
 
@@ -80,6 +80,108 @@ fn pomerium_lines() {
 #[test]
 fn envoy_lines() {
     insta::assert_snapshot!(sample("envoy", "envoy.jsonl"));
+}
+
+#[test]
+fn otlp_spans_of_servers_count_once() {
+    insta::assert_snapshot!(sample("otlp", "otlp.jsonl"));
+}
+
+#[test]
+fn otlp_spans_of_clients_are_read_where_no_server_wrote_one() {
+    let (events, _, counts) = read("otlp-client", "otlp.jsonl", IDENTITIES);
+    assert_eq!((events.len(), events[0].door.as_str(), events[0].name.as_str()), (1, "desk-assistant", "search"));
+    assert_eq!(counts.ignored["server side of a call"], 9);
+}
+
+#[test]
+fn an_export_over_many_lines_is_read_like_one_on_a_line() {
+    let text = fs::read_to_string(logs().join("otlp.jsonl")).unwrap();
+    let line = text.lines().nth(1).unwrap();
+    let whole = serde_json::to_string_pretty(&serde_json::from_str::<serde_json::Value>(line).unwrap()).unwrap();
+    let (map, identities) = (map("otlp"), mapping(IDENTITIES));
+    let one = import(line.as_bytes(), &map, Some(&identities));
+    let many = import(whole.as_bytes(), &map, Some(&identities));
+    assert_eq!((one.0, one.2), (many.0, many.2));
+}
+
+#[test]
+fn messages_with_their_answers() {
+    insta::assert_snapshot!(sample("jsonrpc", "jsonrpc.jsonl"));
+}
+
+#[test]
+fn a_har_file_gives_its_messages_and_no_header() {
+    let shown = sample("jsonrpc", "session.har");
+    assert!(!shown.contains("Bearer") && !shown.contains("never.read"));
+    insta::assert_snapshot!(shown);
+}
+
+#[test]
+fn the_history_of_an_inspector_and_bare_messages() {
+    let identities = "version = 1\ndoors = { \"\" = \"tickets\" }\n[time]\nstart = 2026-03-02T13:00:00Z\ncall = \"20s\"\n\
+                      [[identities]]\nissuer = \"corp\"\n";
+    let mut shown = Vec::new();
+    for file in ["inspector.json", "bare.jsonl"] {
+        shown.extend(read("jsonrpc", file, identities).1);
+    }
+    insta::assert_snapshot!(shown.join("\n"));
+    let (_, shown, counts) = import(&fs::read(logs().join("bare.jsonl")).unwrap(), &map("jsonrpc"), None);
+    assert_eq!(counts.unreadable, 2, "{shown:#?}");
+}
+
+#[test]
+fn requests_without_an_answer_are_events_in_their_order() {
+    let (map, mut log) = (map("jsonrpc"), String::new());
+    let answered = 1_500;
+    for n in 0..3_000 {
+        log += &format!(
+            "{{\"time\":\"2026-03-02T13:00:00Z\",\"server\":\"s\",\"message\":{{\"id\":{n},\"method\":\"tools/call\",\"params\":{{\"name\":\"t{n}\"}}}}}}\n"
+        );
+    }
+    // Far behind its request, and so without effect; and within reach of it.
+    for n in [3, 2_990] {
+        log += &format!("{{\"server\":\"s\",\"message\":{{\"id\":{n},\"result\":{{}}}}}}\n");
+    }
+    let (events, _, counts) = import(log.as_bytes(), &map, None);
+    assert!(events.iter().enumerate().all(|(n, event)| event.name == format!("t{n}")) && events.len() == 3_000);
+    assert!(events[2_990].foreign.is_some() && events[3].foreign.is_none() && events[answered].foreign.is_none());
+    assert_eq!((counts.ignored["response"], counts.ignored["response without its request"]), (1, 1));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn whatever_becomes_of_a_log_every_record_is_accounted_for(
+        which in 0..SHIPPED.len(),
+        file in prop::sample::select(vec!["agentgateway.jsonl", "bare.jsonl", "envoy.jsonl", "inspector.json", "jsonrpc.jsonl",
+            "mcpproxy.jsonl", "otlp.jsonl", "pomerium.jsonl", "session.har", "toolhive.jsonl"]),
+        changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..6),
+        cut in prop::option::of(any::<prop::sample::Index>()),
+    ) {
+        let mut bytes = fs::read(logs().join(file)).unwrap();
+        for (at, byte) in changes {
+            let at = at.index(bytes.len());
+            bytes[at] = byte;
+        }
+        if let Some(cut) = cut {
+            bytes.truncate(cut.index(bytes.len()));
+        }
+        let map = load("m", SHIPPED[which].text.as_bytes(), &mut Sources::default()).unwrap();
+        let (_, _, counts) = import(&bytes, &map, Some(&mapping(IDENTITIES)));
+        // A log of lines has as many documents as lines; what spans lines is one.
+        let lines = bytes.split(|b| *b == b'\n').count() - usize::from(bytes.last() == Some(&b'\n') || bytes.is_empty());
+        prop_assert!(counts.documents as usize <= lines);
+    }
+}
+
+fn logs() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/logs")
+}
+
+fn read(name: &str, file: &str, identities: &str) -> (Vec<Event>, Vec<String>, Imported) {
+    import(&fs::read(logs().join(file)).unwrap(), &map(name), Some(&mapping(identities)))
 }
 
 fn traffic(file: &str) -> Option<PathBuf> {

@@ -101,6 +101,7 @@ fn simulate_reads_what_import_reads() {
     let direct = place.run(&["simulate", "--policy=p.toml", "--from=mcpproxy", "log.jsonl"]);
     assert!(direct.stdout.contains("3 events"), "{}", direct.stdout);
     assert!(direct.stdout.contains("3 events were decided by another system"), "{}", direct.stdout);
+    assert!(!direct.stdout.contains("reproduced"), "a foreign verdict proves nothing about an engine");
     let imported = place.run(&["simulate", "--policy=p.toml", "imported.jsonl"]);
     assert!(
         imported.stdout.contains("newly denied   2") && imported.stdout.contains("still denied   1"),

@@ -97,6 +97,14 @@ pub(in crate::traffic) fn event(
     Made::Event(Box::new(event), known)
 }
 
+/// The conversation that a message belongs to: its server and its session, as the log has them.
+pub(in crate::traffic) fn scope(map: &FieldMap, rule: &Rule, record: Record<'_>) -> String {
+    let Some(fields) = &rule.fields else { return String::new() };
+    let facts = Facts { record, fields, marks: &map.marks, states: &map.states };
+    let part = |key| facts.text(key).ok().and_then(|field| field.present().cloned()).unwrap_or_default();
+    format!("{}\u{1f}{}", part(Key::Door), part(Key::Session))
+}
+
 fn method(facts: Facts<'_, '_>, source: Option<&FieldSource>) -> Result<String, Made> {
     let text = facts.text(Key::Method).map_err(Made::Wrong)?;
     let Field::Present(method) = text else { return Err(Made::Wrong(missing("method", source))) };

@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 use crate::model::Effect;
 use crate::policy::glob::NameGlob;
 
-pub(super) use apply::{Made, event};
+pub(super) use apply::{Asked, Made, event, scope, verdict};
 pub use file::load;
 pub use record::Pointer;
 pub(super) use record::{Record, scalar};

@@ -111,7 +111,7 @@ impl<'v> Record<'v> {
     }
 
     /// The first value that is there, with its pointer.
-    pub(super) fn first<'p>(&self, pointers: &'p [Pointer]) -> Option<(&'p Pointer, &'v Value)> {
+    pub(in crate::traffic) fn first<'p>(&self, pointers: &'p [Pointer]) -> Option<(&'p Pointer, &'v Value)> {
         pointers.iter().find_map(|pointer| Some((pointer, self.find(pointer)?)))
     }
 }

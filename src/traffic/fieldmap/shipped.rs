@@ -22,7 +22,10 @@ macro_rules! shipped {
 shipped! {
     "agentgateway", "agentgateway: its access log as JSON lines";
     "envoy", "Envoy with the field names of Kuadrant's gateway: its JSON access log";
+    "jsonrpc", "MCP JSON-RPC messages: bare or wrapped, one a line or in a list; HAR";
     "mcpproxy", "mcpproxy-go: its activity log";
+    "otlp", "OTLP JSON with the MCP conventions: the spans of servers";
+    "otlp-client", "OTLP JSON with the MCP conventions: the spans of clients";
     "pomerium", "Pomerium: its authorize log";
     "toolhive", "ToolHive: its audit log";
 }

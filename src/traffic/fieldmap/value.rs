@@ -13,6 +13,9 @@ use crate::policy::glob::NameGlob;
 use crate::traffic::event::Field;
 use crate::traffic::read_arguments;
 
+/// Arguments, with what of them is withheld.
+type Arguments = (Field<Map<String, Value>>, Vec<Withheld>);
+
 /// The facts of one record.
 #[derive(Clone, Copy)]
 pub(super) struct Facts<'a, 'v> {
@@ -141,7 +144,7 @@ impl<'a, 'v> Facts<'a, 'v> {
     }
 
     /// The arguments, and what of them is withheld.
-    pub(super) fn arguments(&self) -> Result<(Field<Map<String, Value>>, Vec<Withheld>), String> {
+    pub(super) fn arguments(&self) -> Result<Arguments, String> {
         if let Some(field) = self.state(Key::Arguments) {
             return Ok((field, Vec::new()));
         }
@@ -156,12 +159,7 @@ impl<'a, 'v> Facts<'a, 'v> {
     }
 
     /// Arguments as the JSON text of an object.
-    fn arguments_from(
-        &self,
-        at: &str,
-        text: &str,
-        source: &FieldSource,
-    ) -> Result<(Field<Map<String, Value>>, Vec<Withheld>), String> {
+    fn arguments_from(&self, at: &str, text: &str, source: &FieldSource) -> Result<Arguments, String> {
         let unlimited = FieldSource { cap: None, ..source.clone() };
         if let Some(field) = self.marked(text, &unlimited) {
             return Ok((field, Vec::new()));
@@ -177,11 +175,7 @@ impl<'a, 'v> Facts<'a, 'v> {
         }
     }
 
-    pub(super) fn withhold(
-        &self,
-        map: Map<String, Value>,
-        source: &FieldSource,
-    ) -> (Field<Map<String, Value>>, Vec<Withheld>) {
+    pub(super) fn withhold(&self, map: Map<String, Value>, source: &FieldSource) -> Arguments {
         let mut withheld = Vec::new();
         let watched = !self.marks.redacted.is_empty() || !self.marks.truncated.is_empty() || source.cap.is_some();
         if watched {
