@@ -24,6 +24,7 @@ mod oracle;
 mod place;
 mod questions;
 mod recordings;
+mod reference_servers;
 mod rehearsals;
 mod render;
 mod schema;
