@@ -5,6 +5,7 @@
 //! it where it was asked to. Nothing here panics; what cannot be answered is a `Failure`.
 
 mod answer;
+mod columns;
 mod commands;
 mod demo;
 mod failure;

@@ -9,12 +9,12 @@ use std::path::{Path, PathBuf};
 use super::failure::{Failure, Kind};
 use super::stream::Bounded;
 use super::terminal::When;
-use super::{files, inputs};
+use super::{columns, files, inputs, stream};
 use crate::diagnostics::{Diagnostic, Sources, did_you_mean};
 use crate::report::{Style, harmless, human};
 use crate::traffic::fieldmap::{self, FieldMap, SHIPPED};
 use crate::traffic::mapping::{self, Mapping};
-use crate::traffic::{Imported, Reader, Unreadable, chat, log};
+use crate::traffic::{Imported, Numbered, Reader, Unreadable, chat, log};
 
 /// What the traffic comes as.
 #[derive(Debug, clap::Args)]
@@ -80,23 +80,18 @@ impl Format {
 
     /// Reads one file. A record that cannot be read goes to `sink` like any other; a file that is no
     /// recording at all is an error.
-    pub(super) fn read(&self, input: impl BufRead, sink: log::Sink<'_>) -> Result<Imported, Unreadable> {
+    pub(super) fn read_file(&self, path: &Path, sink: log::Sink<'_>) -> Result<Imported, Failure> {
+        if matches!(self, Self::Recording) && columns::is(path)? {
+            let columns = columns::open(path)?;
+            return Ok(counted(columns::items(&columns), sink));
+        }
+        let input = stream::open(path)?;
+        self.read(input, sink).map_err(|e| no_recording(&files::display_name(path), &e))
+    }
+
+    fn read(&self, input: impl BufRead, sink: log::Sink<'_>) -> Result<Imported, Unreadable> {
         match self {
-            Self::Recording => {
-                let mut counts = Imported::default();
-                for item in Reader::new(input)? {
-                    counts.records += 1;
-                    match &item {
-                        Ok(_) => counts.events += 1,
-                        Err(_) => counts.unreadable += 1,
-                    }
-                    if sink(item).is_break() {
-                        break;
-                    }
-                }
-                counts.documents = counts.records;
-                Ok(counts)
-            }
+            Self::Recording => Ok(counted(Reader::new(input)?, sink)),
             Self::Chat(mapping) => {
                 let mut flow = ControlFlow::Continue(());
                 let input = Bounded::new(input, files::TRANSCRIPT_LIMIT);
@@ -109,6 +104,23 @@ impl Format {
             Self::Log(map, mapping) => Ok(log::read(input, map, mapping.as_deref(), sink)),
         }
     }
+}
+
+/// Hands each item of a recording to `sink` and counts it.
+fn counted(items: impl Iterator<Item = Result<Numbered, Unreadable>>, sink: log::Sink<'_>) -> Imported {
+    let mut counts = Imported::default();
+    for item in items {
+        counts.records += 1;
+        match &item {
+            Ok(_) => counts.events += 1,
+            Err(_) => counts.unreadable += 1,
+        }
+        if sink(item).is_break() {
+            break;
+        }
+    }
+    counts.documents = counts.records;
+    counts
 }
 
 /// Why a file is no recording.

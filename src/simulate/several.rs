@@ -8,7 +8,9 @@ use super::rehearsal::Rehearsal;
 use super::terms::Terms;
 use crate::pdp;
 use crate::policy::CompiledPolicy;
-use crate::traffic::{Batch, Event, Imported, Lines, Numbered, Observed, Place, Unreadable};
+#[cfg(feature = "parquet")]
+use crate::traffic::columns::Rows;
+use crate::traffic::{Batch, Event, Imported, Line, Lines, Numbered, Observed, Place, Unreadable};
 
 /// Rehearsals of several candidates on one traffic, against one baseline.
 #[derive(Debug)]
@@ -41,21 +43,38 @@ impl<'p> Rehearsals<'p> {
     pub fn item(&mut self, item: &Result<Numbered, Unreadable>) {
         match item {
             Ok(Numbered { place, event }) => self.event(*place, event),
-            Err(unreadable) => self.each.iter_mut().for_each(|one| one.unreadable(unreadable)),
+            Err(unreadable) => self.unreadable(unreadable),
         }
     }
 
     /// Feeds lines of a recording.
     pub fn batch(&mut self, lines: &mut Lines<'_>, batch: &Batch) {
         for (number, item) in batch.items() {
-            match item.and_then(|(bytes, ended)| lines.read(bytes, number, ended)) {
-                Ok(line) => {
-                    let claims = line.claims();
-                    self.observe(number.into(), &line.observe(&claims));
-                }
-                Err(unreadable) => self.each.iter_mut().for_each(|one| one.unreadable(&unreadable)),
-            }
+            self.line(number, item.and_then(|(bytes, ended)| lines.read(bytes, number, ended)));
         }
+    }
+
+    /// Feeds rows of a recording in columns.
+    #[cfg(feature = "parquet")]
+    pub fn rows(&mut self, lines: &mut Lines<'_>, rows: &mut Rows) {
+        while let Some((number, line)) = rows.next(lines) {
+            self.line(number, line);
+        }
+    }
+
+    fn line(&mut self, number: u64, line: Result<Line<'_>, Unreadable>) {
+        match line {
+            Ok(line) => {
+                let claims = line.claims();
+                self.observe(number.into(), &line.observe(&claims));
+            }
+            Err(unreadable) => self.unreadable(&unreadable),
+        }
+    }
+
+    /// Feeds a record that could not be read.
+    pub fn unreadable(&mut self, unreadable: &Unreadable) {
+        self.each.iter_mut().for_each(|one| one.unreadable(unreadable));
     }
 
     /// Feeds what an importer left out.

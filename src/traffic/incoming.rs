@@ -122,7 +122,7 @@ pub(super) struct SubjectIn {
 #[derive(Debug)]
 pub(super) enum Bad<'a> {
     /// The JSON of this part is not what it must be.
-    Json(serde_json::Error, &'a RawValue),
+    Json(serde_json::Error, &'a str),
     /// The parts contradict each other.
     Rule(String),
 }
@@ -147,16 +147,23 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
     }
 }
 
-fn part<'a, T: Deserialize<'a>>(raw: &'a RawValue) -> Result<T, Bad<'a>> {
-    serde_json::from_str(raw.get()).map_err(|error| Bad::Json(error, raw))
+fn part<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, Bad<'a>> {
+    serde_json::from_str(text).map_err(|error| Bad::Json(error, text))
 }
 
-pub(super) fn subject(raw: Option<&RawValue>) -> Result<SubjectIn, Bad<'_>> {
-    raw.map_or(Ok(SubjectIn::default()), |raw| part::<Object<SubjectIn>>(raw).map(|o| o.0))
+pub(super) fn subject(text: Option<&str>) -> Result<SubjectIn, Bad<'_>> {
+    text.map_or(Ok(SubjectIn::default()), |text| part::<Object<SubjectIn>>(text).map(|o| o.0))
 }
 
-pub(super) fn strings(raw: Option<&RawValue>) -> Result<Option<Vec<String>>, Bad<'_>> {
-    raw.map(part).transpose()
+/// The lists of a token.
+#[derive(Clone, Debug, Default)]
+pub(super) struct TokenLists {
+    pub(super) aud: Option<Vec<String>>,
+    pub(super) scopes: Option<Vec<String>>,
+}
+
+pub(super) fn token_lists<'a>([aud, scopes]: [Option<&'a str>; 2]) -> Result<TokenLists, Bad<'a>> {
+    Ok(TokenLists { aud: aud.map(part).transpose()?, scopes: scopes.map(part).transpose()? })
 }
 
 /// What was decided, by doorward or by another system.
@@ -166,7 +173,7 @@ pub(super) struct Verdicts {
     pub(super) foreign: Option<Foreign>,
 }
 
-pub(super) fn verdicts<'a>(decided: Option<&'a RawValue>, foreign: Option<&'a RawValue>) -> Result<Verdicts, Bad<'a>> {
+pub(super) fn verdicts<'a>([decided, foreign]: [Option<&'a str>; 2]) -> Result<Verdicts, Bad<'a>> {
     let decided = decided.map(part::<Object<Decided>>).transpose()?.map(|o| o.0);
     let foreign = foreign.map(part::<Object<Foreign>>).transpose()?.map(|o| o.0);
     if decided.is_some() && foreign.is_some() {
@@ -175,52 +182,111 @@ pub(super) fn verdicts<'a>(decided: Option<&'a RawValue>, foreign: Option<&'a Ra
     Ok(Verdicts { decided, foreign })
 }
 
-impl<'a> EventIn<'a> {
-    /// The lists that say why a field is not there, in the order in which they are read.
-    pub(super) const fn lists(&self) -> [Option<&'a RawValue>; 4] {
-        [self.absent, self.redacted, self.truncated, self.unrecorded]
-    }
+/// What of an event hardly repeats.
+#[derive(Debug)]
+pub(super) struct Own<'a> {
+    pub(super) time: Timestamp,
+    pub(super) id: Option<Cow<'a, str>>,
+    pub(super) door: Cow<'a, str>,
+    pub(super) era: Option<Cow<'a, str>>,
+    pub(super) method: Cow<'a, str>,
+    pub(super) kind: Option<ResourceKind>,
+    pub(super) name: Option<Cow<'a, str>>,
+    pub(super) arguments: Option<&'a str>,
+    pub(super) session: Option<Cow<'a, str>>,
+    pub(super) iat: Option<Timestamp>,
+    pub(super) exp: Option<Timestamp>,
+    pub(super) nbf: Option<Timestamp>,
+}
 
-    /// The optional fields that are there, of those that no other part holds.
+/// What of an event repeats from one to the next, as JSON.
+#[derive(Debug)]
+pub(super) struct Shared<'a> {
+    /// The lists that say why a field is not there, in the order in which they are read.
+    pub(super) lists: [Option<&'a str>; 4],
+    pub(super) subject: Option<&'a str>,
+    /// `aud` and `scopes`.
+    pub(super) token: [Option<&'a str>; 2],
+    /// `decided` and `foreign`.
+    pub(super) verdicts: [Option<&'a str>; 2],
+}
+
+impl<'a> EventIn<'a> {
+    /// The event in its two parts.
+    pub(super) fn split(self) -> (Own<'a>, Shared<'a>) {
+        let json = |raw: Option<&'a RawValue>| raw.map(RawValue::get);
+        let text = |text: Option<Text<'a>>| text.map(|text| text.0);
+        let shared = Shared {
+            lists: [json(self.absent), json(self.redacted), json(self.truncated), json(self.unrecorded)],
+            subject: json(self.subject),
+            token: [json(self.token.aud), json(self.token.scopes)],
+            verdicts: [json(self.decided), json(self.foreign)],
+        };
+        let own = Own {
+            time: self.time,
+            id: text(self.id),
+            door: self.door.0,
+            era: text(self.era),
+            method: self.method.0,
+            kind: self.kind,
+            name: text(self.name),
+            arguments: json(self.arguments),
+            session: text(self.session),
+            iat: self.token.iat,
+            exp: self.token.exp,
+            nbf: self.token.nbf,
+        };
+        (own, shared)
+    }
+}
+
+/// The fields of a list that are there, as a set.
+fn set<const N: usize>(fields: [(Optional, bool); N]) -> u32 {
+    fields.into_iter().fold(0, |all, (field, there)| if there { all | field.bit() } else { all })
+}
+
+impl Own<'_> {
+    /// The optional fields that are there.
     pub(super) fn present(&self) -> u32 {
-        [
+        set([
             (Optional::Id, self.id.is_some()),
             (Optional::Era, self.era.is_some()),
             (Optional::Arguments, self.arguments.is_some()),
-            (Optional::Iat, self.token.iat.is_some()),
-            (Optional::Exp, self.token.exp.is_some()),
-            (Optional::Nbf, self.token.nbf.is_some()),
-            (Optional::Aud, self.token.aud.is_some()),
-            (Optional::Scopes, self.token.scopes.is_some()),
+            (Optional::Iat, self.iat.is_some()),
+            (Optional::Exp, self.exp.is_some()),
+            (Optional::Nbf, self.nbf.is_some()),
             (Optional::Session, self.session.is_some()),
-        ]
-        .into_iter()
-        .fold(0, |all, (field, there)| if there { all | field.bit() } else { all })
+        ])
+    }
+}
+
+impl TokenLists {
+    /// The optional fields that are there.
+    pub(super) fn present(&self) -> u32 {
+        set([(Optional::Aud, self.aud.is_some()), (Optional::Scopes, self.scopes.is_some())])
     }
 }
 
 impl SubjectIn {
     /// The optional fields that are there.
     pub(super) fn present(&self) -> u32 {
-        [
+        set([
             (Optional::Issuer, self.issuer.is_some()),
             (Optional::Sub, self.sub.is_some()),
             (Optional::Agent, self.agent.is_some()),
             (Optional::Groups, self.groups.is_some()),
             (Optional::Claims, self.claims.is_some()),
-        ]
-        .into_iter()
-        .fold(0, |all, (field, there)| if there { all | field.bit() } else { all })
+        ])
     }
 }
 
 /// What the four lists say.
-pub(super) fn statuses(lists: [Option<&RawValue>; 4]) -> Result<Statuses, Bad<'_>> {
+pub(super) fn statuses(lists: [Option<&str>; 4]) -> Result<Statuses, Bad<'_>> {
     let mut statuses = Statuses::default();
     let why = [Some(Why::Absent), Some(Why::Redacted), Some(Why::Truncated), None];
-    for (raw, why) in lists.into_iter().zip(why) {
-        let Some(raw) = raw else { continue };
-        let list: Vec<String> = part(raw)?;
+    for (text, why) in lists.into_iter().zip(why) {
+        let Some(text) = text else { continue };
+        let list: Vec<String> = part(text)?;
         if list.len() > MAX_LIST {
             return Err(Bad::Rule(format!("more than {MAX_LIST} pointers in one list")));
         }

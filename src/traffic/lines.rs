@@ -3,14 +3,14 @@
 //! There is one way to read a line, and the owned [`Event`] is made from it. What lines repeat is
 //! read once and numbered, within bounds; nothing that a line says depends on the lines before it.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use serde::de::DeserializeSeed as _;
-use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use super::event::{ALL_WITHHELD, Event, Identity, TokenFacts};
-use super::incoming::{self, Bad, EventIn, SubjectIn, Verdicts};
+use super::incoming::{self, Bad, EventIn, Own, SubjectIn, TokenLists, Verdicts};
 use super::keep::{Keep, Kept, Wants};
 use super::observed::{Numbers, Observed};
 use super::pointer::{Optional, Statuses};
@@ -43,12 +43,6 @@ struct Item {
     keep: Keep,
 }
 
-#[derive(Debug)]
-struct TokenLists {
-    aud: Option<Vec<String>>,
-    scopes: Option<Vec<String>>,
-}
-
 impl std::fmt::Debug for Lines<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Lines").finish_non_exhaustive()
@@ -58,7 +52,7 @@ impl std::fmt::Debug for Lines<'_> {
 /// One event, borrowed from its line.
 #[derive(Debug)]
 pub struct Line<'a> {
-    read: EventIn<'a>,
+    own: Own<'a>,
     item: &'a Item,
     subject: &'a SubjectIn,
     lists: &'a Statuses,
@@ -103,30 +97,52 @@ impl<'w> Lines<'w> {
             Unreadable::json(number, &error, !ended && cut)
         })?;
         self.resolve(line).map_err(|bad| match bad {
-            Bad::Json(error, part) => Unreadable::json_part(number, &error, text, part.get()),
+            Bad::Json(error, part) => Unreadable::json_part(number, &error, text, part),
             Bad::Rule(message) => Unreadable::new(number, UnreadableCode::NotAnEvent, message),
         })
     }
 
     fn resolve<'a>(&'a mut self, line: EventIn<'a>) -> Result<Line<'a>, Bad<'a>> {
         self.bound();
-        let key = &mut self.key;
-        write(key, line.lists());
-        let lists = self.lists.number(key, || incoming::statuses(line.lists()))?;
-        let text = line.subject.map_or("", RawValue::get);
-        let subject = self.subjects.number(text.as_bytes(), || incoming::subject(line.subject))?;
-        let (aud, scopes) = (line.token.aud, line.token.scopes);
-        write(key, [aud, scopes]);
-        let token = self.tokens.number(key, || {
-            Ok::<_, Bad<'a>>(TokenLists { aud: incoming::strings(aud)?, scopes: incoming::strings(scopes)? })
-        })?;
-        let (decided, foreign) = (line.decided, line.foreign);
-        write(key, [decided, foreign]);
-        let verdicts = self.verdicts.number(key, || incoming::verdicts(decided, foreign))?;
-        write_item(key, &line);
-        let item = self.items.number(key, || item(&line, self.wants))?;
+        let (own, shared) = line.split();
+        let numbers = [
+            self.lists(shared.lists)?,
+            self.subject(shared.subject)?,
+            self.token(shared.token)?,
+            self.verdicts(shared.verdicts)?,
+            self.item(&own)?,
+        ];
+        self.line(own, numbers)
+    }
 
-        let numbers = [lists, subject, token, verdicts, item];
+    pub(super) fn lists<'a>(&mut self, lists: [Option<&'a str>; 4]) -> Result<u32, Bad<'a>> {
+        write(&mut self.key, lists);
+        self.lists.number(&self.key, || incoming::statuses(lists))
+    }
+
+    pub(super) fn subject<'a>(&mut self, subject: Option<&'a str>) -> Result<u32, Bad<'a>> {
+        self.subjects.number(subject.unwrap_or("").as_bytes(), || incoming::subject(subject))
+    }
+
+    pub(super) fn token<'a>(&mut self, token: [Option<&'a str>; 2]) -> Result<u32, Bad<'a>> {
+        write(&mut self.key, token);
+        self.tokens.number(&self.key, || incoming::token_lists(token))
+    }
+
+    pub(super) fn verdicts<'a>(&mut self, verdicts: [Option<&'a str>; 2]) -> Result<u32, Bad<'a>> {
+        write(&mut self.key, verdicts);
+        self.verdicts.number(&self.key, || incoming::verdicts(verdicts))
+    }
+
+    pub(super) fn item<'a>(&mut self, own: &Own<'_>) -> Result<u32, Bad<'a>> {
+        write_item(&mut self.key, own);
+        Ok(self.items.number(&self.key, || item(own, self.wants))?)
+    }
+
+    /// What an event is made of, put together. The numbers are those of the methods above, since
+    /// [`Lines::bound`] was last called, in the order of [`Numbers::new`].
+    pub(super) fn line<'a>(&'a self, own: Own<'a>, numbers: [u32; 5]) -> Result<Line<'a>, Bad<'a>> {
+        let [lists, subject, token, verdicts, item] = numbers;
         let found = (
             self.lists.get(lists),
             self.subjects.get(subject),
@@ -138,18 +154,23 @@ impl<'w> Lines<'w> {
             // Not reachable: each number was given just now.
             return Err(Bad::Rule("the line cannot be held".to_owned()));
         };
-        lists.contradict(line.present() | subject.present())?;
-        let arguments = line.arguments.map(|raw| arguments(raw, &item.keep)).transpose()?;
+        lists.contradict(own.present() | subject.present() | token.present())?;
+        let arguments = own.arguments.map(|text| arguments(text, &item.keep)).transpose()?;
         if arguments.is_none() && !lists.withheld.is_empty() {
             let message = "parts of arguments are listed as withheld and there are no arguments";
             return Err(Bad::Rule(message.to_owned()));
         }
         let numbers = Numbers::new(&self.space, numbers);
-        Ok(Line { read: line, item, subject, lists, token, verdicts, arguments, numbers })
+        Ok(Line { own, item, subject, lists, token, verdicts, arguments, numbers })
+    }
+
+    /// The life of the numbers.
+    pub(super) fn space(&self) -> &Arc<()> {
+        &self.space
     }
 
     /// Begins anew when the tables are full.
-    fn bound(&mut self) {
+    pub(super) fn bound(&mut self) {
         let sizes =
             [self.items.size(), self.subjects.size(), self.lists.size(), self.tokens.size(), self.verdicts.size()];
         let (texts, bytes) = sizes.into_iter().fold((0, 0), |(n, b), (texts, bytes)| (n + texts, b + bytes));
@@ -165,39 +186,39 @@ impl<'w> Lines<'w> {
 }
 
 /// Values as one text, each behind its length, so that different values never give the same text.
-fn write<const N: usize>(key: &mut Vec<u8>, values: [Option<&RawValue>; N]) {
+fn write<const N: usize>(key: &mut Vec<u8>, values: [Option<&str>; N]) {
     key.clear();
     for value in values {
-        let text = value.map_or("", RawValue::get);
+        // No value is an empty text.
+        let text = value.unwrap_or("");
         key.extend_from_slice(&(text.len() as u64).to_le_bytes());
         key.extend_from_slice(text.as_bytes());
     }
 }
 
-fn write_item(key: &mut Vec<u8>, line: &EventIn<'_>) {
+fn write_item(key: &mut Vec<u8>, own: &Own<'_>) {
     key.clear();
-    key.push(line.kind.map_or(0, |kind| 1 + kind as u8));
-    key.push(u8::from(line.name.is_some()));
-    let name = line.name.as_ref().map_or("", |name| &*name.0);
-    for text in [&*line.door.0, &*line.method.0, name] {
+    key.push(own.kind.map_or(0, |kind| 1 + kind as u8));
+    key.push(u8::from(own.name.is_some()));
+    for text in [&*own.door, &*own.method, own.name.as_deref().unwrap_or("")] {
         key.extend_from_slice(&(text.len() as u64).to_le_bytes());
         key.extend_from_slice(text.as_bytes());
     }
 }
 
-fn item(line: &EventIn<'_>, wants: &dyn Wants) -> Result<Item, String> {
-    let method = &*line.method.0;
+fn item(own: &Own<'_>, wants: &dyn Wants) -> Result<Item, String> {
+    let method = &*own.method;
     let action = Action::from_method(method);
-    let kind = kind_of(action, method, line.kind)?;
-    let name = match (kind, &line.name) {
+    let kind = kind_of(action, method, own.kind)?;
+    let name = match (kind, &own.name) {
         (ResourceKind::Server, None) => "",
         (ResourceKind::Server, Some(name)) if action != Action::Unknown => {
-            return Err(format!("`{method}` reaches the server itself, which has no name such as `{}`", name.0));
+            return Err(format!("`{method}` reaches the server itself, which has no name such as `{name}`"));
         }
-        (_, Some(name)) => &name.0,
+        (_, Some(name)) => name,
         (_, None) => return Err(format!("`{method}` reaches something with a name, and there is none")),
     };
-    let keep = wants.wants(&Resource { door: &line.door.0, kind, name });
+    let keep = wants.wants(&Resource { door: &own.door, kind, name });
     Ok(Item { action, kind, keep })
 }
 
@@ -212,9 +233,10 @@ fn kind_of(action: Action, method: &str, written: Option<ResourceKind>) -> Resul
     }
 }
 
-fn arguments<'a>(raw: &'a RawValue, keep: &Keep) -> Result<Map<String, Value>, Bad<'a>> {
-    let mut deserializer = serde_json::Deserializer::from_str(raw.get());
-    Kept(keep).deserialize(&mut deserializer).map_err(|error| Bad::Json(error, raw))
+fn arguments<'a>(text: &'a str, keep: &Keep) -> Result<Map<String, Value>, Bad<'a>> {
+    let mut deserializer = serde_json::Deserializer::from_str(text);
+    let kept = Kept(keep).deserialize(&mut deserializer);
+    kept.and_then(|kept| deserializer.end().map(|()| kept)).map_err(|error| Bad::Json(error, text))
 }
 
 impl Line<'_> {
@@ -227,10 +249,9 @@ impl Line<'_> {
 
     /// The event as a rehearsal sees it. `claims` is what [`Line::claims`] gives.
     pub fn observe<'s>(&'s self, claims: &'s [Claim<'s>]) -> Observed<'s> {
-        let Self { read: line, item, subject, lists, token, verdicts, arguments, numbers } = self;
+        let Self { own, item, subject, lists, token, verdicts, arguments, numbers } = self;
         let text = |field, value: Option<&'s str>| lists.fact(field, value);
         let list = |field, value: &'s Option<Vec<String>>| lists.fact(field, value.as_ref().map(Strings::from));
-        let own = |value: &'s Option<incoming::Text<'_>>| value.as_ref().map(|text| &*text.0);
         Observed {
             request: Request {
                 subject: Subject {
@@ -241,15 +262,15 @@ impl Line<'_> {
                     claims: lists.fact(Optional::Claims, subject.claims.as_ref().map(|_| claims)),
                 },
                 action: item.action,
-                resource: Resource { door: &line.door.0, kind: item.kind, name: own(&line.name).unwrap_or("") },
+                resource: Resource { door: &own.door, kind: item.kind, name: own.name.as_deref().unwrap_or("") },
                 context: Context {
-                    now: line.time,
+                    now: own.time,
                     token: Token {
                         audience: list(Optional::Aud, &token.aud),
                         scopes: list(Optional::Scopes, &token.scopes),
-                        issued_at: lists.fact(Optional::Iat, line.token.iat),
-                        expires_at: lists.fact(Optional::Exp, line.token.exp),
-                        not_before: lists.fact(Optional::Nbf, line.token.nbf),
+                        issued_at: lists.fact(Optional::Iat, own.iat),
+                        expires_at: lists.fact(Optional::Exp, own.exp),
+                        not_before: lists.fact(Optional::Nbf, own.nbf),
                     },
                     arguments: match lists.fact(Optional::Arguments, arguments.as_ref()) {
                         Fact::Known(object) => Arguments { object: Some(object), withheld: &lists.withheld },
@@ -258,8 +279,8 @@ impl Line<'_> {
                     },
                 },
             },
-            id: text(Optional::Id, own(&line.id)),
-            session: text(Optional::Session, own(&line.session)),
+            id: text(Optional::Id, own.id.as_deref()),
+            session: text(Optional::Session, own.session.as_deref()),
             decided: verdicts.decided.as_ref(),
             foreign: verdicts.foreign.as_ref(),
             numbers: Some(*numbers),
@@ -268,16 +289,16 @@ impl Line<'_> {
 
     /// The event on its own, with the arguments that were kept.
     pub fn into_event(self) -> Event {
-        let Self { read: line, item, subject, lists, token, verdicts, arguments, .. } = self;
-        let text = |field, value: Option<incoming::Text<'_>>| lists.join(field, value.map(|text| text.0.into_owned()));
+        let Self { own, item, subject, lists, token, verdicts, arguments, .. } = self;
+        let text = |field, value: Option<Cow<'_, str>>| lists.join(field, value.map(Cow::into_owned));
         Event {
-            time: line.time,
-            id: text(Optional::Id, line.id),
-            door: line.door.0.into_owned(),
-            era: text(Optional::Era, line.era),
-            method: line.method.0.into_owned(),
+            time: own.time,
+            id: text(Optional::Id, own.id),
+            door: own.door.into_owned(),
+            era: text(Optional::Era, own.era),
+            method: own.method.into_owned(),
             kind: item.kind,
-            name: line.name.map_or_else(String::new, |name| name.0.into_owned()),
+            name: own.name.map_or_else(String::new, Cow::into_owned),
             arguments: lists.join(Optional::Arguments, arguments),
             subject: Identity {
                 issuer: lists.join(Optional::Issuer, subject.issuer.clone()),
@@ -289,11 +310,11 @@ impl Line<'_> {
             token: TokenFacts {
                 aud: lists.join(Optional::Aud, token.aud.clone()),
                 scopes: lists.join(Optional::Scopes, token.scopes.clone()),
-                iat: lists.join(Optional::Iat, line.token.iat),
-                exp: lists.join(Optional::Exp, line.token.exp),
-                nbf: lists.join(Optional::Nbf, line.token.nbf),
+                iat: lists.join(Optional::Iat, own.iat),
+                exp: lists.join(Optional::Exp, own.exp),
+                nbf: lists.join(Optional::Nbf, own.nbf),
             },
-            session: text(Optional::Session, line.session),
+            session: text(Optional::Session, own.session),
             decided: verdicts.decided.clone(),
             foreign: verdicts.foreign.clone(),
             withheld: lists.withheld.clone(),

@@ -5,6 +5,8 @@
 
 mod batch;
 pub mod chat;
+#[cfg(feature = "parquet")]
+pub mod columns;
 mod declared;
 mod documents;
 mod event;

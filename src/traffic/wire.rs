@@ -132,3 +132,73 @@ impl<'a> From<&'a Event> for EventOut<'a> {
         }
     }
 }
+
+/// One event as a row of columns: its times, and its texts in the order of their columns.
+#[cfg(feature = "parquet")]
+pub(super) struct Row {
+    pub(super) numbers: [Option<i64>; 4],
+    pub(super) texts: [Option<String>; 12],
+}
+
+#[cfg(feature = "parquet")]
+impl Row {
+    /// How many bytes of text it has.
+    pub(super) fn size(&self) -> usize {
+        self.texts.iter().flatten().map(String::len).sum()
+    }
+}
+
+/// What was decided, as it stands in its column.
+#[cfg(feature = "parquet")]
+#[derive(Serialize)]
+struct VerdictOut<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    decided: Option<&'a Decided>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    foreign: Option<&'a Foreign>,
+}
+
+/// The lists of what is missing, as they stand in their column.
+#[cfg(feature = "parquet")]
+#[derive(Serialize)]
+struct MissingOut {
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    absent: Vec<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    redacted: Vec<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    truncated: Vec<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    unrecorded: Vec<String>,
+}
+
+/// Takes an event apart into a row.
+#[cfg(feature = "parquet")]
+pub(super) fn row(event: &Event) -> Result<Row, serde_json::Error> {
+    let out = EventOut::from(event);
+    let json = |there: bool, value: &dyn Fn() -> Result<String, serde_json::Error>| there.then(value).transpose();
+    let (subject, verdict) = (out.subject, VerdictOut { decided: out.decided, foreign: out.foreign });
+    let token = TokenOut { iat: None, exp: None, nbf: None, ..out.token };
+    let missing =
+        MissingOut { absent: out.absent, redacted: out.redacted, truncated: out.truncated, unrecorded: out.unrecorded };
+    let lists = [&missing.absent, &missing.redacted, &missing.truncated, &missing.unrecorded];
+    let time = |time: Option<&Timestamp>| time.map(|time| time.0);
+    let kind = json(out.kind.is_some(), &|| serde_json::to_string(&out.kind))?;
+    Ok(Row {
+        numbers: [Some(out.time.0), time(out.token.iat), time(out.token.exp), time(out.token.nbf)],
+        texts: [
+            Some(out.door.to_owned()),
+            Some(out.method.to_owned()),
+            kind.map(|quoted| quoted.trim_matches('"').to_owned()),
+            out.name.map(str::to_owned),
+            json(!subject.is_empty(), &|| serde_json::to_string(&subject))?,
+            json(!token.is_empty(), &|| serde_json::to_string(&token))?,
+            out.session.cloned(),
+            json(out.decided.is_some() || out.foreign.is_some(), &|| serde_json::to_string(&verdict))?,
+            json(lists.iter().any(|list| !list.is_empty()), &|| serde_json::to_string(&missing))?,
+            json(out.arguments.is_some(), &|| serde_json::to_string(&out.arguments))?,
+            out.id.cloned(),
+            out.era.cloned(),
+        ],
+    })
+}

@@ -14,6 +14,7 @@ mod action;
 mod analysis;
 mod cli;
 mod codes;
+mod columns;
 mod decide;
 mod docs;
 mod layers;

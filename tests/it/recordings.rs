@@ -97,7 +97,7 @@ fn decided() -> impl Strategy<Value = Option<Decided>> {
     ))
 }
 
-fn event() -> impl Strategy<Value = Event> {
+pub(crate) fn event() -> impl Strategy<Value = Event> {
     let arguments = (field(btree_map(text(), value(), 0..4)), withheld());
     let labels = (field(text()), field(text()), field(text()));
     (any::<i64>(), text(), asked(), arguments, identity(), token(), labels, decided()).prop_map(

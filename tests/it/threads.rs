@@ -1,5 +1,8 @@
 //! However many threads read a recording, the report is the same to the last byte.
 
+use doorward::traffic::Reader;
+use doorward::traffic::columns::ColumnWriter;
+
 use crate::place::Place;
 
 const POLICY: &str = include_str!("../../policies.toml");
@@ -51,4 +54,28 @@ fn a_recording_that_is_none_ends_the_run_on_any_number_of_threads() {
         place.run(&arguments).fails_with("bad-input");
     }
     place.run(&["simulate", "--policy=policies.toml", "--threads=0", "a.jsonl"]).fails_with("usage");
+}
+
+#[test]
+fn columns_and_lines_give_the_same_report() {
+    let place = Place::new();
+    let (header, events) = RECORDING.split_once('\n').unwrap();
+    let text = format!("{header}\n{}", events.repeat(2000));
+    let reader = Reader::new(text.as_bytes()).unwrap();
+    let file = std::fs::File::create(place.path().join("a.parquet")).unwrap();
+    let mut writer = ColumnWriter::new(file, &reader.header().clone()).unwrap();
+    reader.for_each(|item| writer.write(&item.unwrap().event).unwrap());
+    writer.finish().unwrap();
+    place.write("a.jsonl", &text);
+    place.write("policies.toml", POLICY);
+    place.write("stricter.toml", POLICY.replace("amount = { max = 50 }", "amount = { max = 30 }"));
+    let run = |threads: &str, name: &str| {
+        let ran = place.run(&["simulate", "--policy=stricter.toml", "--format=json", "--threads", threads, name]);
+        (ran.code, ran.stdout.replace(name, "NAME"))
+    };
+    let lines = run("1", "a.jsonl");
+    assert!(lines.1.contains("\"doorward.simulation/v1\""));
+    for threads in ["1", "2"] {
+        assert_eq!(run(threads, "a.parquet"), lines);
+    }
 }

@@ -6,12 +6,13 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use crate::cli::answer::Answer;
+use crate::cli::columns;
 use crate::cli::failure::{Failure, Kind};
 use crate::cli::files::{self, Output};
 use crate::cli::sources::{self, Format, SourceArgs};
-use crate::cli::stream;
 use crate::cli::terminal::When;
 use crate::report::{harmless, plural};
+use crate::traffic::columns::ColumnWriter;
 use crate::traffic::fieldmap::{SHIPPED, shipped};
 use crate::traffic::{Event, Header, Imported, Numbered, Unreadable, UnreadableCode, WriteError, Writer};
 
@@ -41,7 +42,7 @@ pub(in crate::cli) struct Args {
     /// Print a field map that comes with doorward, to be copied and edited
     #[arg(long, value_name = "NAME", conflicts_with = "maps")]
     print_map: Option<String>,
-    /// Write the recording to a file [default: stdout]
+    /// Write the recording to a file, in columns (Parquet) if its name ends in `.parquet` [default: stdout]
     #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,
     /// Logs, plain or packed by gzip or zstd: files, globs, directories, or `-` for stdin
@@ -63,7 +64,11 @@ impl Args {
         }
         let format = self.source.format(color)?;
         let paths = format.expand(&self.inputs)?;
-        let mut import = Import::new(Output::to(self.output.as_deref())?, self.source.strict_input);
+        let mut import = Import::new(
+            Output::to(self.output.as_deref())?,
+            columns::is_wanted(self.output.as_deref()),
+            self.source.strict_input,
+        );
         for path in &paths {
             import.file(path, &format)?;
         }
@@ -82,8 +87,10 @@ struct Import {
 /// Where events go. Nothing is written before there is one, so that a log of which nothing can be
 /// read leaves nothing, not even on stdout.
 enum Sink {
-    Waiting(Output),
+    Waiting(Output, bool),
     Writing(Writer<Output>),
+    /// In columns.
+    Filing(Box<ColumnWriter<Output>>),
     Failed(Failure),
 }
 
@@ -91,10 +98,15 @@ impl Sink {
     /// Writes the header.
     fn begin(self) -> Self {
         match self {
-            Self::Waiting(output) => {
+            Self::Waiting(output, in_columns) => {
                 let header = Header::new(concat!("doorward ", env!("CARGO_PKG_VERSION"), " import"));
                 let path = output.path().to_owned();
-                Writer::new(output, &header).map_or_else(|e| Self::Failed(failure(&path, &e)), Self::Writing)
+                let begun = if in_columns {
+                    ColumnWriter::new(output, &header).map(|writer| Self::Filing(Box::new(writer)))
+                } else {
+                    Writer::new(output, &header).map(Self::Writing)
+                };
+                begun.unwrap_or_else(|e| Self::Failed(failure(&path, &e)))
             }
             begun => begun,
         }
@@ -104,8 +116,12 @@ impl Sink {
     fn write(&mut self, event: &Event) -> Option<usize> {
         let before = std::mem::replace(self, Self::Failed(Failure::new(Kind::CannotWrite, "unfinished")));
         *self = before.begin();
-        let Self::Writing(writer) = self else { return None };
-        match writer.write(event) {
+        let written = match self {
+            Self::Writing(writer) => writer.write(event),
+            Self::Filing(writer) => writer.write(event),
+            Self::Waiting(..) | Self::Failed(_) => return None,
+        };
+        match written {
             Ok(()) => None,
             Err(WriteError::TooLong { bytes }) => Some(bytes),
             Err(error) => {
@@ -119,18 +135,17 @@ impl Sink {
     const fn flow(&self) -> ControlFlow<()> {
         match self {
             Self::Failed(_) => ControlFlow::Break(()),
-            Self::Waiting(_) | Self::Writing(_) => ControlFlow::Continue(()),
+            Self::Waiting(..) | Self::Writing(_) | Self::Filing(_) => ControlFlow::Continue(()),
         }
     }
 }
 
 impl Import {
-    fn new(output: Output, strict: bool) -> Self {
-        Self { sink: Sink::Waiting(output), strict, total: Imported::default(), shown: String::new() }
+    fn new(output: Output, in_columns: bool, strict: bool) -> Self {
+        Self { sink: Sink::Waiting(output, in_columns), strict, total: Imported::default(), shown: String::new() }
     }
 
     fn file(&mut self, path: &Path, format: &Format) -> Result<(), Failure> {
-        let input = stream::open(path)?;
         let name = files::display_name(path);
         let mut first = None;
         let mut too_long = 0;
@@ -159,7 +174,7 @@ impl Import {
             }
             ControlFlow::Continue(())
         };
-        let mut counts = format.read(input, &mut take).map_err(|e| sources::no_recording(&name, &e))?;
+        let mut counts = format.read_file(path, &mut take)?;
         if let Some(unreadable) = first {
             return Err(sources::strict(&name, &unreadable));
         }
@@ -176,14 +191,13 @@ impl Import {
                 .help("check --from, the field map and the mapping against the log")
                 .after(self.shown));
         }
-        match self.sink.begin() {
-            Sink::Writing(writer) => {
-                let output = writer.finish().map_err(|e| failure(Path::new("the recording"), &e))?;
-                output.finish()?;
-            }
+        let written = match self.sink.begin() {
+            Sink::Writing(writer) => writer.finish(),
+            Sink::Filing(writer) => writer.finish(),
             Sink::Failed(failure) => return Err(failure),
-            Sink::Waiting(_) => {}
-        }
+            Sink::Waiting(output, _) => Ok(output),
+        };
+        written.map_err(|e| failure(Path::new("the recording"), &e))?.finish()?;
         // The counts are no part of the recording.
         let _ = write!(std::io::stderr(), "{}{}", self.shown, summary(&self.total));
         Ok(Answer::new(String::new(), unreadable == 0))

@@ -3,21 +3,33 @@
 //!
 //! Which thread took which batch never shows: parts of any split merge to the same whole.
 
+use std::fs::File;
 use std::io::BufRead;
+use std::path::Path;
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{Scope, ScopedJoinHandle};
 
 use super::progress::Progress;
+use crate::cli::columns;
 use crate::cli::failure::{Failure, Kind};
 use crate::cli::sources;
 use crate::simulate::{Asked, Part, Rehearsals};
-use crate::traffic::{Batch, Lines, Reader};
+use crate::traffic::columns::Columns;
+use crate::traffic::{Batch, Lines, Place, Reader, Unreadable, UnreadableCode};
 
-/// Lines of one recording, on their way to a worker.
-struct Job {
-    source: Arc<str>,
-    batch: Batch,
+/// A piece of one recording, on its way to a worker.
+enum Job {
+    Lines {
+        source: Arc<str>,
+        batch: Batch,
+    },
+    /// A row group of a recording in columns. Every worker opens the file for itself.
+    Group {
+        source: Arc<str>,
+        path: Arc<Path>,
+        number: usize,
+    },
 }
 
 /// The threads that read and judge.
@@ -58,11 +70,25 @@ impl<'scope> Crew<'scope> {
                 return Ok(());
             }
             progress.add(batch.count());
-            if self.jobs.send(Job { source: Arc::clone(&source), batch }).is_err() {
+            if self.jobs.send(Job::Lines { source: Arc::clone(&source), batch }).is_err() {
                 // Every worker has ended, which only a panic does; joining them passes it on.
                 return Ok(());
             }
         }
+    }
+
+    /// Hands out a recording in columns.
+    pub(super) fn feed_columns(&self, name: &str, path: &Path, progress: &mut Progress) -> Result<(), Failure> {
+        let columns = columns::open(path)?;
+        let (source, path): (Arc<str>, Arc<Path>) = (name.into(), path.into());
+        for number in 0..columns.groups() {
+            let job = Job::Group { source: Arc::clone(&source), path: Arc::clone(&path), number };
+            if self.jobs.send(job).is_err() {
+                return Ok(());
+            }
+            progress.add(columns.events() / columns.groups() as u64);
+        }
+        Ok(())
     }
 
     /// Waits for the workers, and joins what they found to `parts`.
@@ -94,12 +120,39 @@ fn work(
     mut rehearsals: Rehearsals<'_>,
 ) -> Vec<Part> {
     let mut lines = Lines::new(asked);
+    let mut opened: Option<(Arc<Path>, Columns<File>)> = None;
     loop {
         let next = inbox.lock().unwrap_or_else(PoisonError::into_inner).recv();
-        let Ok(Job { source, batch }) = next else { return rehearsals.parts() };
-        rehearsals.source(&source);
-        rehearsals.batch(&mut lines, &batch);
-        // Nobody waits for it once everything is handed out.
-        let _ = done.send(batch);
+        match next {
+            Ok(Job::Lines { source, batch }) => {
+                rehearsals.source(&source);
+                rehearsals.batch(&mut lines, &batch);
+                // Nobody waits for it once everything is handed out.
+                let _ = done.send(batch);
+            }
+            Ok(Job::Group { source, path, number }) => {
+                rehearsals.source(&source);
+                if opened.as_ref().is_none_or(|(open, _)| *open != path) {
+                    opened = columns::open(&path).ok().map(|columns| (Arc::clone(&path), columns));
+                }
+                match &opened {
+                    Some((_, columns)) => group(&mut rehearsals, &mut lines, columns, number),
+                    None => rehearsals.unreadable(&Unreadable {
+                        place: Place::default(),
+                        code: UnreadableCode::ReadFailed,
+                        message: "the file changed while it was read".to_owned(),
+                    }),
+                }
+            }
+            Err(_) => return rehearsals.parts(),
+        }
+    }
+}
+
+/// Reads and judges a row group.
+pub(super) fn group(rehearsals: &mut Rehearsals<'_>, lines: &mut Lines<'_>, columns: &Columns<File>, number: usize) {
+    match columns.group(number) {
+        Ok(mut rows) => rehearsals.rows(lines, &mut rows),
+        Err(unreadable) => rehearsals.unreadable(&unreadable),
     }
 }

@@ -2,6 +2,7 @@
 
 use std::io::BufRead;
 use std::ops::ControlFlow;
+use std::path::Path;
 use std::thread;
 
 use super::crew::{self, Crew};
@@ -9,7 +10,7 @@ use super::plan::{Plan, Traffic};
 use super::progress::Progress;
 use crate::cli::failure::Failure;
 use crate::cli::sources::{self, Format};
-use crate::cli::{demo, files, stream};
+use crate::cli::{columns, demo, files, stream};
 use crate::simulate::{Asked, Part, Rehearsals};
 use crate::traffic::{Batch, Lines, Numbered, Unreadable};
 
@@ -34,11 +35,12 @@ pub(super) fn rehearse(plan: &Plan, threads: usize) -> Result<Vec<Part>, Failure
         let mut rehearsal = fold();
         for path in paths {
             let name = files::display_name(path);
-            let input = stream::open(path)?;
             match &crew {
-                Some(crew) => crew.feed(&name, input, &mut progress)?,
-                None if recording => feed(&mut rehearsal, &asked, &name, input, &mut progress)?,
-                None => one_by_one(&mut rehearsal, (&name, format, *strict), input, &mut progress)?,
+                _ if !recording => one_by_one(&mut rehearsal, (&name, format, *strict), path, &mut progress)?,
+                Some(crew) if columns::is(path)? => crew.feed_columns(&name, path, &mut progress)?,
+                Some(crew) => crew.feed(&name, stream::open(path)?, &mut progress)?,
+                None if columns::is(path)? => feed_columns(&mut rehearsal, &asked, &name, path, &mut progress)?,
+                None => feed(&mut rehearsal, &asked, &name, stream::open(path)?, &mut progress)?,
             }
         }
         let mut parts = rehearsal.parts();
@@ -72,7 +74,7 @@ fn feed(
 fn one_by_one(
     rehearsal: &mut Rehearsals<'_>,
     (name, format, strict): (&str, &Format, bool),
-    input: impl BufRead,
+    path: &Path,
     progress: &mut Progress,
 ) -> Result<(), Failure> {
     rehearsal.source(name);
@@ -88,14 +90,32 @@ fn one_by_one(
             _ => ControlFlow::Continue(()),
         }
     };
-    let read = format.read(input, &mut sink);
+    let read = format.read_file(path, &mut sink);
     if read.is_err() || first.is_some() {
         progress.clear();
     }
-    let imported = read.map_err(|e| sources::no_recording(name, &e))?;
+    let imported = read?;
     if let Some(unreadable) = first {
         return Err(sources::strict(name, &unreadable));
     }
     rehearsal.imported(&imported);
+    Ok(())
+}
+
+/// Feeds one recording in columns.
+fn feed_columns(
+    rehearsal: &mut Rehearsals<'_>,
+    asked: &Asked<'_>,
+    name: &str,
+    path: &Path,
+    progress: &mut Progress,
+) -> Result<(), Failure> {
+    let columns = columns::open(path)?;
+    let mut lines = Lines::new(asked);
+    rehearsal.source(name);
+    for number in 0..columns.groups() {
+        crew::group(rehearsal, &mut lines, &columns, number);
+        progress.add(columns.events() / columns.groups() as u64);
+    }
     Ok(())
 }

@@ -1,0 +1,495 @@
+//! Events out of columns.
+//!
+//! A file is not trusted: its shape is checked before anything is read, each value as strictly as
+//! in a line, and what is wrong is an [`Unreadable`] and never a panic. Of the arguments only those
+//! are read that somebody asks about.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use ::parquet::column::reader::{ColumnReader, ColumnReaderImpl};
+use ::parquet::data_type::{ByteArray, ByteArrayType, DataType, Int64Type};
+use ::parquet::errors::ParquetError;
+use ::parquet::file::reader::{ChunkReader, FileReader, RowGroupReader, SerializedFileReader};
+
+use hashbrown::HashMap;
+use serde::Deserialize;
+use serde::de::IntoDeserializer;
+use serde::de::value::Error as ValueError;
+use serde_json::value::RawValue;
+
+use super::{Column, HEADER, schema};
+use crate::model::{ResourceKind, Timestamp};
+use crate::traffic::event::{Header, SCHEMA};
+use crate::traffic::incoming::{Bad, Own};
+use crate::traffic::lines::{Line, Lines};
+use crate::traffic::reader::{MAX_LINE, Unreadable, UnreadableCode};
+
+/// How many rows are taken at once.
+const STEP: usize = 2048;
+/// The most bytes of one column in one row group, unpacked.
+const MAX_COLUMN: i64 = 1 << 30;
+/// The most texts of a column whose numbers are remembered.
+const MAX_SEEN: usize = 1 << 15;
+/// The first event has the number that it has in the JSON Lines form, where the header is line 1.
+const FIRST: u64 = 2;
+
+/// A recording in columns.
+pub struct Columns<R: ChunkReader> {
+    file: SerializedFileReader<R>,
+    header: Header,
+    /// The number of the first event of each row group.
+    starts: Vec<u64>,
+}
+
+impl<R: ChunkReader> std::fmt::Debug for Columns<R> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Columns").field("groups", &self.starts.len()).finish_non_exhaustive()
+    }
+}
+
+impl<R: ChunkReader + 'static> Columns<R> {
+    /// Opens a recording.
+    ///
+    /// # Errors
+    ///
+    /// When it is not one in this form, or of another version.
+    pub fn open(input: R) -> Result<Self, Unreadable> {
+        let length = input.len();
+        let file = SerializedFileReader::new(input).map_err(|e| damaged(1, &e))?;
+        let fail = |code, message: String| Err(Unreadable::new(1, code, message));
+        let metadata = file.metadata();
+        let written = metadata.file_metadata().key_value_metadata().into_iter().flatten();
+        let header = written.filter(|pair| pair.key == HEADER).find_map(|pair| pair.value.as_deref());
+        let Some(header) = header else {
+            return fail(UnreadableCode::NoHeader, format!("it is a Parquet file without `{HEADER}` in its metadata"));
+        };
+        let header: Header = match serde_json::from_str(header) {
+            Ok(header) => header,
+            Err(error) => return fail(UnreadableCode::NoHeader, format!("the header cannot be read: {error}")),
+        };
+        let expected = schema().map_err(|e| damaged(1, &e))?;
+        if header.schema != SCHEMA {
+            let message = format!("`{}` is not `{SCHEMA}`, which this build reads", header.schema);
+            return fail(UnreadableCode::UnknownSchema, message);
+        }
+        if *metadata.file_metadata().schema() != *expected {
+            return fail(UnreadableCode::UnknownSchema, format!("its columns are not those of `{SCHEMA}`"));
+        }
+        let (mut starts, mut next) = (Vec::new(), FIRST);
+        for group in metadata.row_groups() {
+            starts.push(next);
+            let rows = u64::try_from(group.num_rows()).ok();
+            let sound = group.columns().iter().all(|column| {
+                let start = column.dictionary_page_offset().unwrap_or(column.data_page_offset());
+                let end = start.checked_add(column.compressed_size());
+                let inside = end.and_then(|end| u64::try_from(end).ok()).is_some_and(|end| end <= length);
+                start >= 4 && column.compressed_size() >= 0 && inside && column.uncompressed_size() <= MAX_COLUMN
+            });
+            match rows.and_then(|rows| next.checked_add(rows)) {
+                Some(after) if sound && group.columns().len() == Column::ALL.len() => next = after,
+                _ => return fail(UnreadableCode::ReadFailed, "its row groups do not fit the file".to_owned()),
+            }
+        }
+        Ok(Self { file, header, starts })
+    }
+
+    /// The header.
+    pub fn header(&self) -> &Header {
+        &self.header
+    }
+
+    /// How many row groups there are. Each can be read on its own.
+    pub fn groups(&self) -> usize {
+        self.starts.len()
+    }
+
+    /// How many events they hold.
+    pub fn events(&self) -> u64 {
+        let groups = self.file.metadata().row_groups();
+        groups.iter().filter_map(|group| u64::try_from(group.num_rows()).ok()).sum()
+    }
+
+    /// Opens a row group.
+    ///
+    /// # Errors
+    ///
+    /// When the file is damaged.
+    pub fn group(&self, number: usize) -> Result<Rows, Unreadable> {
+        let first = self.starts.get(number).copied().unwrap_or(FIRST);
+        let rows = self.file.metadata().row_groups().get(number).map_or(0, |group| group.num_rows());
+        let group = self.file.get_row_group(number).map_err(|e| damaged(first, &e))?;
+        Rows::open(&*group, first, u64::try_from(rows).unwrap_or(0)).map_err(|e| damaged(first, &e))
+    }
+}
+
+fn damaged(place: u64, error: &ParquetError) -> Unreadable {
+    let text: String = error.to_string().chars().take(200).collect();
+    Unreadable::new(place, UnreadableCode::ReadFailed, format!("the Parquet file is damaged: {text}"))
+}
+
+fn broken(message: &str) -> ParquetError {
+    ParquetError::General(message.to_owned())
+}
+
+/// The rows of one row group.
+pub struct Rows {
+    number: u64,
+    left: u64,
+    at: usize,
+    held: usize,
+    space: Arc<()>,
+    time: Values<Int64Type>,
+    times: [Values<Int64Type>; 3],
+    door: Values<ByteArrayType>,
+    method: Values<ByteArrayType>,
+    kind: Values<ByteArrayType>,
+    name: Values<ByteArrayType>,
+    subject: Texts,
+    token: Texts,
+    session: Values<ByteArrayType>,
+    verdict: Texts,
+    missing: Texts,
+    arguments: Values<ByteArrayType>,
+    id: Values<ByteArrayType>,
+    era: Values<ByteArrayType>,
+    items: HashMap<[Address; 4], Seen, foldhash::fast::FixedState>,
+}
+
+impl std::fmt::Debug for Rows {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Rows").field("number", &self.number).finish_non_exhaustive()
+    }
+}
+
+/// Where a text lies. While somebody holds the text, one address is one text.
+type Address = (usize, usize);
+
+/// The number of a text, with what keeps the text where it is.
+struct Seen {
+    number: u32,
+    _held: [Option<ByteArray>; 4],
+}
+
+fn address(text: Option<&ByteArray>) -> Address {
+    text.map_or((0, 0), |text| (text.data().as_ptr().addr(), text.len()))
+}
+
+/// The values of one column, some rows at a time.
+struct Values<T: DataType> {
+    reader: ColumnReaderImpl<T>,
+    values: Vec<T::T>,
+    levels: Vec<i16>,
+    optional: bool,
+    next: usize,
+}
+
+impl<T: DataType> Values<T> {
+    fn open(group: &dyn RowGroupReader, column: Column) -> Result<Self, ParquetError> {
+        let reader: ColumnReader = group.get_column_reader(column as usize)?;
+        let reader = T::get_column_reader(reader).ok_or_else(|| broken("a column is of another type"))?;
+        let optional = !column.is_required();
+        Ok(Self { reader, values: Vec::new(), levels: Vec::new(), optional, next: 0 })
+    }
+
+    fn fill(&mut self, rows: usize) -> Result<(), ParquetError> {
+        self.values.clear();
+        self.levels.clear();
+        self.next = 0;
+        let levels = self.optional.then_some(&mut self.levels);
+        let (mut got, mut values) = (0, 0);
+        // One call ends with a page.
+        let mut levels = levels;
+        while got < rows {
+            let (records, more, _) =
+                self.reader.read_records(rows - got, levels.as_deref_mut(), None, &mut self.values)?;
+            if records == 0 {
+                return Err(broken("a column ends before the others"));
+            }
+            got += records;
+            values += more;
+        }
+        let there = self.levels.iter().filter(|level| **level > 0).count();
+        let expected = if self.optional { there } else { rows };
+        if values != expected || self.values.len() != expected || (self.optional && self.levels.len() != rows) {
+            return Err(broken("a column has another number of values than rows"));
+        }
+        Ok(())
+    }
+
+    /// The place of the value of the row, which comes behind that of the row before.
+    fn step(&mut self, row: usize) -> Option<usize> {
+        if self.optional && self.levels.get(row).is_none_or(|level| *level == 0) {
+            return None;
+        }
+        self.next += 1;
+        Some(self.next - 1)
+    }
+
+    /// The value of the row.
+    fn pick(&mut self, row: usize) -> Option<&T::T> {
+        let at = self.step(row);
+        self.get(at)
+    }
+
+    fn get(&self, at: Option<usize>) -> Option<&T::T> {
+        self.values.get(at?)
+    }
+}
+
+/// A column of texts that repeat, with their numbers.
+struct Texts {
+    column: Values<ByteArrayType>,
+    last: Option<(Address, u32)>,
+    seen: HashMap<Address, Seen, foldhash::fast::FixedState>,
+}
+
+impl Texts {
+    fn open(group: &dyn RowGroupReader, column: Column) -> Result<Self, ParquetError> {
+        Ok(Self { column: Values::open(group, column)?, last: None, seen: HashMap::default() })
+    }
+
+    fn forget(&mut self) {
+        self.last = None;
+        self.seen.clear();
+    }
+
+    /// The number of the row's text.
+    fn number(&mut self, row: usize, make: impl FnOnce(Option<&str>) -> Result<u32, String>) -> Result<u32, String> {
+        let at = self.column.step(row);
+        let value = self.column.get(at);
+        let place = address(value);
+        if let Some((last, number)) = self.last
+            && last == place
+        {
+            return Ok(number);
+        }
+        let number = match self.seen.get(&place) {
+            Some(seen) => seen.number,
+            None => {
+                if self.seen.len() >= MAX_SEEN {
+                    self.last = None;
+                    self.seen.clear();
+                }
+                let number = make(value.map(text).transpose()?)?;
+                self.seen.insert(place, Seen { number, _held: [value.cloned(), None, None, None] });
+                number
+            }
+        };
+        self.last = Some((place, number));
+        Ok(number)
+    }
+}
+
+fn text(value: &ByteArray) -> Result<&str, String> {
+    value.as_utf8().map_err(|_| "a value is not UTF-8 text".to_owned())
+}
+
+fn optional(value: Option<&ByteArray>) -> Result<Option<Cow<'_, str>>, String> {
+    value.map(|value| text(value).map(Cow::Borrowed)).transpose()
+}
+
+/// The lists of a token, as they stand in their column.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct TokenCell<'a> {
+    #[serde(borrow, default)]
+    aud: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    scopes: Option<&'a RawValue>,
+}
+
+/// What was decided, as it stands in its column.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct VerdictCell<'a> {
+    #[serde(borrow, default)]
+    decided: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    foreign: Option<&'a RawValue>,
+}
+
+/// The lists of what is missing, as they stand in their column.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct MissingCell<'a> {
+    #[serde(borrow, default)]
+    absent: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    redacted: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    truncated: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    unrecorded: Option<&'a RawValue>,
+}
+
+fn cell<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, String> {
+    serde_json::from_str(text).map_err(|e| e.to_string())
+}
+
+fn json(raw: Option<&RawValue>) -> Option<&str> {
+    raw.map(RawValue::get)
+}
+
+fn kind_of(text: &str) -> Result<ResourceKind, String> {
+    ResourceKind::deserialize(text.into_deserializer()).map_err(|error: ValueError| error.to_string())
+}
+
+/// What is wrong with a value, in words.
+fn said<T>(result: Result<T, Bad<'_>>) -> Result<T, String> {
+    result.map_err(|bad| match bad {
+        Bad::Json(error, _) => error.to_string(),
+        Bad::Rule(message) => message,
+    })
+}
+
+impl Rows {
+    fn open(group: &dyn RowGroupReader, first: u64, rows: u64) -> Result<Self, ParquetError> {
+        Ok(Self {
+            number: first,
+            left: rows,
+            at: 0,
+            held: 0,
+            space: Arc::new(()),
+            time: Values::open(group, Column::Time)?,
+            times: [
+                Values::open(group, Column::Iat)?,
+                Values::open(group, Column::Exp)?,
+                Values::open(group, Column::Nbf)?,
+            ],
+            door: Values::open(group, Column::Door)?,
+            method: Values::open(group, Column::Method)?,
+            kind: Values::open(group, Column::Kind)?,
+            name: Values::open(group, Column::Name)?,
+            subject: Texts::open(group, Column::Subject)?,
+            token: Texts::open(group, Column::Token)?,
+            session: Values::open(group, Column::Session)?,
+            verdict: Texts::open(group, Column::Verdict)?,
+            missing: Texts::open(group, Column::Missing)?,
+            arguments: Values::open(group, Column::Arguments)?,
+            id: Values::open(group, Column::Id)?,
+            era: Values::open(group, Column::Era)?,
+            items: HashMap::default(),
+        })
+    }
+
+    /// The next event with its number. None behind the last; a file that is damaged ends here.
+    pub fn next<'a>(&'a mut self, lines: &'a mut Lines<'_>) -> Option<(u64, Result<Line<'a>, Unreadable>)> {
+        let number = self.number;
+        if self.at == self.held {
+            if self.left == 0 {
+                return None;
+            }
+            let rows = usize::try_from(self.left).unwrap_or(STEP).min(STEP);
+            if let Err(error) = self.fill(rows) {
+                self.left = 0;
+                (self.at, self.held) = (0, 0);
+                return Some((number, Err(damaged(number, &error))));
+            }
+            self.left -= rows as u64;
+            (self.at, self.held) = (0, rows);
+        }
+        let row = self.at;
+        self.at += 1;
+        self.number += 1;
+        let line = self.row(row, lines);
+        Some((number, line.map_err(|message| Unreadable::new(number, UnreadableCode::NotAnEvent, message))))
+    }
+
+    fn fill(&mut self, rows: usize) -> Result<(), ParquetError> {
+        self.time.fill(rows)?;
+        self.times.iter_mut().try_for_each(|column| column.fill(rows))?;
+        for column in [
+            &mut self.door,
+            &mut self.method,
+            &mut self.kind,
+            &mut self.name,
+            &mut self.session,
+            &mut self.arguments,
+            &mut self.id,
+            &mut self.era,
+            &mut self.subject.column,
+            &mut self.token.column,
+            &mut self.verdict.column,
+            &mut self.missing.column,
+        ] {
+            column.fill(rows)?;
+        }
+        Ok(())
+    }
+
+    fn row<'a>(&'a mut self, row: usize, lines: &'a mut Lines<'_>) -> Result<Line<'a>, String> {
+        lines.bound();
+        if !Arc::ptr_eq(&self.space, lines.space()) {
+            self.space = Arc::clone(lines.space());
+            self.items.clear();
+            let texts = [&mut self.subject, &mut self.token, &mut self.verdict, &mut self.missing];
+            texts.into_iter().for_each(Texts::forget);
+        }
+        // Every column steps, whatever is wrong with another.
+        let subject = self.subject.number(row, |text| said(lines.subject(text)));
+        let token = self.token.number(row, |text| {
+            let cell: Option<TokenCell<'_>> = text.map(cell).transpose()?;
+            said(lines.token(cell.map_or([None; 2], |cell| [json(cell.aud), json(cell.scopes)])))
+        });
+        let verdict = self.verdict.number(row, |text| {
+            let cell: Option<VerdictCell<'_>> = text.map(cell).transpose()?;
+            said(lines.verdicts(cell.map_or([None; 2], |cell| [json(cell.decided), json(cell.foreign)])))
+        });
+        let missing = self.missing.number(row, |text| {
+            let cell: Option<MissingCell<'_>> = text.map(cell).transpose()?;
+            let lists = cell.map_or([None; 4], |cell| {
+                [json(cell.absent), json(cell.redacted), json(cell.truncated), json(cell.unrecorded)]
+            });
+            said(lines.lists(lists))
+        });
+        let time = self.time.step(row);
+        let times = self.times.each_mut().map(|column| {
+            let at = column.step(row);
+            column.get(at).map(|time| Timestamp(*time))
+        });
+        let [iat, exp, nbf] = times;
+        let columns = [
+            &mut self.door,
+            &mut self.method,
+            &mut self.kind,
+            &mut self.name,
+            &mut self.session,
+            &mut self.arguments,
+            &mut self.id,
+            &mut self.era,
+        ];
+        let [door, method, kind, name, session, arguments, id, era] = columns.map(|column| column.pick(row));
+        let own = Own {
+            time: Timestamp(*self.time.get(time).ok_or("a row without a time")?),
+            id: optional(id)?,
+            door: Cow::Borrowed(text(door.ok_or("a row without a door")?)?),
+            era: optional(era)?,
+            method: Cow::Borrowed(text(method.ok_or("a row without a method")?)?),
+            kind: kind.map(|kind| kind_of(text(kind)?)).transpose()?,
+            name: optional(name)?,
+            arguments: arguments.map(text).transpose()?,
+            session: optional(session)?,
+            iat,
+            exp,
+            nbf,
+        };
+        let texts = [door, method, kind, name];
+        let key = texts.map(address);
+        let item = match self.items.get(&key) {
+            Some(seen) => seen.number,
+            None => {
+                if self.items.len() >= MAX_SEEN {
+                    self.items.clear();
+                }
+                let number = said(lines.item(&own))?;
+                self.items.insert(key, Seen { number, _held: texts.map(|text| text.cloned()) });
+                number
+            }
+        };
+        if own.arguments.is_some_and(|text| text.len() > MAX_LINE) {
+            return Err(format!("the arguments are longer than {MAX_LINE} bytes"));
+        }
+        said(lines.line(own, [missing?, subject?, token?, verdict?, item]))
+    }
+}

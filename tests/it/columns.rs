@@ -1,0 +1,93 @@
+//! A recording in columns holds what its lines hold, and a damaged one is never mistaken for a sound one.
+
+use bytes::Bytes;
+use doorward::traffic::columns::{ColumnWriter, Columns};
+use doorward::traffic::{Event, Everything, Header, Lines, Reader, Unreadable, Writer};
+use proptest::prelude::*;
+
+use crate::recordings::event;
+
+fn columns(events: &[Event]) -> Vec<u8> {
+    let mut writer = ColumnWriter::new(Vec::new(), &Header::new("test")).unwrap();
+    events.iter().for_each(|event| writer.write(event).unwrap());
+    writer.finish().unwrap()
+}
+
+fn read(bytes: Vec<u8>) -> Result<Vec<(u64, Result<Event, Unreadable>)>, Unreadable> {
+    let columns = Columns::open(Bytes::from(bytes))?;
+    let mut lines = Lines::new(&Everything);
+    let mut found = Vec::new();
+    for number in 0..columns.groups() {
+        let mut rows = columns.group(number)?;
+        while let Some((number, line)) = rows.next(&mut lines) {
+            found.push((number, line.map(|line| line.into_event())));
+        }
+    }
+    Ok(found)
+}
+
+fn shipped() -> Vec<Event> {
+    let text = include_bytes!("../../simulations/support-desk.jsonl");
+    Reader::new(&text[..]).unwrap().map(|item| item.unwrap().event).collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, cases: 64, ..ProptestConfig::default() })]
+
+    #[test]
+    fn lines_become_columns_and_back_without_a_byte_of_difference(events in prop::collection::vec(event(), 0..20)) {
+        let lines = |events: &[Event]| {
+            let mut writer = Writer::new(Vec::new(), &Header::new("test")).unwrap();
+            events.iter().for_each(|event| writer.write(event).unwrap());
+            writer.finish().unwrap()
+        };
+        let bytes = columns(&events);
+        prop_assert_eq!(&bytes, &columns(&events), "the same events give the same bytes");
+        let back: Vec<Event> = read(bytes).unwrap().into_iter().map(|(_, event)| event.unwrap()).collect();
+        prop_assert_eq!(lines(&back), lines(&events));
+    }
+
+    #[test]
+    fn a_damaged_file_is_refused_or_read_and_never_panics(
+        changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6),
+        cut in prop::option::of(any::<prop::sample::Index>()),
+    ) {
+        let mut bytes = columns(&shipped());
+        for (at, byte) in changes {
+            *at.get_mut(&mut bytes[..]) = byte;
+        }
+        if let Some(cut) = cut {
+            bytes.truncate(cut.index(bytes.len()));
+        }
+        // Whatever comes of it, there is an end to it.
+        let _ = read(bytes);
+    }
+}
+
+#[test]
+fn events_keep_the_numbers_of_their_lines_over_row_groups_and_steps() {
+    let shipped = shipped();
+    let events: Vec<Event> = shipped.iter().cycle().take(70_000).cloned().collect();
+    let bytes = columns(&events);
+    assert!(bytes.len() < events.len() * 40, "{} bytes", bytes.len());
+    let found = read(bytes).unwrap();
+    assert_eq!(found.len(), events.len());
+    for ((number, event), (line, expected)) in found.iter().zip((2u64..).zip(&events)) {
+        assert_eq!((*number, event.as_ref().unwrap()), (line, expected));
+    }
+}
+
+#[test]
+fn what_is_not_a_recording_in_columns_says_why() {
+    let whole = columns(&shipped());
+    let mut cut = whole.clone();
+    cut.truncate(whole.len() / 2);
+    let refused = |bytes: Vec<u8>| read(bytes).unwrap_err().code.as_str();
+    assert_eq!(refused(cut), "read-failed");
+    assert_eq!(refused(Vec::new()), "read-failed");
+    assert_eq!(refused(b"PAR1PAR1".to_vec()), "read-failed");
+    let at = whole.windows(21).position(|w| w == b"doorward.recording/v1").unwrap();
+    let mut later = whole;
+    later[at + 20] = b'2';
+    assert_eq!(refused(later), "unknown-schema");
+}
