@@ -5,6 +5,8 @@
 
 use std::io::{self, BufRead, BufReader, Cursor, Read};
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::failure::Failure;
 use super::files;
@@ -17,9 +19,28 @@ const WINDOW_LOG: u32 = 27;
 
 /// Opens a file, or stdin for `-`, to be read piece by piece and unpacked.
 pub(super) fn open(path: &Path) -> Result<Box<dyn BufRead>, Failure> {
+    watched(path, &Arc::default())
+}
+
+/// As [`open`], and counts the bytes that are read of the file as it is, packed or plain.
+pub(super) fn watched(path: &Path, read: &Arc<AtomicU64>) -> Result<Box<dyn BufRead>, Failure> {
     let raw: Box<dyn Read> =
         if files::is_stdin(path) { Box::new(io::stdin().lock()) } else { Box::new(files::open(path, None)?) };
-    unpacked(raw).map_err(|e| Failure::reading(path, &e))
+    unpacked(Watched { raw, read: Arc::clone(read) }).map_err(|e| Failure::reading(path, &e))
+}
+
+/// A stream that counts its bytes.
+struct Watched {
+    raw: Box<dyn Read>,
+    read: Arc<AtomicU64>,
+}
+
+impl Read for Watched {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let got = self.raw.read(buffer)?;
+        self.read.fetch_add(got as u64, Ordering::Relaxed);
+        Ok(got)
+    }
 }
 
 /// The bytes that a stream is packed from; a plain stream as it is.

@@ -104,10 +104,11 @@ impl<R: ChunkReader + 'static> Columns<R> {
         self.starts.len()
     }
 
-    /// How many events they hold.
-    pub fn events(&self) -> u64 {
-        let groups = self.file.metadata().row_groups();
-        groups.iter().filter_map(|group| u64::try_from(group.num_rows()).ok()).sum()
+    /// How many events a row group holds, and how many bytes of the file it takes.
+    pub fn size(&self, number: usize) -> (u64, u64) {
+        let of = |size: i64| u64::try_from(size).unwrap_or(0);
+        let group = self.file.metadata().row_groups().get(number);
+        group.map_or((0, 0), |group| (of(group.num_rows()), of(group.compressed_size())))
     }
 
     /// Opens a row group.

@@ -86,7 +86,7 @@ impl<'scope> Crew<'scope> {
             if self.jobs.send(job).is_err() {
                 return Ok(());
             }
-            progress.add(columns.events() / columns.groups() as u64);
+            progress.group(columns.size(number));
         }
         Ok(())
     }

@@ -21,13 +21,13 @@ pub(super) fn rehearse(plan: &Plan, threads: usize) -> Result<Vec<Part>, Failure
         let candidates = plan.candidates.iter().map(|one| (&one.policy, one.what_if.clone()));
         Rehearsals::new(candidates, plan.baseline.as_ref(), &plan.terms)
     };
-    let mut progress = Progress::new();
     let Traffic::Files { paths, format, strict } = &plan.traffic else {
-        let mut rehearsal = fold();
+        let (mut rehearsal, mut progress) = (fold(), Progress::of(&[]));
         let demo = demo::RECORDING.as_bytes();
         feed(&mut rehearsal, &asked, demo::RECORDING_NAME, demo, &mut progress)?;
         return Ok(rehearsal.parts());
     };
+    let mut progress = Progress::of(paths);
     // Where the first record that cannot be read ends everything, records are looked at one by one.
     let recording = matches!(format, Format::Recording) && !strict;
     thread::scope(|scope| {
@@ -38,9 +38,12 @@ pub(super) fn rehearse(plan: &Plan, threads: usize) -> Result<Vec<Part>, Failure
             match &crew {
                 _ if !recording => one_by_one(&mut rehearsal, (&name, format, *strict), path, &mut progress)?,
                 Some(crew) if columns::is(path)? => crew.feed_columns(&name, path, &mut progress)?,
-                Some(crew) => crew.feed(&name, stream::open(path)?, &mut progress)?,
+                Some(crew) => crew.feed(&name, stream::watched(path, progress.read())?, &mut progress)?,
                 None if columns::is(path)? => feed_columns(&mut rehearsal, &asked, &name, path, &mut progress)?,
-                None => feed(&mut rehearsal, &asked, &name, stream::open(path)?, &mut progress)?,
+                None => {
+                    let input = stream::watched(path, progress.read())?;
+                    feed(&mut rehearsal, &asked, &name, input, &mut progress)?;
+                }
             }
         }
         let mut parts = rehearsal.parts();
@@ -115,7 +118,7 @@ fn feed_columns(
     rehearsal.source(name);
     for number in 0..columns.groups() {
         crew::group(rehearsal, &mut lines, &columns, number);
-        progress.add(columns.events() / columns.groups() as u64);
+        progress.group(columns.size(number));
     }
     Ok(())
 }
