@@ -107,7 +107,8 @@ impl Log<'_> {
         if let Some(at) = &self.map.message {
             return self.messages(place, logged, rule, at);
         }
-        let made = fieldmap::event(self.map, rule, record, None, self.mapping, self.counts.events);
+        let made =
+            fieldmap::event(self.map, rule, record, None, self.mapping, self.counts.events, &mut |event| event.time);
         self.made(place, made);
     }
 

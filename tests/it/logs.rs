@@ -47,7 +47,7 @@ fn import(bytes: &[u8], map: &FieldMap, mapping: Option<&Mapping>) -> (Vec<Event
         ControlFlow::Continue(())
     });
     assert!(imported.is_complete(), "{imported:#?}");
-    assert_eq!(imported.events as usize, events.len());
+    assert_eq!(imported.events, events.len() as u64);
     (events, shown, imported)
 }
 
@@ -108,6 +108,21 @@ fn an_export_over_many_lines_is_read_like_one_on_a_line() {
 #[test]
 fn messages_with_their_answers() {
     insta::assert_snapshot!(sample("jsonrpc", "jsonrpc.jsonl"));
+}
+
+#[test]
+fn a_token_of_a_transcript_is_as_old_as_its_session_makes_it() {
+    let identities = "version = 1\n[[identities]]\nissuer = \"corp\"\nage = \"10s\"\nlifetime = \"1h\"\n";
+    let (events, _, _) = read("jsonrpc", "jsonrpc.jsonl", identities);
+    let issued: Vec<i64> = events.iter().map(|event| event.token.iat.present().unwrap().0).collect();
+    let first = |session: &str| {
+        let of = |event: &&Event| event.session.present().is_some_and(|name| name == session);
+        events.iter().find(of).unwrap().time.0 - 10
+    };
+    let expected: Vec<i64> = events.iter().map(|event| first(event.session.present().unwrap())).collect();
+    assert_eq!(issued, expected);
+    let (events, _, _) = read("envoy", "envoy.jsonl", identities);
+    assert!(events.iter().all(|event| event.token.iat.present().unwrap().0 == event.time.0 - 10));
 }
 
 #[test]
@@ -172,7 +187,7 @@ proptest! {
         let (_, _, counts) = import(&bytes, &map, Some(&mapping(IDENTITIES)));
         // A log of lines has as many documents as lines; what spans lines is one.
         let lines = bytes.split(|b| *b == b'\n').count() - usize::from(bytes.last() == Some(&b'\n') || bytes.is_empty());
-        prop_assert!(counts.documents as usize <= lines);
+        prop_assert!(counts.documents <= lines as u64);
     }
 }
 

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use super::record::{Pointer, Record, scalar};
 use super::value::Facts;
 use super::{Decision, FieldMap, FieldSource, Key, Origin, Rule};
-use crate::model::{Action, Effect, ResourceKind, Withheld};
+use crate::model::{Action, Effect, ResourceKind, Timestamp, Withheld};
 use crate::policy::glob::NameGlob;
 use crate::traffic::event::{Event, Field, only_kind};
 use crate::traffic::foreign::Foreign;
@@ -36,7 +36,8 @@ pub(in crate::traffic) struct Asked {
 }
 
 /// Reads one record. `asked` is what its message asks for, when it holds one; `number` counts the
-/// events before it, for a log without times.
+/// events before it, for a log without times; `begin` tells from the time of a call the instant from
+/// which the age of its token counts.
 pub(in crate::traffic) fn event(
     map: &FieldMap,
     rule: &Rule,
@@ -44,6 +45,7 @@ pub(in crate::traffic) fn event(
     asked: Option<Asked>,
     mapping: Option<&Mapping>,
     number: u64,
+    begin: &mut dyn FnMut(&Event) -> Timestamp,
 ) -> Made {
     let Some(fields) = &rule.fields else { return Made::Wrong("the rule leaves the record out".to_owned()) };
     let facts = Facts { record, fields, marks: &map.marks, states: &map.states };
@@ -91,7 +93,7 @@ pub(in crate::traffic) fn event(
             event.subject.issuer = Field::Present(mapping.issuer(issuer));
         }
         let session = event.session.present().cloned();
-        let around = Surroundings { begin: event.time, session: session.as_deref(), fields: &record };
+        let around = Surroundings { begin: begin(&event), session: session.as_deref(), fields: &record };
         known |= mapping.identify(&mut event, around);
     }
     Made::Event(Box::new(event), known)

@@ -124,7 +124,8 @@ pub struct IdentityRule {
 /// The life of an assumed token: one a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TokenRule {
-    /// Seconds since `iat` when the session begins; of a log that has times, when the call is made.
+    /// Seconds since `iat` when the session begins. A log of records that each have a time may be in
+    /// any order: of one the seconds count when the call is made.
     pub age: u32,
     /// `exp - iat`, in seconds.
     pub lifetime: u32,

@@ -7,7 +7,7 @@ use std::collections::{HashMap, HashSet, VecDeque};
 
 use serde_json::Value;
 
-use crate::model::Action;
+use crate::model::{Action, Timestamp};
 use crate::traffic::event::{Event, Field};
 use crate::traffic::foreign::Foreign;
 use crate::traffic::reader::Place;
@@ -51,6 +51,7 @@ pub(in crate::traffic) struct Held {
     open: HashMap<Asker, Vec<u64>>,
     servers: HashSet<Asker>,
     eras: HashMap<String, String>,
+    begins: HashMap<String, Timestamp>,
     tasks: HashMap<(String, String), String>,
 }
 
@@ -134,6 +135,17 @@ impl Held {
     /// Whether a server asked that, and this is the answer.
     pub(super) fn was_asked_by_server(&mut self, asker: &Asker) -> bool {
         self.servers.remove(asker)
+    }
+
+    /// When the conversation of an event began, if the log tells conversations apart.
+    pub(super) fn begin(&mut self, scope: &str, event: &Event) -> Timestamp {
+        if let Some(begin) = self.begins.get(scope) {
+            return *begin;
+        }
+        if event.session.present().is_some() && self.begins.len() < MAX_KNOWN {
+            self.begins.insert(scope.to_owned(), event.time);
+        }
+        event.time
     }
 
     /// The tool that made a task.

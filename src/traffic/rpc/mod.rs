@@ -9,6 +9,7 @@ mod held;
 
 use serde_json::{Map, Value};
 
+use super::event::Event;
 use super::fieldmap::{self, Made, Message, Record, Rule, scalar};
 use super::log::{Log, NOTIFICATION};
 use super::reader::{Place, UnreadableCode};
@@ -145,7 +146,9 @@ impl Log<'_> {
         let record = Record::Exchange { record: logged.record, message: Some(message), response };
         for asked in all {
             let number = self.counts.events + self.held.len();
-            match fieldmap::event(self.map, logged.rule, record, Some(asked), self.mapping, number) {
+            let held = &mut self.held;
+            let mut begin = |event: &Event| held.begin(&asker.scope, event);
+            match fieldmap::event(self.map, logged.rule, record, Some(asked), self.mapping, number, &mut begin) {
                 Made::Event(mut event, known) => {
                     self.held.set_era(&asker.scope, &mut event, era(params));
                     self.held.push(logged.place, event, known, asker.clone());
