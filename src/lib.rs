@@ -64,6 +64,7 @@
 //! | 2 | [`analyze`] | exact questions about one policy or two |
 //! | 3 | [`traffic`] | recordings and importers |
 //! | 3 | [`simulate`] | rehearsals |
+//! | 3 | [`suggest`] | the least policy for recorded traffic |
 //! | 3 | [`report`] | one renderer a format |
 //! | 5 | `cli` | the commands |
 //!
@@ -79,4 +80,5 @@ pub mod pdp;
 pub mod policy;
 pub mod report;
 pub mod simulate;
+pub mod suggest;
 pub mod traffic;

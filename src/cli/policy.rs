@@ -4,6 +4,7 @@
 //! directory or above it, up to the root of the repository. Nothing above a directory without a
 //! repository is ever read. What the texts mean is `policy::load`'s to say.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
@@ -13,7 +14,7 @@ use super::git;
 use super::terminal::When;
 use crate::diagnostics::{Diagnostic, Sources};
 use crate::policy::checks::Checks;
-use crate::policy::{CompiledPolicy, Layers, Loaded, WhatIf, load_with};
+use crate::policy::{CompiledPolicy, Layers, Loaded, LoadedPolicy, WhatIf, load_with};
 use crate::report::{Style, human};
 
 /// The file that is looked for.
@@ -110,6 +111,8 @@ pub(super) struct Opened {
     pub(super) compiled: CompiledPolicy,
     /// What judges it; nothing for a compiled file.
     pub(super) checks: Checks,
+    /// The groups that each issuer lists; nothing for a compiled file.
+    pub(super) groups: BTreeMap<String, Vec<String>>,
     /// The directory of the file it was read from.
     pub(super) directory: Option<PathBuf>,
 }
@@ -186,9 +189,13 @@ impl Named {
     /// The policy, or its problems as the reason why there is no answer.
     fn good(self, color: When) -> Result<Opened, Failure> {
         match self {
-            Self::Compiled(compiled) => Ok(Opened { compiled, checks: Checks::default(), directory: None }),
+            Self::Compiled(compiled) => {
+                Ok(Opened { compiled, checks: Checks::default(), groups: BTreeMap::new(), directory: None })
+            }
             Self::Sources(loaded) => match loaded.policy {
-                Some(policy) => Ok(Opened { compiled: policy.compiled, checks: policy.checks, directory: None }),
+                Some(LoadedPolicy { compiled, checks, groups, .. }) => {
+                    Ok(Opened { compiled, checks, groups, directory: None })
+                }
                 None => Err(bad(&loaded.problems, &loaded.sources, color)),
             },
         }

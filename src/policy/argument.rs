@@ -150,7 +150,7 @@ pub enum Found<'v> {
 }
 
 /// Whether one pointer lies at or under the other.
-fn touches(a: &str, b: &str) -> bool {
+pub(crate) fn touches(a: &str, b: &str) -> bool {
     let under = |long: &str, short: &str| long.strip_prefix(short).is_some_and(|r| r.is_empty() || r.starts_with('/'));
     under(a, b) || under(b, a)
 }

@@ -1,6 +1,6 @@
 //! From texts and variables to a compiled policy and a list of problems.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::checks::{Checks, Spans};
 use super::compiled::{CompiledPolicy, Positions};
@@ -40,6 +40,8 @@ pub struct LoadedPolicy {
     pub checks: Checks,
     /// Where everything stands.
     pub spans: Spans,
+    /// The groups there are, by issuer; of an issuer that is not here any group may come.
+    pub groups: BTreeMap<String, Vec<String>>,
 }
 
 /// Reads a policy. Never fails: what is wrong is among the problems.
@@ -87,6 +89,8 @@ fn read(
     what_if::lay_over(&mut root, what_ifs, sources, problems);
     let document = document::read(&root, problems)?;
     drop(root);
+    let listed = document.issuers.iter().filter_map(|i| Some((i.name.value.clone(), i.groups.clone()?)));
+    let groups = listed.collect();
     let Resolved { mut set, checks, spans } = resolve::resolve(document, problems);
     what_if::drop_scopes(&mut set, what_ifs, sources, problems);
     if problems.iter().any(|problem| problem.severity() == Severity::Error) {
@@ -99,7 +103,7 @@ fn read(
         return None;
     }
     let positions = positions(&spans, sources);
-    Some(LoadedPolicy { compiled: CompiledPolicy::compile(set, positions), checks, spans })
+    Some(LoadedPolicy { compiled: CompiledPolicy::compile(set, positions), checks, spans, groups })
 }
 
 fn server_names(root: &Node<'_>) -> Vec<String> {

@@ -32,4 +32,6 @@ pub(crate) use duration::written;
 pub use file::{FORMAT, FileError};
 pub(crate) use index::{Door, Entry, Filed, Index, IssuerEntry, Target, group_hash};
 pub use load::{Layers, Loaded, LoadedPolicy, load, load_with};
+pub(crate) use name::{hides, is_item, is_plain, is_scope};
+pub(crate) use secret::in_argument as looks_secret;
 pub use what_if::WhatIf;

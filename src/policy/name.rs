@@ -8,7 +8,7 @@ pub(super) const MAX_NAME: usize = 200;
 const SHOWN: usize = 80;
 
 /// Whether a text can name a server, an issuer, a claim or an audit class.
-pub(super) fn is_plain(name: &str) -> bool {
+pub(crate) fn is_plain(name: &str) -> bool {
     name.len() <= MAX_NAME
         && name
             .bytes()
@@ -19,12 +19,12 @@ pub(super) fn is_plain(name: &str) -> bool {
 
 /// Whether a text can name a tool or prompt: scope-token characters (RFC 6749 section 3.3) without
 /// those that references and globs use.
-pub(super) fn is_item(name: &str) -> bool {
+pub(crate) fn is_item(name: &str) -> bool {
     is_scope(name) && !name.contains(':')
 }
 
 /// Whether a text can name a scope: a scope-token without wildcards.
-pub(super) fn is_scope(name: &str) -> bool {
+pub(crate) fn is_scope(name: &str) -> bool {
     let fits = |b| matches!(b, 0x21 | 0x23..=0x5b | 0x5d..=0x7e) && !matches!(b, b'*' | b'?');
     !name.is_empty() && name.len() <= MAX_NAME && name.bytes().all(fits)
 }
@@ -58,7 +58,7 @@ pub(super) fn quoted_line(text: &str) -> String {
 }
 
 /// Control, format and direction characters.
-fn hides(c: char) -> bool {
+pub(crate) fn hides(c: char) -> bool {
     c.is_control()
         || matches!(c,
             '\u{ad}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{180b}'..='\u{180f}'

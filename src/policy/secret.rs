@@ -67,7 +67,7 @@ pub(super) fn in_url(url: &str) -> bool {
 }
 
 /// Whether an argument of a command carries a secret.
-pub(super) fn in_argument(argument: &str) -> bool {
+pub(crate) fn in_argument(argument: &str) -> bool {
     let option = argument.split_once('=').is_some_and(|(key, value)| {
         let name = key.trim_start_matches('-').replace('-', "_");
         !value.is_empty() && (PARAMETERS.iter().any(|p| name.eq_ignore_ascii_case(p)) || is_token(value))

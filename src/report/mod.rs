@@ -20,8 +20,10 @@ pub mod sarif;
 pub mod schema;
 pub mod simulate;
 mod style;
+pub mod suggest;
 pub mod suite;
 mod text;
+mod toml;
 pub mod witness;
 
 #[cfg(test)]

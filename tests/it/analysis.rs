@@ -315,7 +315,8 @@ fn useless(policy: &CompiledPolicy) -> Vec<usize> {
     };
     let set = policy.set();
     let spans = Spans { grants: spans(set.grants.len()), denies: spans(set.denies.len()), ..Spans::default() };
-    let loaded = LoadedPolicy { compiled: policy.clone(), checks: Checks::default(), spans };
+    let loaded =
+        LoadedPolicy { compiled: policy.clone(), checks: Checks::default(), spans, groups: BTreeMap::default() };
     let problems = lint(&loaded, Timestamp(NOW - 2));
     assert!(problems.iter().all(|p| p.code != Code::AnalysisLimit), "{problems:?}");
     let useless = problems.iter().filter(|p| matches!(p.code, Code::ShadowedGrant | Code::DeadGrant));

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// The modules, lowest first. A module names only those before it.
-const ORDER: [&str; 10] =
-    ["model", "diagnostics", "mcp", "policy", "pdp", "analyze", "traffic", "simulate", "report", "cli"];
+const ORDER: [&str; 11] =
+    ["model", "diagnostics", "mcp", "policy", "pdp", "analyze", "traffic", "simulate", "suggest", "report", "cli"];
 
 /// What is out of reach for everything below `cli`.
 const OUTSIDE: [&str; 14] = [

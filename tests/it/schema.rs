@@ -8,7 +8,7 @@ use std::sync::LazyLock;
 
 use doorward::diagnostics::Code;
 use doorward::policy::{Layers, load};
-use doorward::report::schema::{policy_schema, simulation_schema};
+use doorward::report::schema::{policy_schema, simulation_schema, suggestion_schema};
 use jsonschema::Validator;
 use serde_json::{Value, json};
 use toml::de::{DeTable, DeValue};
@@ -64,7 +64,9 @@ fn tables(schema: &Value, pointer: &str, found: &mut Vec<(String, Value)>) {
 
 #[test]
 fn the_stored_schema_is_the_one_the_program_writes() {
-    for (name, schema) in [("policies", policy_schema()), ("simulation", simulation_schema())] {
+    for (name, schema) in
+        [("policies", policy_schema()), ("simulation", simulation_schema()), ("suggestion", suggestion_schema())]
+    {
         let file = root().join(format!("docs/{name}.schema.json"));
         if std::env::var_os("DOORWARD_BLESS").is_some() {
             fs::write(&file, format!("{schema:#}\n")).unwrap();

@@ -10,6 +10,7 @@ mod import;
 mod init;
 mod schema;
 mod simulate;
+mod suggest;
 mod test;
 mod what_can;
 mod who_can;
@@ -31,6 +32,7 @@ pub(super) enum Command {
     WhatCan(what_can::Args),
     Diff(diff::Args),
     Simulate(simulate::Args),
+    Suggest(Box<suggest::Args>),
     Import(import::Args),
     Schema(schema::Args),
     Completions(completions::Args),
@@ -50,6 +52,7 @@ impl Command {
             Self::WhatCan(args) => args.run(color),
             Self::Diff(args) => args.run(color),
             Self::Simulate(args) => args.run(color),
+            Self::Suggest(args) => args.run(color),
             Self::Import(args) => args.run(color),
             Self::Schema(args) => args.run(),
             Self::Completions(args) => args.run(),

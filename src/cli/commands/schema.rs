@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use crate::cli::answer::Answer;
 use crate::cli::failure::{Failure, Kind};
-use crate::report::schema::{policy_schema, simulation_schema};
+use crate::report::schema::{policy_schema, simulation_schema, suggestion_schema};
 
 /// What to describe.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -15,6 +15,8 @@ enum Of {
     Policy,
     /// The JSON report of `simulate`
     Simulation,
+    /// The JSON report of `suggest`
+    Suggestion,
 }
 
 /// Print the JSON Schema of the policy language or of a report
@@ -38,6 +40,7 @@ impl Args {
         let schema = match self.of {
             Of::Policy => policy_schema(),
             Of::Simulation => simulation_schema(),
+            Of::Suggestion => suggestion_schema(),
         };
         let text = serde_json::to_string_pretty(&schema)
             .map_err(|e| Failure::new(Kind::BadInput, format!("the schema has no JSON form: {e}")))?;

@@ -9,7 +9,7 @@ mod reports;
 mod statements;
 
 #[cfg(feature = "cli")]
-pub use reports::simulation_schema;
+pub use reports::{simulation_schema, suggestion_schema};
 
 use serde_json::{Value, json};
 

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::report::simulate;
+use crate::report::{simulate, suggest};
 
 /// The schema (draft 2020-12) of the JSON report of `simulate`, `doorward.simulation/v1`.
 pub fn simulation_schema() -> Value {
@@ -16,6 +16,20 @@ pub fn simulation_schema() -> Value {
     }
     if let Some(version) = schema.pointer_mut("/properties/schema").and_then(Value::as_object_mut) {
         version.insert("const".to_owned(), json!(simulate::SCHEMA));
+    }
+    schema
+}
+
+/// The schema (draft 2020-12) of the JSON report of `suggest`, `doorward.suggestion/v1`.
+pub fn suggestion_schema() -> Value {
+    let mut schema = suggest::schema().to_value();
+    plain(&mut schema);
+    if let Some(object) = schema.as_object_mut() {
+        object.insert("title".to_owned(), json!("doorward suggestion"));
+        object.insert("description".to_owned(), json!("The least policy that keeps recorded traffic working."));
+    }
+    if let Some(version) = schema.pointer_mut("/properties/schema").and_then(Value::as_object_mut) {
+        version.insert("const".to_owned(), json!(suggest::SCHEMA));
     }
     schema
 }
