@@ -89,7 +89,8 @@ impl Format {
         self.read(input, sink).map_err(|e| no_recording(&files::display_name(path), &e))
     }
 
-    fn read(&self, input: impl BufRead, sink: log::Sink<'_>) -> Result<Imported, Unreadable> {
+    /// As [`Format::read_file`], from a stream, which cannot hold a recording in columns.
+    pub(super) fn read(&self, input: impl BufRead, sink: log::Sink<'_>) -> Result<Imported, Unreadable> {
         match self {
             Self::Recording => Ok(counted(Reader::new(input)?, sink)),
             Self::Chat(mapping) => {

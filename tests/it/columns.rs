@@ -32,7 +32,7 @@ fn shipped() -> Vec<Event> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, cases: 64, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn lines_become_columns_and_back_without_a_byte_of_difference(events in prop::collection::vec(event(), 0..20)) {

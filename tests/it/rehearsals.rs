@@ -345,7 +345,11 @@ fn rehearse_lines(rehearsal: Rehearsal<'_>, policies: &[&CompiledPolicy], text: 
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, cases: 64, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig {
+        failure_persistence: None,
+        cases: ProptestConfig::default().cases / 4,
+        ..ProptestConfig::default()
+    })]
 
     #[test]
     fn what_is_remembered_never_shows(

@@ -234,14 +234,6 @@ impl Input {
         sink: &mut dyn FnMut(&Result<Numbered, Unreadable>),
     ) -> Result<Imported, Failure> {
         let failed = |e: &io::Error| Failure::reading(&self.path, e);
-        let input = match &self.spool {
-            Some(spool) => {
-                let mut file = spool.try_clone().map_err(|e| failed(&e))?;
-                file.rewind().map_err(|e| failed(&e))?;
-                stream::unpacked(file).map_err(|e| failed(&e))?
-            }
-            None => stream::open(&self.path)?,
-        };
         let mut first = None;
         let mut each = |item: Result<Numbered, Unreadable>| {
             sink(&item);
@@ -253,7 +245,15 @@ impl Input {
                 _ => ControlFlow::Continue(()),
             }
         };
-        let imported = format.read(input, &mut each).map_err(|e| sources::no_recording(&self.name, &e))?;
+        let imported = match &self.spool {
+            Some(spool) => {
+                let mut file = spool.try_clone().map_err(|e| failed(&e))?;
+                file.rewind().map_err(|e| failed(&e))?;
+                let input = stream::unpacked(file).map_err(|e| failed(&e))?;
+                format.read(input, &mut each).map_err(|e| sources::no_recording(&self.name, &e))?
+            }
+            None => format.read_file(&self.path, &mut each)?,
+        };
         match first {
             Some(unreadable) => Err(sources::strict(&self.name, &unreadable)),
             None => Ok(imported),
