@@ -12,6 +12,7 @@
 mod accounts;
 mod action;
 mod analysis;
+mod browser;
 mod cli;
 mod codes;
 mod columns;
@@ -28,6 +29,7 @@ mod recordings;
 mod reference_servers;
 mod rehearsals;
 mod render;
+mod reports;
 mod schema;
 mod sources;
 mod suggest;

@@ -103,7 +103,7 @@ fn row(number: usize, change: &Change, sample: &Sample) -> Markup {
         tbody.event data-kind=(code(change.kind)) {
             tr.head {
                 td data-v=(format!("{:02}", change.kind as u8)) {
-                    button.open type="button" aria-expanded="true" aria-controls=(id) {
+                    button.toggle type="button" aria-expanded="true" aria-controls=(id) {
                         span.badge.(tone(change.kind)) { (kind(change.kind)) }
                         span.hidden { " of " (shown(&change.item)) " at " (shown(&place)) ", why" }
                     }

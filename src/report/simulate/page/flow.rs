@@ -94,6 +94,8 @@ fn band_class(from: Column, to: Column) -> &'static str {
     match (from, to) {
         (Column::Allow, Column::Deny) => "lost",
         (Column::Deny, Column::Allow) => "gained",
+        // Where nothing was recorded nothing moves.
+        (Column::None, _) => "same",
         (a, b) if a == b => "same",
         _ => "unclear",
     }

@@ -46,7 +46,7 @@
 
   // Events: folded until opened.
   const events = all("tbody.event");
-  const opener = (event) => event.querySelector("button.open");
+  const opener = (event) => event.querySelector("button.toggle");
   const toggle = (event, open) => {
     opener(event).setAttribute("aria-expanded", String(open));
     event.rows[1].hidden = !open;
