@@ -63,8 +63,9 @@ impl Why {
             (Outcome::Yes, _) => 0,
             (Outcome::Unknown, _) => 1,
             // A deny that does not apply is not what stands in the way.
-            (Outcome::No, RuleKind::Deny) => 3,
-            (Outcome::No, _) => 2,
+            (Outcome::No, RuleKind::Deny) => 4,
+            // One that is for this subject came nearer than one that is for others.
+            (Outcome::No, _) => 2 + u8::from(one.unmet.as_ref().is_some_and(|unmet| unmet.field.starts_with("to."))),
         });
         let more_statements = statements.len().saturating_sub(MOST) as u64;
         statements.truncate(MOST);

@@ -5,7 +5,7 @@
 mod devtools;
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use base64::Engine;
 use doorward::report::simulate::html;
@@ -68,12 +68,11 @@ fn browser() -> Option<Browser> {
     Some(Browser::start(&program))
 }
 
-/// Writes a page beside the screenshots.
-fn write(name: &str, page: &str) -> (PathBuf, String) {
+/// Writes a page beside the screenshots, and says under which URL it is.
+fn write(name: &str, page: &str) -> String {
     let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
     fs::write(&file, page).unwrap();
-    let url = format!("file://{}", file.display());
-    (file, url)
+    format!("file://{}", file.display())
 }
 
 fn shot(browser: &mut Browser, name: &str) {
@@ -93,9 +92,12 @@ fn assert_quiet(told: &[Value]) {
     for one in told {
         let parameters = &one["params"];
         match one["method"].as_str().unwrap_or_default() {
-            "Runtime.exceptionThrown" | "Page.javascriptDialogOpening" => panic!("{parameters}"),
-            "Runtime.consoleAPICalled" => panic!("{parameters}"),
-            "Log.entryAdded" => panic!("{parameters}"),
+            "Runtime.exceptionThrown"
+            | "Runtime.consoleAPICalled"
+            | "Log.entryAdded"
+            | "Page.javascriptDialogOpening" => {
+                panic!("{parameters}")
+            }
             "Network.requestWillBeSent" => {
                 let url = parameters["request"]["url"].as_str().unwrap();
                 assert!(url.starts_with("file://") && parameters["type"] == "Document", "{url} is asked for");
@@ -111,7 +113,7 @@ fn the_page_works_with_a_keyboard_and_asks_for_nothing() {
     let browser = &mut browser;
     screen(browser, 1280, 900);
     let page = with(&made("recording.jsonl"), html);
-    let (_, url) = write("rehearsal.html", &page);
+    let url = write("rehearsal.html", &page);
     assert_quiet(&browser.load(&url));
     assert_eq!(browser.value("document.title"), "Rehearsal of policies.toml: the gate does not hold");
 
@@ -187,7 +189,7 @@ fn the_page_can_be_read_by_everyone() {
     let Some(mut browser) = browser() else { return };
     let browser = &mut browser;
     screen(browser, 1280, 900);
-    let (_, url) = write("rehearsal-read.html", &with(&made("recording.jsonl"), html));
+    let url = write("rehearsal-read.html", &with(&made("recording.jsonl"), html));
     for scheme in ["light", "dark"] {
         let features = json!([{ "name": "prefers-color-scheme", "value": scheme }]);
         browser.call("Emulation.setEmulatedMedia", json!({ "features": features }));
@@ -252,7 +254,7 @@ fn hostile_names_stay_names_in_a_browser() {
     let browser = &mut browser;
     let name = "</script><script>window.taken = 1</script><img src=https://evil.example/x.png onerror=\"window.taken = 2\">\
                 \u{2028}\u{202e}' onfocus=window.taken=3 autofocus <style>body{display:none}</style><!--";
-    let (_, url) = write("rehearsal-hostile.html", &with(&made(name), html));
+    let url = write("rehearsal-hostile.html", &with(&made(name), html));
     assert_quiet(&browser.load(&url));
     browser.value("document.querySelectorAll('tr.head button').forEach((b) => b.click())");
     assert_eq!(browser.value("typeof window.taken"), "undefined");

@@ -354,7 +354,7 @@ fn outside_code(text: &str) -> String {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, cases: 48, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn no_name_from_traffic_becomes_anything_else(name in hostile()) {
@@ -367,7 +367,7 @@ proptest! {
         let text = with(&report, markdown);
         prop_assert!(is_visible(&text));
         let outside = outside_code(&text);
-        for mark in ["@", "](", "](", "![", "http", "www.", "<img", "<script", "<!--", "~~", ":smile:"] {
+        for mark in ["@", "](", "![", "://", "www.", "<img", "<script", "<!--", "~~", ":smile:"] {
             prop_assert!(!outside.contains(mark), "{mark} in {outside}");
         }
         let opened = text.matches("<details>").count();

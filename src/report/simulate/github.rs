@@ -85,7 +85,7 @@ impl Notes<'_> {
             }
             let rest = of_level.len() - shown;
             if rest > 0 {
-                let text = format!("and {} more like these: see the full report", rest);
+                let text = format!("and {rest} more like these: see the full report");
                 let _ = writeln!(out, "::{} title=doorward::{text}", command(level));
             }
         }

@@ -95,7 +95,8 @@ impl Browser {
     /// Calls a method of the protocol and waits for its answer.
     pub(super) fn call(&mut self, method: &str, parameters: Value) -> Value {
         self.sent += 1;
-        let mut message = json!({ "id": self.sent, "method": method, "params": parameters });
+        let mut message = json!({ "id": self.sent, "method": method });
+        message["params"] = parameters;
         if !self.session.is_empty() {
             message["sessionId"] = json!(self.session);
         }

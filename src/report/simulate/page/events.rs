@@ -177,9 +177,19 @@ fn explained(why: &Why) -> Markup {
             @if !why.advice.is_empty() {
                 div {
                     h3 { "What would allow it" }
-                    ul { @for advice in &why.advice { li { bdi { (shown(advice)) } } } }
+                    ul { @for advice in &why.advice { li { (sentence(advice)) } } }
                 }
             }
+        }
+    }
+}
+
+/// A sentence of ours, in which names stand between backticks.
+fn sentence(text: &str) -> Markup {
+    let text = shown(text);
+    html! {
+        @for (at, part) in text.split('`').enumerate() {
+            @if at % 2 == 0 { (part) } @else { code { (part) } }
         }
     }
 }

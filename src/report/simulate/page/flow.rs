@@ -219,5 +219,7 @@ fn draw_bands(
         }
     }
     drawn.sort_by_key(|(changes, _)| *changes);
-    drawn.iter().for_each(|(_, path)| svg.push_str(path));
+    for (_, path) in &drawn {
+        svg.push_str(path);
+    }
 }

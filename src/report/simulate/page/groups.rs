@@ -69,8 +69,11 @@ fn undecidable(counts: &Counts) -> u64 {
     counts.undecidable.max(counts.unsettled)
 }
 
+/// A part of a bar: its class, its name and how many events it has.
+type Part = (&'static str, &'static str, fn(&Counts) -> u64);
+
 /// The parts of a bar, in their order.
-const PARTS: [(&str, &str, fn(&Counts) -> u64); 6] = [
+const PARTS: [Part; 6] = [
     ("allow", "still allowed", |c| c.still_allowed),
     ("deny", "still denied", |c| c.still_denied),
     ("lost", "newly denied", |c| c.newly_denied),
