@@ -15,7 +15,7 @@ const UNITS: [(char, u64); 6] =
     [('y', 365 * 86_400), ('w', 7 * 86_400), ('d', 86_400), ('h', 3_600), ('m', 60), ('s', 1)];
 
 /// Reads a duration in seconds: units once each, longest first.
-pub(super) fn duration(text: &str) -> Option<u64> {
+pub(crate) fn duration(text: &str) -> Option<u64> {
     let mut units = UNITS.iter();
     let mut total = 0u64;
     let mut rest = text;

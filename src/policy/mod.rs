@@ -28,7 +28,7 @@ mod weight;
 mod what_if;
 
 pub use compiled::{CompiledPolicy, Digest, Positions};
-pub(crate) use duration::written;
+pub(crate) use duration::{duration as span_of_time, written};
 pub use file::{FORMAT, FileError};
 pub(crate) use index::{Door, Entry, Filed, Index, IssuerEntry, Target, group_hash};
 pub use load::{Layers, Loaded, LoadedPolicy, load, load_with};

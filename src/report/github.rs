@@ -7,6 +7,7 @@ use std::fmt::Write;
 use super::place::Place;
 use super::text::harmless;
 use crate::diagnostics::{Diagnostic, Severity, Sources};
+use crate::model::Position;
 
 /// One command a problem, each on its own line.
 pub fn check(problems: &[Diagnostic], sources: &Sources) -> String {
@@ -27,6 +28,13 @@ pub fn check(problems: &[Diagnostic], sources: &Sources) -> String {
         );
     }
     out
+}
+
+/// One error at a place, on its own line.
+pub(super) fn error(at: &Position, title: &str, text: &str) -> String {
+    let file = property(&harmless(&at.file));
+    let lines: Vec<String> = text.lines().map(|line| message(&harmless(line))).collect();
+    format!("::error file={file},line={},col={},title={}::{}\n", at.line, at.column, property(title), lines.join("%0A"))
 }
 
 fn position(place: Option<Place<'_>>) -> String {

@@ -17,6 +17,7 @@ pub mod junit;
 pub mod pages;
 mod place;
 pub mod sarif;
+pub mod scenarios;
 pub mod schema;
 pub mod simulate;
 mod style;

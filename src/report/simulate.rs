@@ -400,6 +400,7 @@ pub(super) fn answer(answer: &Answer) -> String {
     }
 }
 
+pub mod event;
 pub mod matrix;
 
 #[cfg(test)]

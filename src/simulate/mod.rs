@@ -12,6 +12,7 @@ mod arguments;
 mod bounded;
 mod counts;
 mod coverage;
+mod examine;
 mod few;
 mod following;
 mod gate;
@@ -31,8 +32,11 @@ mod rehearsal;
 mod replay;
 mod report;
 mod rows;
+pub mod scenario;
+mod select;
 mod sessions;
 mod several;
+mod shard;
 pub mod suite;
 mod tables;
 mod terms;
@@ -48,6 +52,7 @@ pub use arguments::{
 pub use bounded::{MAX_EXPLAINED, MAX_KEYS, MAX_SAMPLES};
 pub use counts::{Counts, Range};
 pub use coverage::{Coverage, CoverageLine};
+pub use examine::{Class, Examined, examine};
 pub use gate::{Breach, GateVerdict, Measure, gate, limits};
 pub use movers::{ItemCalls, MAX_MOVER_ITEMS, MAX_MOVERS, Moved, Mover, Movers};
 pub use part::{PART_SCHEMA, Part};
@@ -58,10 +63,12 @@ pub use report::{
     Change, Changes, Column, Columns, Drift, Flow, Group, Groups, Kind, Report, Sample, Skipped, StatementHits, Usage,
     Window,
 };
+pub use select::Select;
 pub use sessions::{
     BreakingItem, BrokenSession, MAX_LISTED, MAX_SESSION_CALLS, MAX_SESSIONS, Sessions, UnblockedSession,
 };
 pub use several::Rehearsals;
+pub use shard::{PartFile, Run, Shard, Unmergeable};
 pub use terms::{Against, Clock, Terms};
 pub use why::{Considered, Why};
 

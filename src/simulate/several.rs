@@ -5,6 +5,7 @@
 
 use super::part::Part;
 use super::rehearsal::Rehearsal;
+use super::shard::Shard;
 use super::terms::Terms;
 use crate::pdp;
 use crate::policy::CompiledPolicy;
@@ -19,6 +20,8 @@ pub struct Rehearsals<'p> {
     /// The terms that matter to the baseline are the same for all.
     terms: Terms,
     each: Vec<Rehearsal<'p>>,
+    /// Which records are fed; the others are passed over before they are read.
+    shard: Option<Shard>,
 }
 
 impl<'p> Rehearsals<'p> {
@@ -31,7 +34,17 @@ impl<'p> Rehearsals<'p> {
         let each = candidates
             .into_iter()
             .map(|(candidate, what_if)| Rehearsal::new(candidate, baseline).under(Terms { what_if, ..terms.clone() }));
-        Self { baseline, terms: terms.clone(), each: each.collect() }
+        Self { baseline, terms: terms.clone(), each: each.collect(), shard: None }
+    }
+
+    /// The same, of one shard of the traffic only.
+    #[must_use]
+    pub fn of(self, shard: Option<Shard>) -> Self {
+        Self { shard, ..self }
+    }
+
+    fn takes(&self, place: Place) -> bool {
+        self.shard.is_none_or(|shard| shard.takes(place.record))
     }
 
     /// Names the source of what is fed from now on.
@@ -42,6 +55,7 @@ impl<'p> Rehearsals<'p> {
     /// Feeds an event, or what stands in its place.
     pub fn item(&mut self, item: &Result<Numbered, Unreadable>) {
         match item {
+            Ok(Numbered { place, .. }) if !self.takes(*place) => {}
             Ok(Numbered { place, event }) => self.event(*place, event),
             Err(unreadable) => self.unreadable(unreadable),
         }
@@ -50,7 +64,9 @@ impl<'p> Rehearsals<'p> {
     /// Feeds lines of a recording.
     pub fn batch(&mut self, lines: &mut Lines<'_>, batch: &Batch) {
         for (number, item) in batch.items() {
-            self.line(number, item.and_then(|(bytes, ended)| lines.read(bytes, number, ended)));
+            if self.takes(number.into()) {
+                self.line(number, item.and_then(|(bytes, ended)| lines.read(bytes, number, ended)));
+            }
         }
     }
 
@@ -64,6 +80,7 @@ impl<'p> Rehearsals<'p> {
 
     fn line(&mut self, number: u64, line: Result<Line<'_>, Unreadable>) {
         match line {
+            _ if !self.takes(number.into()) => {}
             Ok(line) => {
                 let claims = line.claims();
                 self.observe(number.into(), &line.observe(&claims));
@@ -74,11 +91,17 @@ impl<'p> Rehearsals<'p> {
 
     /// Feeds a record that could not be read.
     pub fn unreadable(&mut self, unreadable: &Unreadable) {
+        if !self.takes(unreadable.place) {
+            return;
+        }
         self.each.iter_mut().for_each(|one| one.unreadable(unreadable));
     }
 
-    /// Feeds what an importer left out.
+    /// Feeds what an importer left out. It says so of a whole file, so that one shard alone counts it.
     pub fn imported(&mut self, imported: &Imported) {
+        if self.shard.is_some_and(|shard| !shard.is_first()) {
+            return;
+        }
         self.each.iter_mut().for_each(|one| one.imported(imported));
     }
 

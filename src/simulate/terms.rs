@@ -20,11 +20,16 @@ pub struct Terms {
 
 impl Terms {
     /// The request as the baseline sees it.
-    pub(super) fn before<'a>(&self, request: Request<'a>) -> Request<'a> {
+    pub fn before<'a>(&self, request: Request<'a>) -> Request<'a> {
         match self.against {
             Against::Unchanged => request,
             Against::Recorded | Against::Baseline => self.clock.request(request),
         }
+    }
+
+    /// The request as the candidate sees it.
+    pub fn after<'a>(&self, request: Request<'a>) -> Request<'a> {
+        self.clock.request(request)
     }
 }
 
@@ -74,7 +79,7 @@ impl Clock {
             Self::At { instant } => instant.since(context.now),
         };
         let moved = |time: Timestamp| time.plus(seconds);
-        context.now = moved(context.now);
+        context.now = context.now.plus(seconds);
         let token = context.token;
         context.token = Token {
             issued_at: token.issued_at.map(moved),
