@@ -68,6 +68,18 @@ impl PolicyArgs {
         self.path().map(|path| files::display_name(&path))
     }
 
+    /// Whether no flag names one.
+    pub(super) fn is_found(&self) -> bool {
+        self.policy.is_none() && self.profile.is_none()
+    }
+
+    /// The directory of the policy, if it is a file.
+    pub(super) fn directory(&self) -> Result<Option<PathBuf>, Failure> {
+        let path = self.path()?;
+        let on_disk = !files::is_stdin(&path) && git::Revision::parse(&path).is_none();
+        Ok(path.parent().filter(|_| on_disk).map(Path::to_owned))
+    }
+
     fn path(&self) -> Result<PathBuf, Failure> {
         match self.policy.clone().or_else(|| variable("DOORWARD_POLICY")) {
             Some(path) => Ok(PathBuf::from(path)),

@@ -43,6 +43,16 @@ pub(super) enum Format {
 }
 
 impl SourceArgs {
+    /// As the flags would say.
+    pub(super) fn new(from: Option<String>, mapping: Option<PathBuf>) -> Self {
+        Self { from, mapping, strict_input: false }
+    }
+
+    /// Whether no flag says anything.
+    pub(super) fn is_default(&self) -> bool {
+        self.from.is_none() && self.mapping.is_none() && !self.strict_input
+    }
+
     /// Reads the field map and the mapping.
     pub(super) fn format(&self, color: When) -> Result<Format, Failure> {
         let mapping = || self.mapping.as_deref().map(|path| read_mapping(path, color)).transpose();

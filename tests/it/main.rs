@@ -30,6 +30,7 @@ mod reference_servers;
 mod rehearsals;
 mod render;
 mod reports;
+mod scenarios;
 mod schema;
 mod sources;
 mod suggest;

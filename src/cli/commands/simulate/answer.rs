@@ -41,16 +41,16 @@ pub(super) struct AnswerArgs {
     gate: GateArgs,
     /// How to write the report
     #[arg(long, value_name = "FORMAT", default_value = "human")]
-    format: Format,
+    pub(super) format: Format,
     /// How many rows of each table a person is shown
     #[arg(long, value_name = "ROWS", default_value_t = Limits::default().rows)]
     rows: usize,
     /// Write the report to a file
     #[arg(long, value_name = "FILE")]
-    output: Option<PathBuf>,
+    pub(super) output: Option<PathBuf>,
     /// Write the report in a further format to a file, as often as needed
     #[arg(long = "report", value_name = "FORMAT=FILE", value_parser = further)]
-    reports: Vec<(Format, PathBuf)>,
+    pub(super) reports: Vec<(Format, PathBuf)>,
 }
 
 fn further(text: &str) -> Result<(Format, PathBuf), String> {
@@ -63,7 +63,18 @@ fn further(text: &str) -> Result<(Format, PathBuf), String> {
 }
 
 impl AnswerArgs {
-    /// The report of one rehearsal, or of a matrix of them. `policy` is what the candidate is called.
+    /// The gate with what the flags say.
+    pub(super) fn gate(&self, rollout: &Rollout) -> Rollout {
+        self.gate.over(rollout)
+    }
+
+    /// Whether a flag asks anything of the gate.
+    pub(super) fn asks_the_gate(&self) -> bool {
+        !self.gate.is_empty()
+    }
+
+    /// The report of one rehearsal, or of a matrix of them. `rollout` is what the gate asks
+    /// for, and `policy` what the candidate is called.
     pub(super) fn answer(
         self,
         reports: &[Report],
@@ -72,7 +83,6 @@ impl AnswerArgs {
         policy: &str,
         color: When,
     ) -> Answer {
-        let rollout = &self.gate.over(rollout);
         let judged: Vec<(&Report, GateVerdict)> =
             reports.iter().map(|report| (report, gate(rollout, report))).collect();
         let style = Style::new(self.output.is_none() && color.on_stdout());

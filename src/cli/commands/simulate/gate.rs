@@ -28,6 +28,13 @@ pub(super) struct GateArgs {
 }
 
 impl GateArgs {
+    /// Whether no flag says anything.
+    pub(super) fn is_empty(&self) -> bool {
+        let Self { strict, max_newly_denied, max_newly_allowed, max_undecidable, min_events, min_window } = self;
+        let limits = max_newly_denied.or(*max_newly_allowed).or(*min_events);
+        !strict && limits.is_none() && max_undecidable.is_none() && min_window.is_none()
+    }
+
     /// The gate with what the flags say.
     pub(super) fn over(&self, rollout: &Rollout) -> Rollout {
         let strict = self.strict.then_some(0);

@@ -5,10 +5,15 @@
 
 mod answer;
 mod crew;
+mod explain;
+mod find;
 mod gate;
+mod merge;
 mod plan;
 mod progress;
+mod question;
 mod read;
+mod scenarios;
 
 use std::num::NonZero;
 use std::path::PathBuf;
@@ -17,19 +22,16 @@ use std::thread;
 use crate::cli::answer::Answer;
 use crate::cli::demo;
 use crate::cli::failure::Failure;
-use crate::cli::policy::PolicyArgs;
-use crate::cli::sources::SourceArgs;
 use crate::cli::terminal::When;
-use crate::cli::time;
-use crate::cli::what_if::WhatIfArgs;
-use crate::model::Timestamp;
-use crate::simulate::{Part, Report};
+use crate::simulate::{Part, PartFile, Report, Run, Shard};
 use answer::AnswerArgs;
 use plan::Plan;
+use question::Question;
 
 /// Rehearse a policy on recorded traffic
 #[derive(Debug, clap::Args)]
 #[command(
+    args_conflicts_with_subcommands = true,
     before_help = "\
 Examples:
   doorward simulate --demo
@@ -38,7 +40,10 @@ Examples:
   doorward simulate --report html=rehearsal.html --report junit=rehearsal.xml recordings/
   doorward simulate --set servers.tickets.token_ttl=10m --drop-grant support-desk
   doorward simulate --matrix --set servers.tickets.token_ttl=10m --set servers.tickets.token_ttl=5m
-  doorward simulate --shift 90d",
+  doorward simulate --shift 90d
+  doorward simulate --explain simulations/support-desk.jsonl:23
+  doorward simulate --shard 1/4 --output 1.part recordings/ && doorward simulate merge *.part
+  doorward simulate                 run the scenarios in simulations/ beside the policy",
     after_help = "\
 The gate is `[rollout]` of the policy, and what flags say instead; without either there is nothing to break.
 With what-ifs and no --baseline, what is compared with is the policy as it stands, at the recorded instants.
@@ -49,47 +54,75 @@ Exit codes:
   2  there is no answer: a record, a recording or a policy cannot be used, or the gate cannot be judged"
 )]
 pub(in crate::cli) struct Args {
+    #[command(subcommand)]
+    merge: Option<Merge>,
     #[command(flatten)]
-    policy: PolicyArgs,
-    /// Compare with this policy instead of with what was recorded: a file, a compiled file or `git:REV:PATH`
-    #[arg(long, value_name = "FILE")]
-    baseline: Option<PathBuf>,
-    #[command(flatten)]
-    source: SourceArgs,
+    question: Question,
     /// Rehearse the built-in policy on the built-in recording
-    #[arg(long, conflicts_with_all = ["policy", "profile", "baseline", "from", "mapping", "recordings", "set", "drop_grant", "drop_deny", "drop_scope", "matrix", "shift", "at"])]
+    #[arg(long, conflicts_with_all = ["policy", "profile", "baseline", "from", "mapping", "recordings", "set",
+        "drop_grant", "drop_deny", "drop_scope", "matrix", "shift", "at", "scenario"])]
     demo: bool,
+    /// Run this scenario; may be given again [default: without any argument, those in `simulations/` beside the
+    /// policy]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["baseline", "from", "mapping", "recordings", "set",
+        "drop_grant", "drop_deny", "drop_scope", "matrix", "shift", "at", "shard", "explain"])]
+    scenario: Vec<PathBuf>,
+    /// Explain one event: its identifier, `FILE:LINE`, or a line of the only recording
+    #[arg(long, value_name = "EVENT", conflicts_with_all = ["matrix", "shard"])]
+    explain: Option<String>,
+    /// Rehearse only this shard of the traffic, as `2/8`, and write a part for `doorward simulate merge`
+    #[arg(long, value_name = "I/N")]
+    shard: Option<Shard>,
     /// How many threads read and judge [default: as many as there are cores]
     #[arg(long, value_name = "N")]
     threads: Option<NonZero<usize>>,
     #[command(flatten)]
     answer: AnswerArgs,
-    #[command(flatten)]
-    what_if: WhatIfArgs,
-    /// Rehearse every combination of the what-ifs, in one pass over the traffic
-    #[arg(long, help_heading = "What if")]
-    matrix: bool,
-    /// Judge as if everything had happened so much later, or earlier with `-`, as `90d`; tokens keep their age
-    #[arg(long, value_name = "DURATION", value_parser = time::shift, allow_hyphen_values = true, conflicts_with = "at",
-        help_heading = "What if")]
-    shift: Option<i64>,
-    /// Judge every event as if at this instant, as `2027-07-01T00:00:00Z`; tokens keep their age
-    #[arg(long, value_name = "TIME", value_parser = time::instant, help_heading = "What if")]
-    at: Option<Timestamp>,
-    /// Recordings, plain or packed by gzip or zstd: files, globs, directories, or `-` for stdin [default: those of `[rollout]`]
-    #[arg(value_name = "RECORDING")]
-    recordings: Vec<PathBuf>,
+}
+
+/// Further things to do with rehearsals
+#[derive(Debug, clap::Subcommand)]
+enum Merge {
+    Merge(merge::Args),
 }
 
 impl Args {
     /// Exit code 0 when the gate holds, 1 when it is broken, 2 when there is no telling.
     pub(in crate::cli) fn run(self, color: When) -> Result<Answer, Failure> {
-        self.answer.check(self.matrix)?;
-        let plan = if self.demo { Plan::demo()? } else { Plan::of(&self, color)? };
+        if let Some(Merge::Merge(args)) = self.merge {
+            return args.run(color);
+        }
         let threads = self.threads.or_else(|| thread::available_parallelism().ok()).map_or(1, NonZero::get);
-        let parts = read::rehearse(&plan, threads)?;
+        let scenarios = self.scenarios()?;
+        if !scenarios.is_empty() {
+            return scenarios::run(&scenarios, &self.question.policy, self.answer, threads, color);
+        }
+        self.answer.check(self.question.matrix)?;
+        let plan = if self.demo { Plan::demo()? } else { Plan::of(&self.question, color)? };
+        if let Some(event) = &self.explain {
+            return explain::explain(&plan, event, self.answer, color);
+        }
+        let parts = read::rehearse(&plan, self.shard, threads)?;
+        let name = if self.demo { demo::POLICY_NAME.to_owned() } else { self.question.policy.name()? };
+        let run = Run {
+            inputs: plan.traffic.names(),
+            matrix: self.question.matrix,
+            policy: name,
+            gate: self.answer.gate(&plan.rollout),
+        };
+        if let Some(shard) = self.shard {
+            return merge::part(&PartFile::new(run, shard, parts), self.answer);
+        }
         let reports: Vec<Report> = parts.into_iter().map(Part::finish).collect();
-        let name = if self.demo { demo::POLICY_NAME.to_owned() } else { self.policy.name()? };
-        Ok(self.answer.answer(&reports, self.matrix, &plan.rollout, &name, color))
+        Ok(self.answer.answer(&reports, run.matrix, &run.gate, &run.policy, color))
+    }
+
+    /// The scenarios that were named, or, where nothing says what to rehearse, those beside the policy.
+    fn scenarios(&self) -> Result<Vec<PathBuf>, Failure> {
+        let asked = self.demo || self.explain.is_some() || self.shard.is_some() || self.answer.asks_the_gate();
+        if !self.scenario.is_empty() || asked || !self.question.is_open() {
+            return Ok(self.scenario.clone());
+        }
+        scenarios::beside(&self.question.policy)
     }
 }

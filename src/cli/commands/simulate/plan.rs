@@ -4,12 +4,12 @@
 
 use std::path::{Path, PathBuf};
 
-use super::Args;
+use super::question::Question;
 use crate::cli::failure::{Failure, Kind};
 use crate::cli::policy::Texts;
 use crate::cli::sources::Format;
 use crate::cli::terminal::When;
-use crate::cli::{demo, policy};
+use crate::cli::{demo, files, policy};
 use crate::policy::checks::Rollout;
 use crate::policy::{CompiledPolicy, WhatIf};
 use crate::simulate::{Against, Clock, Terms};
@@ -51,6 +51,16 @@ pub(super) enum Traffic {
     },
 }
 
+impl Traffic {
+    /// What it is called, in order.
+    pub(super) fn names(&self) -> Vec<String> {
+        match self {
+            Self::BuiltIn => vec![demo::RECORDING_NAME.to_owned()],
+            Self::Files { paths, .. } => paths.iter().map(|path| files::display_name(path)).collect(),
+        }
+    }
+}
+
 impl Plan {
     /// The built-in policy on the built-in recording.
     pub(super) fn demo() -> Result<Self, Failure> {
@@ -65,7 +75,7 @@ impl Plan {
     }
 
     /// What the arguments ask for.
-    pub(super) fn of(args: &Args, color: When) -> Result<Self, Failure> {
+    pub(super) fn of(args: &Question, color: When) -> Result<Self, Failure> {
         let texts = args.policy.texts()?;
         let baseline = args.baseline(&texts, color)?;
         let against = match (&baseline, &args.baseline) {
@@ -96,7 +106,7 @@ impl Plan {
     }
 }
 
-impl Args {
+impl Question {
     /// The policy that was named with --baseline; without it, where anything is asked what-if, the
     /// policy as it stands.
     fn baseline(&self, texts: &Texts, color: When) -> Result<Option<CompiledPolicy>, Failure> {
@@ -105,14 +115,6 @@ impl Args {
             Some(path) => policy::read_compiled(path, profile.as_deref(), color).map(Some),
             None if self.what_if.is_empty() && self.clock() == Clock::AsRecorded => Ok(None),
             None => Ok(Some(texts.open(&[], color)?.compiled)),
-        }
-    }
-
-    fn clock(&self) -> Clock {
-        match (self.shift, self.at) {
-            (Some(seconds), _) => Clock::Shifted { seconds },
-            (None, Some(instant)) => Clock::At { instant },
-            (None, None) => Clock::AsRecorded,
         }
     }
 }

@@ -11,15 +11,15 @@ use super::progress::Progress;
 use crate::cli::failure::Failure;
 use crate::cli::sources::{self, Format};
 use crate::cli::{columns, demo, files, stream};
-use crate::simulate::{Asked, Part, Rehearsals};
+use crate::simulate::{Asked, Part, Rehearsals, Shard};
 use crate::traffic::{Batch, Lines, Numbered, Unreadable};
 
-/// Carries out a plan on so many threads: a part for each candidate, in their order.
-pub(super) fn rehearse(plan: &Plan, threads: usize) -> Result<Vec<Part>, Failure> {
+/// Carries out a plan, or one shard of it, on so many threads: a part for each candidate, in their order.
+pub(super) fn rehearse(plan: &Plan, shard: Option<Shard>, threads: usize) -> Result<Vec<Part>, Failure> {
     let asked = Asked::by(plan.candidates.iter().map(|one| &one.policy).chain(&plan.baseline));
     let fold = || {
         let candidates = plan.candidates.iter().map(|one| (&one.policy, one.what_if.clone()));
-        Rehearsals::new(candidates, plan.baseline.as_ref(), &plan.terms)
+        Rehearsals::new(candidates, plan.baseline.as_ref(), &plan.terms).of(shard)
     };
     let Traffic::Files { paths, format, strict } = &plan.traffic else {
         let (mut rehearsal, mut progress) = (fold(), Progress::of(&[]));
