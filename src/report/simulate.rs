@@ -3,15 +3,21 @@
 //! What may be wrong with the answer comes first: drift, then what could not be read. The order of
 //! everything else is by impact and then by name, so that the same rehearsal gives the same bytes.
 
+mod changes;
 mod github;
+mod groups;
 mod junit;
+mod limits;
 mod markdown;
+mod movers;
 #[cfg(feature = "cli")]
 mod page;
 mod sarif;
+mod sessions;
+mod totals;
+mod trust;
 mod words;
 
-use std::cmp::Reverse;
 use std::fmt::Write;
 
 use serde::Serialize;
@@ -19,10 +25,7 @@ use serde::Serialize;
 use super::style::Style;
 use super::text::{Cell, Columns, harmless, pretty};
 use crate::model::{Effect, Reason};
-use crate::policy::written;
-use crate::simulate::{
-    Against, Answer, Breach, Changes, Clock, Counts, GateVerdict, Group, Groups, Kind, Range, Report, Sample, Terms,
-};
+use crate::simulate::{Answer, Breach, GateVerdict, Kind, Range, Report, Sample};
 
 pub use github::github;
 pub use junit::junit;
@@ -36,16 +39,71 @@ use words::{many, were};
 /// The schema of the JSON form.
 pub const SCHEMA: &str = "doorward.simulation/v1";
 
-/// How much of each table people are shown.
+/// How much people are shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Rows of each table.
     pub rows: usize,
+    /// The tables besides what is always shown.
+    pub by: Tables,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { rows: 15 }
+        Self { rows: 15, by: Tables::default() }
+    }
+}
+
+/// A table that can be asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names say it")]
+pub enum By {
+    Subject,
+    Agent,
+    Door,
+    Tool,
+    Rule,
+    Reason,
+    Hour,
+    Session,
+    Rate,
+    Age,
+    Argument,
+}
+
+impl By {
+    /// Every table with its name.
+    pub const ALL: [(&'static str, Self); 11] = [
+        ("subject", Self::Subject),
+        ("agent", Self::Agent),
+        ("door", Self::Door),
+        ("tool", Self::Tool),
+        ("rule", Self::Rule),
+        ("reason", Self::Reason),
+        ("hour", Self::Hour),
+        ("session", Self::Session),
+        ("rate", Self::Rate),
+        ("age", Self::Age),
+        ("argument", Self::Argument),
+    ];
+}
+
+/// Tables that were asked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tables(u16);
+
+impl Tables {
+    /// The tables of these names.
+    pub fn of(names: impl IntoIterator<Item = By>) -> Self {
+        Self(names.into_iter().fold(0, |all, by| all | 1 << by as u16))
+    }
+
+    const fn has(self, by: By) -> bool {
+        self.0 & (1 << by as u16) != 0
+    }
+
+    const fn any(self) -> bool {
+        self.0 != 0
     }
 }
 
@@ -95,24 +153,41 @@ pub fn schema() -> schemars::Schema {
     schemars::schema_for!(Whole<'_>)
 }
 
-/// The rehearsal for people.
+/// The rehearsal for people: what may be wrong with it, what changes, for whom, and the gate.
 pub fn human(report: &Report, gate: &GateVerdict, limits: Limits, style: Style) -> String {
     let mut page = Page { out: String::new(), style, limits };
     page.terms(&report.terms);
     page.trust(report);
     page.totals(report);
     page.changes(report);
-    for (title, groups) in [
-        ("by reason", &report.reasons),
-        ("by statement", &report.rules),
-        ("by door", &report.doors),
-        ("by tool, prompt and resource", &report.items),
-        ("by subject", &report.subjects),
-        ("by agent", &report.agents),
-    ] {
-        page.groups(title, groups);
+    page.flow(report);
+    let chosen = limits.by;
+    page.sessions(report, chosen.has(By::Session));
+    page.rates(report, chosen.has(By::Rate));
+    if !chosen.any() {
+        page.movers(report);
     }
-    page.never_hit(report);
+    for (by, title, groups) in [
+        (By::Reason, "by reason", &report.reasons),
+        (By::Rule, "by statement", &report.rules),
+        (By::Door, "by door", &report.doors),
+        (By::Tool, "by tool, prompt and resource", &report.items),
+        (By::Subject, "by subject", &report.subjects),
+        (By::Agent, "by agent", &report.agents),
+        (By::Hour, "by hour", &report.hours),
+    ] {
+        if chosen.has(by) && !groups.list.is_empty() {
+            page.groups(title, groups);
+            page.moved(report, by);
+        }
+    }
+    if chosen.has(By::Age) {
+        page.ages(report);
+    }
+    if chosen.has(By::Argument) {
+        page.arguments(report);
+    }
+    page.unused(report);
     page.gate(gate);
     page.out
 }
@@ -134,225 +209,17 @@ impl Page {
         self.line(format_args!("\n{heading}"));
     }
 
-    /// What of the question stands in no file.
-    fn terms(&mut self, terms: &Terms) {
-        let clock = match terms.clock {
-            Clock::AsRecorded => None,
-            Clock::Shifted { seconds } if seconds < 0 => Some(format!("--shift -{}", written(seconds.unsigned_abs()))),
-            Clock::Shifted { seconds } => Some(format!("--shift {}", written(seconds.unsigned_abs()))),
-            Clock::At { instant } => Some(format!("--at {instant}")),
-        };
-        for asked in terms.what_if.iter().cloned().chain(clock) {
-            let what_if = self.style.strong("what if");
-            self.line(format_args!("{what_if}  {}", harmless(&asked)));
+    /// How many rows of a table are not shown.
+    fn rest(&mut self, rows: usize) {
+        let rest = rows.saturating_sub(self.limits.rows);
+        if rest > 0 {
+            self.line(format_args!("  and {} more in the JSON report", many(rest as u64, "row")));
         }
-        if terms.against == Against::Unchanged {
-            self.line("compared with the policy as it stands, at the recorded instants");
-        }
-    }
-
-    /// Whether the answer can be trusted at all.
-    fn trust(&mut self, report: &Report) {
-        let style = self.style;
-        let drift = &report.drift;
-        if drift.checked > 0 {
-            let (different, of) = (drift.different_total(), drift.decidable());
-            if different == 0 {
-                let all = many(of, "recorded decision");
-                self.line(format_args!("{} by the policy that made them: {all}", style.good("reproduced")));
-            } else {
-                let text = format!("{different} of {} are not as recorded", many(of, "decision"));
-                self.line(format_args!("{}: {text}, by the very policy that made them", style.bad("drift")));
-                self.line("  an engine that does not reproduce yesterday is no judge of tomorrow");
-                self.change_rows(&drift.different);
-            }
-            if drift.undecidable > 0 {
-                let count = many(drift.undecidable, "decision");
-                self.line(format_args!("  {count} cannot be checked: not everything they rest on was recorded"));
-            }
-        }
-        if drift.other_policy > 0 {
-            let events = many(drift.other_policy, "event");
-            self.line(format_args!("{events} {} decided by a policy that is not here", were(drift.other_policy)));
-        }
-        if drift.foreign > 0 {
-            let events = many(drift.foreign, "event");
-            self.line(format_args!("{events} {} decided by another system", were(drift.foreign)));
-        }
-        let unreadable = report.unreadable_total();
-        if unreadable > 0 {
-            let text = format!("{} could not be read", many(unreadable, "record"));
-            self.line(format_args!("{}", style.bad(text)));
-            for (code, count) in &report.unreadable {
-                self.line(format_args!("  {count}  {code}"));
-            }
-            for Sample { source, place, about, .. } in &report.unreadable_samples {
-                let (at, about) = (style.faint(format!("{}:{place}", harmless(source))), harmless(about));
-                self.line(format_args!("  {at}  {about}"));
-            }
-        }
-        let skipped = &report.skipped;
-        for (rule, count) in &skipped.ignored {
-            let (records, rule) = (many(*count, "record"), harmless(rule));
-            self.line(format_args!("{records} left out by the rule `{rule}`"));
-        }
-        for (function, count) in &skipped.unmapped {
-            let (calls, name) = (many(*count, "call"), harmless(function));
-            self.line(format_args!(
-                "{}: {calls} of `{name}`, of which the mapping says nothing",
-                style.caution("left out")
-            ));
-        }
-        if skipped.unidentified > 0 {
-            let events = many(skipped.unidentified, "event");
-            self.line(format_args!("{}: no identity rule is about {events}", style.caution("unknown subject")));
-        }
-    }
-
-    fn totals(&mut self, report: &Report) {
-        let totals = &report.totals;
-        let events = many(totals.events, "event");
-        let when = report.window.map(|w| format!(", {} to {}", w.first, w.last)).unwrap_or_default();
-        self.heading(&format!("{events}{when}"));
-        let mut table = Columns::new(2);
-        let mut row = |name: &str, count: u64, most: u64, cell: fn(String) -> Cell| {
-            let note = if most > count { format!("at least; at most {most}") } else { String::new() };
-            table.row([cell(name.to_owned()), Cell::number(count), Cell::faint(note)]);
-        };
-        row("allowed", totals.allowed, totals.allowed_range().at_most, Cell::good);
-        row("denied", totals.denied, totals.denied_range().at_most, Cell::bad);
-        row("undecidable", totals.undecidable, 0, Cell::caution);
-        self.table(&table);
-        for (fact, count) in &report.missing {
-            let lack = if *count == 1 { "lacks" } else { "lack" };
-            self.line(format_args!("  {} {lack} `{}`", many(*count, "event"), harmless(fact)));
-        }
-        if totals.uncompared == totals.events {
-            return;
-        }
-        self.heading(match report.terms.against {
-            Against::Recorded => "against what was recorded",
-            Against::Baseline => "against the baseline",
-            Against::Unchanged => "against the policy as it stands",
-        });
-        let mut table = Columns::new(2);
-        let mut row = |name: &str, count: u64, most: u64, cell: fn(String) -> Cell| {
-            let note = if most > count { format!("at least; at most {most}") } else { String::new() };
-            let cell = if count > 0 { cell(name.to_owned()) } else { Cell::text(name) };
-            table.row([cell, Cell::number(count), Cell::faint(note)]);
-        };
-        row("still allowed", totals.still_allowed, 0, Cell::text);
-        row("still denied", totals.still_denied, 0, Cell::text);
-        row("newly denied", totals.newly_denied, totals.newly_denied_range().at_most, Cell::bad);
-        row("newly allowed", totals.newly_allowed, totals.newly_allowed_range().at_most, Cell::caution);
-        for (name, count) in [
-            ("undecidable on a side", totals.unsettled),
-            ("nothing to compare with", totals.uncompared),
-            ("denied for another reason", totals.other_reason),
-            ("same by another statement", totals.other_rule),
-            ("same with other obligations", totals.other_obligations),
-        ] {
-            if count > 0 {
-                row(name, count, 0, Cell::text);
-            }
-        }
-        self.table(&table);
     }
 
     fn table(&mut self, table: &Columns) {
         let text = table.render(self.style);
         self.out.push_str(&text);
-    }
-
-    fn changes(&mut self, report: &Report) {
-        if report.changes.list.is_empty() {
-            return;
-        }
-        let compared = report.totals.uncompared < report.totals.events;
-        self.heading(if compared { "what comes out differently" } else { "what is not allowed" });
-        self.change_rows(&report.changes);
-    }
-
-    fn change_rows(&mut self, changes: &Changes) {
-        let list = words::by_impact(changes);
-        let mut table = Columns::new(2);
-        for change in list.iter().take(self.limits.rows) {
-            let first = change.samples.first();
-            let place = first.map(|s| format!("{}:{}", s.source, s.place)).unwrap_or_default();
-            let about = first.map(|s| s.about.clone()).unwrap_or_default();
-            table.row([
-                Cell::number(change.count),
-                cell(change.kind),
-                Cell::strong(change.item.clone()),
-                Cell::text(match &change.before {
-                    Answer::None => answer(&change.after),
-                    before => format!("{} → {}", answer(before), answer(&change.after)),
-                }),
-                Cell::text(about),
-                Cell::faint(place),
-            ]);
-        }
-        self.table(&table);
-        let rest = list.len().saturating_sub(self.limits.rows);
-        if rest > 0 {
-            self.line(format_args!("  and {} more in the JSON report", many(rest as u64, "row")));
-        }
-        if changes.others > 0 {
-            self.line(format_args!("  and {} of further kinds", many(changes.others, "event")));
-        }
-    }
-
-    fn groups(&mut self, title: &str, groups: &Groups) {
-        if groups.list.is_empty() {
-            return;
-        }
-        self.heading(title);
-        let mut list: Vec<&Group> = groups.list.iter().collect();
-        list.sort_by_key(|group| Reverse(group.counts.impact()));
-        let all = list.iter().map(|g| g.counts).chain([groups.others]);
-        let compared = all.clone().any(|c| c.newly_denied.max(c.newly_allowed) > 0);
-        let undecided = all.clone().any(|c| c.undecidable > 0);
-        let mut table = Columns::new(2);
-        let head = ["events", "allowed", "denied", "undecidable", "newly denied", "newly allowed"];
-        let shown = [true, true, true, undecided, compared, compared];
-        let pick =
-            move |cells: [Cell; 6]| cells.into_iter().zip(shown).filter(|(_, shown)| *shown).map(|(cell, _)| cell);
-        table.row([Cell::text("")].into_iter().chain(pick(head.map(Cell::faint))));
-        let cells = |c: &Counts| {
-            pick([c.events, c.allowed, c.denied, c.undecidable, c.newly_denied, c.newly_allowed].map(Cell::number))
-        };
-        for group in list.iter().take(self.limits.rows) {
-            table.row([Cell::text(group.name.clone())].into_iter().chain(cells(&group.counts)));
-        }
-        let mut rest = groups.others;
-        list.iter().skip(self.limits.rows).for_each(|group| rest.add(&group.counts));
-        if rest.events > 0 {
-            let more = if groups.others.events > 0 {
-                "all others".to_owned()
-            } else {
-                many((list.len() - self.limits.rows) as u64, "other")
-            };
-            table.row([Cell::faint(more)].into_iter().chain(cells(&rest)));
-        }
-        self.table(&table);
-    }
-
-    fn never_hit(&mut self, report: &Report) {
-        let idle: Vec<_> = report.statements.iter().filter(|s| s.decided == 0).collect();
-        if idle.is_empty() || report.totals.events == 0 {
-            return;
-        }
-        self.heading("statements that decided nothing here");
-        let mut table = Columns::new(2);
-        for hits in idle {
-            let note = if hits.nearly > 0 {
-                format!("{} failed only its argument rules or its end date", many(hits.nearly, "event"))
-            } else {
-                String::new()
-            };
-            table.row([Cell::text(hits.rule.label()), Cell::faint(hits.rule.at.clone()), Cell::caution(note)]);
-        }
-        self.table(&table);
     }
 
     fn gate(&mut self, gate: &GateVerdict) {
@@ -374,6 +241,11 @@ impl Page {
             }
         }
     }
+}
+
+/// Where a sampled event stands.
+fn witness(sample: &Sample) -> String {
+    format!("{}:{}", sample.source, sample.place)
 }
 
 fn cell(kind: Kind) -> Cell {

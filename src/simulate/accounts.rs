@@ -42,6 +42,7 @@ pub(super) struct Covered<'p> {
 pub(super) struct Accounts<'p> {
     candidate: &'p CompiledPolicy,
     baseline: Option<&'p CompiledPolicy>,
+    digest: String,
     sources: Sources,
     sessions: Following,
     rates: Rated,
@@ -56,6 +57,7 @@ impl<'p> Accounts<'p> {
         Self {
             candidate,
             baseline,
+            digest: candidate.digest().to_string(),
             sources: Sources::default(),
             sessions: Following::default(),
             rates: Rated::default(),
@@ -87,6 +89,10 @@ impl<'p> Accounts<'p> {
         let Some(survey) = Survey::of(self.candidate, asked) else { return covered };
         if lets(candidate) {
             covered.held.now = HeldBy::of(&survey);
+        }
+        // What this very policy decided was under these very rates.
+        if baseline.is_none() && seen.decided.is_some_and(|decided| decided.digest == self.digest) {
+            covered.held.before = covered.held.now;
         }
         let item = survey.item();
         covered.item = item.name;

@@ -70,7 +70,8 @@ impl Measure {
 pub fn limits(rollout: &Rollout, report: &Report) -> Vec<Breach> {
     let totals = &report.totals;
     let limits = [
-        (Measure::NewlyDenied, totals.newly_denied, rollout.max_newly_denied),
+        // A call that a rate newly holds up is lost to its caller like one that is denied.
+        (Measure::NewlyDenied, totals.newly_denied + report.rates.newly_limited.at_least, rollout.max_newly_denied),
         (Measure::NewlyAllowed, totals.newly_allowed, rollout.max_newly_allowed),
         // What is unsettled because the baseline cannot be decided is as little known.
         (

@@ -320,11 +320,11 @@ impl Gauged {
 }
 
 impl GaugesPart {
-    fn of(list: impl Iterator<Item = Gauged>, mut others: u64, last: Option<Key>) -> Self {
+    fn of(list: impl Iterator<Item = Gauged>, mut others: u64, last: Option<&Key>) -> Self {
         let mut all: BTreeMap<Key, Gauged> = BTreeMap::new();
         for gauged in list {
             let key = gauged.key();
-            if last.as_ref().is_some_and(|last| key > *last) {
+            if last.is_some_and(|last| key > *last) {
                 others += gauged.events();
                 continue;
             }
@@ -343,7 +343,7 @@ impl GaugesPart {
         let full = [&*self, &other].into_iter().filter(|part| part.others > 0);
         let last = full.filter_map(|part| part.list.last()).map(Gauged::key).min();
         let list = std::mem::take(&mut self.list).into_iter().chain(other.list);
-        *self = Self::of(list, self.others + other.others, last);
+        *self = Self::of(list, self.others + other.others, last.as_ref());
     }
 
     pub(super) fn finish(self) -> ArgumentLimits {
@@ -367,3 +367,6 @@ impl GaugesPart {
         ArgumentLimits { list: list.collect(), others: self.others }
     }
 }
+
+#[cfg(test)]
+mod tests;

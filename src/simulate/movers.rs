@@ -74,13 +74,13 @@ const MAX_ITEMS: usize = 100;
 /// The calls of one name.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Calls {
+struct Gathered {
     calls: u64,
     items: Few<u64, MAX_ITEMS>,
     samples: Vec<Sample>,
 }
 
-impl Tally for Calls {
+impl Tally for Gathered {
     fn events(&self) -> u64 {
         self.calls
     }
@@ -94,7 +94,7 @@ impl Tally for Calls {
     }
 }
 
-type Names = Few<Calls, MAX_KEYS>;
+type Names = Few<Gathered, MAX_KEYS>;
 
 /// Losers and winners of a part: by subject, agent, door and item.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -150,7 +150,7 @@ fn listed(names: Names) -> (Vec<Mover>, u64) {
     let (kept, mut others) = names.into_parts();
     let mut list: Vec<Mover> = kept
         .into_iter()
-        .map(|(name, Calls { calls, items, samples })| {
+        .map(|(name, Gathered { calls, items, samples })| {
             let (items, other_items) = items.top(MAX_MOVER_ITEMS);
             let items = items.into_iter().map(|(item, calls)| ItemCalls { item, calls }).collect();
             Mover { name, calls, items, other_items, samples }

@@ -65,7 +65,7 @@ const NOW: bool = true;
 
 #[derive(Default)]
 struct Lanes {
-    lanes: Vec<Lane>,
+    all: Vec<Lane>,
     shared: Vec<Shared>,
     lane_numbers: HashMap<(bool, OfRate, Option<String>), usize, FixedState>,
     shared_numbers: HashMap<(bool, OfRate), usize, FixedState>,
@@ -78,15 +78,15 @@ impl Lanes {
             RateKey::Agent => class.agent_known.then_some(class.agent.as_str()),
             RateKey::All => Some(""),
         };
-        let Self { lanes, shared, lane_numbers, shared_numbers } = self;
+        let Self { all, shared, lane_numbers, shared_numbers } = self;
         let next = shared.len();
         let shared_number = *shared_numbers.entry((side, of.clone())).or_insert_with(|| {
             shared.push(Shared::default());
             next
         });
-        let next = lanes.len();
+        let next = all.len();
         *lane_numbers.entry((side, of.clone(), key.map(str::to_owned))).or_insert_with(|| {
-            lanes.push(Lane {
+            all.push(Lane {
                 rate: of.rate,
                 shared: shared_number,
                 known: key.is_some(),
@@ -108,7 +108,7 @@ impl Lanes {
         over.clear();
         let sure = standing == Standing::Yes;
         for number in numbers {
-            let Some(lane) = self.lanes.get_mut(*number) else { continue };
+            let Some(lane) = self.all.get_mut(*number) else { continue };
             let Some(shared) = self.shared.get_mut(lane.shared) else { continue };
             let start = window(time, lane.rate.seconds);
             let count = u64::from(lane.rate.count);
@@ -181,7 +181,7 @@ pub(super) fn replay(classes: &[Class], calls: &[(Spot, u32)], later: Later, sou
         add(&mut rates.no_longer_limited, no_longer, perhaps_both && perhaps_before && !now);
         for (over, changed) in [(&over_before, no_longer), (&over_now, newly)] {
             for number in over {
-                let Some(lane) = lanes.lanes.get_mut(*number) else { continue };
+                let Some(lane) = lanes.all.get_mut(*number) else { continue };
                 lane.changed += u64::from(changed);
                 let samples = if changed { &mut lane.changed_samples } else { &mut lane.samples };
                 if samples.len() < MAX_SAMPLES {
@@ -209,7 +209,7 @@ fn lines(lanes: Lanes) -> Vec<RateLine> {
     let sides: HashMap<usize, bool, FixedState> =
         lanes.lane_numbers.into_iter().map(|((side, ..), number)| (number, side)).collect();
     let mut rates: BTreeMap<LineKey, (Option<Lane>, Option<Lane>)> = BTreeMap::new();
-    for (number, lane) in lanes.lanes.into_iter().enumerate().filter(|(_, lane)| lane.known) {
+    for (number, lane) in lanes.all.into_iter().enumerate().filter(|(_, lane)| lane.known) {
         let sides_of = rates.entry(lane.line.clone()).or_default();
         *(if sides.get(&number) == Some(&NOW) { &mut sides_of.1 } else { &mut sides_of.0 }) = Some(lane);
     }

@@ -6,7 +6,8 @@ use std::collections::{BTreeMap, HashMap};
 use doorward::model::{Effect, Fact, Rate, RateKey, Timestamp, Verdict};
 use doorward::pdp;
 use doorward::policy::CompiledPolicy;
-use doorward::simulate::{Part, Range, Rehearsal, Report};
+use doorward::policy::checks::Rollout;
+use doorward::simulate::{GateVerdict, MAX_SESSION_CALLS, MAX_SESSIONS, Part, Range, Rehearsal, Report, Usage, gate};
 use doorward::traffic::{Event, Field, Place};
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -224,6 +225,143 @@ fn told_rates(report: &Report) -> [Range; 4] {
 
 fn holds(range: Range, truth: u64) -> bool {
     range.at_least <= truth && truth <= range.at_most
+}
+
+/// What a rehearsal says of single events, told apart by what they are meant to show.
+fn rehearse(new: &CompiledPolicy, old: Option<&CompiledPolicy>, events: Vec<Event>) -> Report {
+    let events = (1u64..).zip(events).map(|(line, event)| Recorded { source: "a.jsonl", line, event });
+    whole(new, old, &events.collect::<Vec<_>>())
+}
+
+#[test]
+fn the_same_answer_by_another_statement_or_with_another_obligation_is_told_apart() {
+    let rate = |count: u32| json!({ "count": count, "seconds": 60, "per": "all" });
+    let old = policy_with(50, false, &[Value::Null, rate(5)]);
+    let new = policy_with(50, false, &[Value::Null, rate(6)]);
+    let report = rehearse(&new, Some(&old), vec![pay(10, &["staff"]), pay(90, &["staff"])]);
+    assert_eq!((report.totals.other_obligations, report.totals.still_allowed, report.totals.still_denied), (2, 1, 1));
+
+    // `readers` comes before `staff`; a recording that names the other one was decided otherwise.
+    let mut event = super::rehearsals::event("find", &["staff"]);
+    let rule = doorward::traffic::DecidedRule { kind: doorward::model::RuleKind::Grant, name: "staff".into() };
+    let reason = doorward::model::Reason::Granted;
+    event.decided = Some(doorward::traffic::Decided {
+        effect: Effect::Allow,
+        reason,
+        rule: Some(rule),
+        digest: "sha256:00".into(),
+    });
+    let report = rehearse(&new, None, vec![event]);
+    assert_eq!((report.totals.other_rule, report.totals.still_allowed), (1, 1));
+}
+
+#[test]
+fn a_statement_is_shadowed_or_only_denied_or_never_hit() {
+    let policy = policy_with(50, true, &[Value::Null, Value::Null]);
+    let find = |groups: &[&str]| super::rehearsals::event("find", groups);
+    let usage = |events: Vec<Event>| -> BTreeMap<String, Usage> {
+        let report = rehearse(&policy, None, events);
+        report.statements.into_iter().map(|hits| (hits.rule.name, hits.usage)).collect()
+    };
+    let none = usage(vec![]);
+    assert!(none.values().all(|usage| *usage == Usage::Never));
+    // The grant for everyone comes first and decides what the one for staff would allow too.
+    let found = usage(vec![find(&["staff"]), find(&["guest"])]);
+    assert_eq!((found["readers"], found["staff"]), (Usage::Decides, Usage::Shadowed));
+    let found = usage(vec![pay(10, &["staff", "contractor"])]);
+    assert_eq!((found["staff"], found["no-contractors"]), (Usage::OnlyDenied, Usage::Decides));
+    let mut stale = find(&["contractor"]);
+    stale.token.exp = Field::Present(Timestamp(950));
+    assert_eq!(usage(vec![stale])["readers"], Usage::OnlyDenied);
+}
+
+#[test]
+fn token_ages_tell_what_each_lifetime_would_deny() {
+    let policy = policy_with(50, false, &[Value::Null, Value::Null]);
+    let at = |time: i64| {
+        let mut event = pay(10, &["staff"]);
+        (event.time, event.session) = (Timestamp(time), Field::Present("s".to_owned()));
+        event
+    };
+    let mut unknown = at(1000);
+    unknown.token.iat = Field::NotRecorded;
+    // Issued at 900.
+    let report = rehearse(&policy, None, vec![at(929), at(930), at(1100), unknown, at(1600)]);
+    let ages = report.ages;
+    assert_eq!((ages.total.calls, ages.total.unknown, &ages.ttls[..4]), (3, 1, &[30, 60, 120, 300][..]));
+    assert_eq!(ages.total.older[..4], [2, 1, 1, 0]);
+    assert_eq!((ages.sessions[..4].to_vec(), ages.doors.len()), (vec![1, 1, 1, 0], 1));
+    assert_eq!(ages.doors[0].curve, ages.total);
+}
+
+#[test]
+fn losers_and_winners_have_their_items_and_witnesses() {
+    let (new, old) =
+        (policy_with(20, false, &[Value::Null, Value::Null]), policy_with(50, true, &[Value::Null, Value::Null]));
+    let events = vec![pay(30, &["staff"]), pay(40, &["staff"]), pay(10, &["staff", "contractor"]), pay(10, &["staff"])];
+    let movers = rehearse(&new, Some(&old), events).movers;
+    for moved in [&movers.subjects, &movers.agents, &movers.doors, &movers.items] {
+        let (loser, winner) = (&moved.losers[0], &moved.winners[0]);
+        assert_eq!((loser.calls, winner.calls, loser.items[0].item.as_str()), (2, 1, "desk:pay"));
+        let places = |one: &doorward::simulate::Mover| one.samples.iter().map(|s| s.place.record).collect::<Vec<_>>();
+        assert_eq!((places(loser), places(winner)), (vec![1, 2], vec![3]));
+    }
+}
+
+#[test]
+fn sessions_over_the_limit_are_bounds_and_the_same_from_any_split() {
+    let (new, old) =
+        (policy_with(20, false, &[Value::Null, Value::Null]), policy_with(50, false, &[Value::Null, Value::Null]));
+    let count = MAX_SESSIONS as u64 + 3_000;
+    let events: Vec<Recorded> = (0..count)
+        .map(|n| {
+            let mut event = pay(if n % 2 == 0 { 30 } else { 10 }, &["staff"]);
+            event.session = Field::Present(format!("session-{n}"));
+            Recorded { source: "a.jsonl", line: n, event }
+        })
+        .collect();
+    let report = whole(&new, Some(&old), &events);
+    let found = &report.sessions;
+    assert_eq!((found.followed, found.not_followed), (MAX_SESSIONS as u64, 3_000));
+    assert!(holds(found.seen, count) && holds(found.breaking, count / 2), "{:?}", found.breaking);
+    // They are a fair sample: about half of them break.
+    assert!((4_700..5_300).contains(&found.broken), "{}", found.broken);
+    let (odd, even): (Vec<&Recorded>, Vec<&Recorded>) = events.iter().partition(|one| one.line % 3 == 0);
+    let mut parts = part(&new, Some(&old), &odd);
+    parts.merge(part(&new, Some(&old), &even)).unwrap();
+    assert_eq!(parts.finish(), report);
+}
+
+#[test]
+fn how_far_a_long_session_came_is_exact_up_to_a_limit_and_then_a_bound() {
+    let (new, old) =
+        (policy_with(20, false, &[Value::Null, Value::Null]), policy_with(50, false, &[Value::Null, Value::Null]));
+    for (before, exact) in [(MAX_SESSION_CALLS - 1, true), (MAX_SESSION_CALLS, false), (MAX_SESSION_CALLS + 40, false)]
+    {
+        let mut events = vec![pay(10, &["staff"]); before];
+        events.extend([pay(30, &["staff"]), pay(10, &["staff"])]);
+        events.iter_mut().for_each(|event| event.session = Field::Present("s".to_owned()));
+        let found = rehearse(&new, Some(&old), events).sessions;
+        let told = found.list[0].before;
+        assert!(holds(told, before as u64) && (told.at_least == told.at_most) == exact, "{told:?} for {before}");
+    }
+}
+
+#[test]
+fn what_a_rate_newly_holds_up_counts_against_the_gate() {
+    let rate = |count: u32| json!({ "count": count, "seconds": 60, "per": "subject" });
+    let (new, old) = (policy_with(50, false, &[Value::Null, rate(1)]), policy_with(50, false, &[Value::Null, rate(2)]));
+    let report = rehearse(&new, Some(&old), vec![pay(10, &["staff"]), pay(11, &["staff"]), pay(12, &["staff"])]);
+    assert_eq!((report.rates.before.at_least, report.rates.now.at_least), (1, 2));
+    let line = &report.rates.list[0];
+    assert_eq!((line.of.as_str(), line.key.as_str(), line.newly_limited), ("desk:pay", "corp/ana", 1));
+    assert_eq!((line.worst.start, line.worst.calls, line.worst.limited), (Timestamp(960), 3, 2));
+    assert_eq!(line.samples[0].place.record, 2);
+    let limits = Rollout { max_newly_denied: Some(0), ..Rollout::default() };
+    assert!(matches!(gate(&limits, &report), GateVerdict::Broken { .. }));
+    let same = rehearse(&old, Some(&old), vec![pay(10, &["staff"]); 5]);
+    assert_eq!((same.rates.now.at_least, same.rates.newly_limited), (3, Range::default()));
+    assert_eq!(gate(&limits, &same), GateVerdict::Holds);
 }
 
 proptest! {

@@ -68,7 +68,9 @@ fn all_531_calls_are_judged_and_the_counts_are_these() {
     assert!(imported.is_complete());
     assert_eq!((imported.unreadable, imported.unidentified), (0, 0));
     assert!(imported.unmapped.is_empty());
-    let text = render::human(&report, &GateVerdict::Open, render::Limits { rows: 200 }, Style::PLAIN);
+    let by = render::Tables::of([render::By::Reason, render::By::Rule, render::By::Door, render::By::Tool]);
+    let limits = render::Limits { rows: 200, by };
+    let text = render::human(&report, &GateVerdict::Open, limits, Style::PLAIN);
     insta::assert_snapshot!(text);
     let totals = report.totals;
     assert_eq!((totals.events, totals.allowed, totals.denied, totals.undecidable), (531, 420, 111, 0));

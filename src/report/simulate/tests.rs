@@ -3,10 +3,12 @@
 use std::collections::BTreeMap;
 
 use super::*;
-use crate::model::{Reason, RuleKind, Timestamp};
+use crate::model::{Rate, RateKey, Reason, RuleKind, Timestamp};
 use crate::simulate::{
-    Ages, ArgumentLimits, Change, Drift, Measure, Movers, Rates, RuleName, Sessions, Skipped, StatementHits, Terms,
-    Usage, Window,
+    AgeCurve, Ages, ArgumentLimit, ArgumentLimits, BreakingItem, BrokenSession, Change, Changes, Column,
+    Columns as Ways, Counts, DoorAges, Drift, Flow, Group, Groups, ItemCalls, Measure, Moved, Mover, Movers, Passing,
+    RateLine, Rates, RuleName, Sessions, Skipped, Spread, StatementHits, Terms, TextCount, UnblockedSession, Usage,
+    Window, WorstWindow,
 };
 
 fn rule(kind: RuleKind, name: &str) -> RuleName {
@@ -145,18 +147,172 @@ fn report() -> Report {
     }
 }
 
+/// The same with sessions, rates, ages, arguments and movers.
+fn deep() -> Report {
+    let witness = |place: u64| Sample {
+        place: place.into(),
+        ..change(Kind::Drift, 1, Answer::None, Answer::None).samples[0].clone()
+    };
+    let denied = Answer::Deny { reason: Reason::NoGrant, rule: None };
+    let window = Window { first: Timestamp(1_767_225_600), last: Timestamp(1_767_225_700) };
+    let session = |name: &str, before: Range, sure: bool| BrokenSession {
+        session: name.to_owned(),
+        subject: "corp/ana".to_owned(),
+        window,
+        calls: 9,
+        before,
+        sure,
+        already: !sure,
+        item: "tickets:refund".to_owned(),
+        after: denied.clone(),
+        time: window.last,
+        witness: witness(7),
+    };
+    let exact = |n: u64| Range { at_least: n, at_most: n };
+    let bounds = |at_least: u64, at_most: u64| Range { at_least, at_most };
+    let mover = |name: &str, calls: u64| Mover {
+        name: name.to_owned(),
+        calls,
+        items: vec![ItemCalls { item: "tickets:refund".to_owned(), calls: 2 }],
+        other_items: 0,
+        samples: vec![witness(9)],
+    };
+    let rate = |count: u32| Some(Rate { count, seconds: 60, per: RateKey::Subject });
+    let limit = |test: &str| ArgumentLimit {
+        rule: rule(RuleKind::Grant, "support-desk"),
+        item: "tickets:refund".to_owned(),
+        path: "amount".to_owned(),
+        test: test.to_owned(),
+        seen: 12,
+        passing: 9,
+        missing: 1,
+        unfit: 0,
+        withheld: 2,
+        spread: None,
+        outside: Vec::new(),
+        outside_others: 0,
+    };
+    let number = crate::policy::number::Number::from;
+    let ways = |recorded, baseline, candidate| Ways { recorded, baseline: Some(baseline), candidate };
+    Report {
+        flow: vec![
+            Flow { columns: ways(Column::Allow, Column::Allow, Column::Deny), count: 4 },
+            Flow { columns: ways(Column::None, Column::Deny, Column::Allow), count: 1 },
+            Flow { columns: ways(Column::Allow, Column::Allow, Column::Undecidable), count: 7 },
+        ],
+        movers: Movers {
+            subjects: Moved {
+                losers: vec![mover("corp/kim", 3), mover("corp/ana", 2)],
+                winners: Vec::new(),
+                others: 0,
+            },
+            agents: Moved { losers: vec![mover("bot", 5)], winners: vec![mover("cli", 1)], others: 0 },
+            ..Movers::default()
+        },
+        sessions: Sessions {
+            followed: 5,
+            unbroken: 3,
+            broken: 1,
+            perhaps_broken: 1,
+            unblocked: 1,
+            seen: exact(5),
+            breaking: bounds(1, 2),
+            not_followed: 0,
+            outside: 0,
+            unknown: 4,
+            items: vec![BreakingItem { item: "tickets:refund".to_owned(), sessions: 1, perhaps: 1 }],
+            list: vec![session("s-1", exact(3), true), session("s-2", bounds(2, 8), false)],
+            relieved: vec![UnblockedSession {
+                session: "s-3".to_owned(),
+                subject: "corp/kim".to_owned(),
+                calls: 4,
+                gained: 1,
+            }],
+        },
+        rates: Rates {
+            replayed: 12,
+            not_replayed: 3,
+            before: exact(0),
+            now: bounds(2, 6),
+            newly_limited: bounds(2, 5),
+            no_longer_limited: exact(0),
+            list: vec![RateLine {
+                of: "tickets".to_owned(),
+                per: RateKey::Subject,
+                key: "corp/ana".to_owned(),
+                before: rate(10),
+                now: rate(3),
+                limited_before: 0,
+                limited_now: 2,
+                newly_limited: 2,
+                no_longer_limited: 0,
+                worst: WorstWindow { start: window.first, seconds: 60, calls: 5, limited: 2 },
+                samples: vec![witness(8)],
+            }],
+            more: 0,
+        },
+        ages: Ages {
+            ttls: vec![60, 900],
+            total: AgeCurve { calls: 5, older: vec![4, 1], unknown: 1 },
+            doors: vec![DoorAges {
+                door: "tickets".to_owned(),
+                curve: AgeCurve { calls: 5, older: vec![4, 1], unknown: 1 },
+            }],
+            sessions: vec![2, 1],
+        },
+        arguments: ArgumentLimits {
+            list: vec![
+                ArgumentLimit {
+                    spread: Some(Spread {
+                        limit: number(50),
+                        below: 8,
+                        at: 1,
+                        over: 3,
+                        min: number(1),
+                        p50: number(20),
+                        p90: number(80),
+                        p99: number(90),
+                        max: number(90),
+                        curve: vec![Passing { limit: number(90), passing: 12 }],
+                    }),
+                    ..limit("max = 50")
+                },
+                ArgumentLimit {
+                    outside: vec![TextCount { text: "GBP".to_owned(), count: 3 }],
+                    ..limit("one_of = [\"EUR\", \"USD\"]")
+                },
+            ],
+            others: 0,
+        },
+        ..report()
+    }
+}
+
 fn broken() -> GateVerdict {
     GateVerdict::Broken { breaches: vec![Breach { what: Measure::NewlyDenied, count: 4, limit: 0 }] }
 }
 
 #[test]
 fn people_read_doubts_first_and_then_what_changes_most() {
-    insta::assert_snapshot!(human(&report(), &broken(), Limits::default(), Style::PLAIN));
+    let by = Tables::of([By::Tool, By::Subject]);
+    insta::assert_snapshot!(human(&report(), &broken(), Limits { by, ..Limits::default() }, Style::PLAIN));
+}
+
+#[test]
+fn people_read_which_sessions_break_and_who_loses() {
+    insta::assert_snapshot!(human(&deep(), &broken(), Limits::default(), Style::PLAIN));
+}
+
+#[test]
+fn people_read_the_tables_that_they_ask_for() {
+    let by = Tables::of(By::ALL.map(|(_, by)| by));
+    insta::assert_snapshot!(human(&deep(), &GateVerdict::Open, Limits { by, ..Limits::default() }, Style::PLAIN));
 }
 
 #[test]
 fn a_table_that_is_cut_says_how_much_is_missing() {
-    let text = human(&report(), &GateVerdict::Open, Limits { rows: 1 }, Style::PLAIN);
+    let limits = Limits { rows: 1, by: Tables::of([By::Subject]) };
+    let text = human(&report(), &GateVerdict::Open, limits, Style::PLAIN);
     assert!(text.contains("and 4 rows more in the JSON report") && text.contains("1 other"), "{text}");
 }
 

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::ValueEnum;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 
 use super::gate::GateArgs;
 use crate::cli::answer::Answer;
@@ -11,7 +12,7 @@ use crate::cli::files;
 use crate::cli::terminal::When;
 use crate::policy::checks::Rollout;
 use crate::report::Style;
-use crate::report::simulate::{self as rendered, Limits, Rehearsed};
+use crate::report::simulate::{self as rendered, By, Limits, Rehearsed, Tables};
 use crate::simulate::{GateVerdict, Report, gate, limits};
 
 /// How to write the report.
@@ -45,6 +46,9 @@ pub(super) struct AnswerArgs {
     /// How many rows of each table a person is shown
     #[arg(long, value_name = "ROWS", default_value_t = Limits::default().rows)]
     rows: usize,
+    /// Which tables a person is shown besides what changes
+    #[arg(long, value_name = "TABLE", value_delimiter = ',', value_parser = table())]
+    by: Vec<By>,
     /// Write the report to a file
     #[arg(long, value_name = "FILE")]
     pub(super) output: Option<PathBuf>,
@@ -112,7 +116,10 @@ impl AnswerArgs {
 
     fn render(&self, format: Format, rehearsed: &Rehearsed<'_>, style: Style) -> String {
         match format {
-            Format::Human => rendered::human(rehearsed.report, rehearsed.gate, Limits { rows: self.rows }, style),
+            Format::Human => {
+                let limits = Limits { rows: self.rows, by: Tables::of(self.by.iter().copied()) };
+                rendered::human(rehearsed.report, rehearsed.gate, limits, style)
+            }
             Format::Json => rendered::json(rehearsed.report, rehearsed.gate),
             Format::Junit => rendered::junit(rehearsed),
             Format::Sarif => rendered::sarif(rehearsed),
@@ -140,4 +147,10 @@ impl AnswerArgs {
             _ => Ok(()),
         }
     }
+}
+
+/// A table by its name.
+fn table() -> impl TypedValueParser<Value = By> {
+    let named = |name: String| By::ALL.into_iter().find(|(own, _)| *own == name).map(|(_, by)| by);
+    PossibleValuesParser::new(By::ALL.map(|(name, _)| name)).try_map(move |name| named(name).ok_or("no such table"))
 }
