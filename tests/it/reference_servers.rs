@@ -49,7 +49,9 @@ fn rehearse(policy: &CompiledPolicy, baseline: Option<&CompiledPolicy>, paths: &
     for path in paths {
         rehearsal.source(path.file_name().unwrap().to_str().unwrap());
         let text = fs::read(path).unwrap();
-        Reader::new(&text[..]).unwrap().for_each(|item| rehearsal.item(&item));
+        for item in Reader::new(&text[..]).unwrap() {
+            rehearsal.item(&item);
+        }
     }
     rehearsal.finish()
 }
