@@ -70,25 +70,30 @@ impl<'p> Usage<'p> {
         Self { policy, numbers, used: vec![Used::default(); policy.set().grants.len()] }
     }
 
-    /// Takes in a legitimate event.
-    pub(super) fn event(&mut self, event: &Event, item: Option<&Place>, profile: Option<&Profile>, example: &Example) {
+    /// Takes in a legitimate event. Gives the number of the grant that allows it.
+    pub(super) fn event(
+        &mut self,
+        event: &Event,
+        item: Option<&Place>,
+        profile: Option<&Profile>,
+        example: &Example,
+    ) -> Option<usize> {
         let claims = event.claims();
-        let Verdict::Decided(decision) = crate::pdp::judge(self.policy, &event.request(&claims)) else { return };
-        let Some(rule) = decision.rule.filter(|rule| decision.is_allow() && rule.kind == RuleKind::Grant) else {
-            return;
-        };
-        let number = self.numbers.get(&std::ptr::from_ref(rule.position).addr()).copied();
-        let Some((number, used)) = number.and_then(|n| Some((n, self.used.get_mut(n)?))) else { return };
+        let Verdict::Decided(decision) = crate::pdp::judge(self.policy, &event.request(&claims)) else { return None };
+        let rule = decision.rule.filter(|rule| decision.is_allow() && rule.kind == RuleKind::Grant)?;
+        let number = self.numbers.get(&std::ptr::from_ref(rule.position).addr()).copied()?;
+        let used = self.used.get_mut(number)?;
         used.evidence.add(event.time, example);
         if let Some(item) = item.filter(|item| item.kind != ResourceKind::Server && !used.items.contains(*item)) {
             used.items.insert(item.clone());
         }
-        let Some((grant, profile)) = self.policy.set().grants.get(number).zip(profile) else { return };
+        let Some((grant, profile)) = self.policy.set().grants.get(number).zip(profile) else { return Some(number) };
         for (list, pattern) in patterns(grant) {
             if matches(list, pattern, profile) && !used.matched.contains(&(list, pattern.as_str().to_owned())) {
                 used.matched.insert((list, pattern.as_str().to_owned()));
             }
         }
+        Some(number)
     }
 
     pub(super) fn finish(self) -> Against {

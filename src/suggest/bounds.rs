@@ -20,6 +20,8 @@ pub struct Bound {
     pub evidence: Evidence,
     /// How many subjects sent it, counted up to [`super::limits::MAX_COUNTED`].
     pub subjects: usize,
+    /// Whether today's grant asks for it, or for a part of it: then it needs no number of events.
+    pub kept: bool,
 }
 
 /// An argument without a bound.
@@ -107,7 +109,7 @@ pub(super) fn bounds(shapes: &Shapes, min_support: usize, headroom: u32) -> (Vec
                 let optional = shape.evidence.calls < shapes.calls;
                 let matcher = Matcher { optional, tests };
                 let subjects = shape.subjects.count();
-                bounds.push(Bound { path, matcher, evidence: shape.evidence.clone(), subjects });
+                bounds.push(Bound { path, matcher, evidence: shape.evidence.clone(), subjects, kept: false });
             }
             Err(why) => open.push(Open { path: path.as_str().to_owned(), why }),
         }
@@ -121,6 +123,50 @@ pub(super) fn bounds(shapes: &Shapes, min_support: usize, headroom: u32) -> (Vec
     }
     open.sort_by(|a, b| (a.why, &a.path).cmp(&(b.why, &b.path)));
     (bounds, open)
+}
+
+/// Adds what today's grant asks of the same calls, which all met it: a suggestion is never looser.
+pub(super) fn keep<'r>(
+    bounds: &mut Vec<Bound>,
+    open: &mut Vec<Open>,
+    rules: impl Iterator<Item = (&'r ArgPath, &'r Matcher)>,
+    evidence: &Evidence,
+    subjects: usize,
+) {
+    for (path, today) in rules {
+        open.retain(|one| one.path != path.as_str());
+        if let Some(bound) = bounds.iter_mut().find(|bound| bound.path == *path) {
+            bound.matcher = both(&bound.matcher, today);
+            bound.kept = true;
+        } else {
+            let evidence = evidence.clone();
+            bounds.push(Bound { path: path.clone(), matcher: today.clone(), evidence, subjects, kept: true });
+        }
+    }
+    bounds.sort_by(|a, b| a.path.cmp(&b.path));
+}
+
+/// A matcher that is at least as narrow as each of two, both of which all values met.
+fn both(learned: &Matcher, today: &Matcher) -> Matcher {
+    let optional = learned.optional && today.optional;
+    if let [Test::Eq(_) | Test::OneOf(_)] = learned.tests.as_slice() {
+        // These values met the other as well.
+        return Matcher { optional, ..learned.clone() };
+    }
+    let mut tests = today.tests.clone();
+    for test in &learned.tests {
+        let same = tests.iter_mut().find(|own| std::mem::discriminant(*own) == std::mem::discriminant(test));
+        match (same, test) {
+            (None, test) => tests.push(test.clone()),
+            (Some(Test::Min(own)), Test::Min(n)) => *own = (*own).max(*n),
+            (Some(Test::Max(own)), Test::Max(n)) => *own = (*own).min(*n),
+            // Hosts are learned as they are; directories and beginnings only as what they share.
+            (Some(own @ Test::Host(_)), test) => *own = test.clone(),
+            (Some(_), _) => {}
+        }
+    }
+    tests.sort();
+    Matcher { optional, tests }
 }
 
 fn tests(shapes: &Shapes, pointer: &str, shape: &Shape, min_support: usize, headroom: u32) -> Result<Vec<Test>, Why> {

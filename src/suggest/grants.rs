@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::bounds::{Bound, Open, bounds};
+use super::bounds::{Bound, Open, bounds, keep};
 use super::cover::{Members, cover};
 use super::evidence::Evidence;
 use super::learner::Learner;
@@ -14,7 +14,7 @@ use super::profile::{Agent, Class, Profile, literal};
 use super::scaffold;
 use super::shape::Shapes;
 use crate::analyze::Place;
-use crate::model::ResourceKind;
+use crate::model::{ResourceKind, Timestamp};
 use crate::policy::glob::NameGlob;
 use crate::policy::matcher::ArgRules;
 use crate::policy::set::{ItemPattern, PolicySet, Selector, Statement};
@@ -63,6 +63,8 @@ pub struct LearnedItem {
     pub bounds: Vec<Bound>,
     /// Its arguments without a bound.
     pub open: Vec<Open>,
+    /// The one of today's grants that decided all these calls: what it asks is asked again.
+    pub from: Option<String>,
 }
 
 /// Callers of one item with their calls.
@@ -71,6 +73,7 @@ type Callers<'l> = Vec<(&'l Profile, &'l Evidence)>;
 /// One item for one selector.
 struct Part {
     to: Selector,
+    expires: Option<Timestamp>,
     basis: Basis,
     item: LearnedItem,
     subjects: BTreeSet<(String, Option<String>)>,
@@ -97,15 +100,15 @@ pub(super) fn grants(learner: &Learner<'_>, set: &PolicySet) -> Vec<LearnedGrant
             items.entry(&key.item).or_default().push((&key.profile, evidence));
         }
     }
-    let mut parts: BTreeMap<Selector, Vec<Part>> = BTreeMap::new();
+    let mut parts: BTreeMap<(Selector, Option<Timestamp>), Vec<Part>> = BTreeMap::new();
     for (place, callers) in items {
         for part in maker.parts(place, &callers) {
-            parts.entry(part.to.clone()).or_default().push(part);
+            parts.entry((part.to.clone(), part.expires)).or_default().push(part);
         }
     }
     let mut used = BTreeSet::new();
     let mut grants: Vec<LearnedGrant> =
-        parts.into_iter().map(|(to, parts)| grant(to, parts, set, learner.options.generalise, &mut used)).collect();
+        parts.into_iter().map(|(key, parts)| grant(key, parts, set, learner.options.generalise, &mut used)).collect();
     grants.sort_by(|a, b| a.statement.cmp(&b.statement));
     grants
 }
@@ -196,10 +199,25 @@ impl<'l, 'p> Maker<'l, 'p> {
         let of_whole: Vec<_> = rules(&whole);
         let paths = |part: &Part| part.item.bounds.iter().map(|b| b.path.clone()).collect::<Vec<_>>();
         let each_knows = split.iter().all(|part| paths(part) == paths(&whole));
-        if each_knows && split.iter().any(|part| rules(part) != of_whole) {
-            parts.extend(split);
-        } else {
+        let differs = split.iter().any(|part| rules(part) != of_whole);
+        // Where today's grants tell the groups apart, and all of them together no longer would.
+        let apart = |part: &Part| differs || !part.to.claims.is_empty() || part.expires.is_some();
+        let told_apart =
+            whole.item.from.is_none() && split.iter().all(|part| part.item.from.is_some()) && split.iter().any(apart);
+        if !(each_knows && differs) && !told_apart {
             parts.push(whole);
+            return;
+        }
+        for mut part in split {
+            // What holds for all calls holds for those of one group.
+            for bound in &whole.item.bounds {
+                if !paths(&part).contains(&bound.path) {
+                    part.item.open.retain(|open| open.path != bound.path.as_str());
+                    part.item.bounds.push(bound.clone());
+                }
+            }
+            part.item.bounds.sort_by(|a, b| a.path.cmp(&b.path));
+            parts.push(part);
         }
     }
 
@@ -224,14 +242,30 @@ impl<'l, 'p> Maker<'l, 'p> {
             evidence.merge(calls);
         }
         let subjects: BTreeSet<_> = callers.iter().map(|(p, _)| (p.class.issuer.clone(), p.sub.clone())).collect();
-        let (bounds, open) = self.bounds(place, callers);
-        let place = self.names.declared(place);
-        Part {
-            to,
-            basis,
-            item: LearnedItem { place, evidence, subjects: subjects.len(), idle, bounds, open },
-            subjects,
+        let (mut bounds, mut open) = self.bounds(place, callers);
+        let today = self.decider(place, callers);
+        if let Some(grant) = today {
+            to.claims.clone_from(&grant.to.claims);
+            if place.kind != ResourceKind::Resource {
+                for rules in grant.args_for(&place.server, &place.item()) {
+                    keep(&mut bounds, &mut open, rules.iter(), &evidence, subjects.len());
+                }
+            }
         }
+        let from = today.map(|grant| grant.name.clone().unwrap_or_else(|| "(no name)".to_owned()));
+        let place = self.names.declared(place);
+        let item = LearnedItem { place, evidence, subjects: subjects.len(), idle, bounds, open, from };
+        Part { to, expires: today.and_then(|grant| grant.expires), basis, item, subjects }
+    }
+
+    /// The one of today's grants that decided all these calls.
+    fn decider(&self, place: &Place, callers: &Callers<'l>) -> Option<&'l Statement> {
+        let mut all: BTreeSet<Option<usize>> = BTreeSet::new();
+        for (profile, _) in callers {
+            all.extend(self.learner.deciders.map().get(&(place.clone(), profile.class.clone()))?.iter().copied());
+        }
+        let one = all.pop_first().filter(|_| all.is_empty())?;
+        self.learner.today.policy?.set().grants.get(one?)
     }
 
     /// The agents of all calls, when they are known and few.
@@ -268,7 +302,7 @@ fn globs<'t>(texts: impl Iterator<Item = &'t str>) -> Vec<NameGlob> {
 }
 
 fn grant(
-    to: Selector,
+    (to, expires): (Selector, Option<Timestamp>),
     parts: Vec<Part>,
     set: &PolicySet,
     generalise: Option<usize>,
@@ -298,7 +332,7 @@ fn grant(
     }
     args.sort();
     let name = Some(name(&to, used));
-    let statement = Statement { name, to, items: items.into_iter().collect(), args, ..Statement::default() };
+    let statement = Statement { name, expires, to, items: items.into_iter().collect(), args, ..Statement::default() };
     LearnedGrant { statement, basis, evidence, subjects: subjects.len(), items: learned }
 }
 

@@ -174,6 +174,8 @@ pub(super) struct Learner<'p> {
     pub(super) today: Vocabulary<'p>,
     pub(super) callers: Lowest<Key, Evidence>,
     pub(super) shapes: Lowest<(Place, Class), Shapes>,
+    /// Today's grants that decide the calls; `None` among them for a call that none allows.
+    pub(super) deciders: Lowest<(Place, Class), BTreeSet<Option<usize>>>,
     /// The scopes that all calls of an item carried.
     pub(super) scopes: Lowest<Place, Shared>,
     /// The audiences of all calls at a door, by issuer.
@@ -207,6 +209,7 @@ impl<'p> Learner<'p> {
             today,
             callers: Lowest::new(MAX_CALLERS),
             shapes: Lowest::new(MAX_SHAPED),
+            deciders: Lowest::new(MAX_CALLERS),
             scopes: Lowest::new(MAX_ITEMS),
             audiences: Lowest::new(MAX_ITEMS),
             lifetimes: Lowest::new(MAX_ITEMS),
@@ -216,8 +219,8 @@ impl<'p> Learner<'p> {
         }
     }
 
-    /// Learns from a legitimate event.
-    pub(super) fn event(&mut self, event: &Event, example: &Example) {
+    /// Learns from a legitimate event. `decider` is the one of today's grants that allows it.
+    pub(super) fn event(&mut self, event: &Event, example: &Example, decider: Option<usize>) {
         match self.today.key(event) {
             Ok((key, cut)) => {
                 if cut {
@@ -225,6 +228,9 @@ impl<'p> Learner<'p> {
                 }
                 self.learned.add(event.time, example);
                 self.learn(&key, event, example);
+                if let Some(deciders) = self.deciders.of(&(key.item, key.profile.class)) {
+                    deciders.insert(decider);
+                }
             }
             Err(why) => self.left_out.entry(why).or_default().add(event.time, example),
         }

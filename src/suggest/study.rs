@@ -118,14 +118,13 @@ impl<'p> Study<'p> {
         self.counts.legitimate += 1;
         self.counts.undecided += u64::from(recorded(event).is_none());
         let example = Example { source: Arc::clone(&self.source), place };
-        self.all.event(event, &example);
+        let usage = self.usage.as_mut();
+        let decider = usage.and_then(|usage| usage.event(event, item.as_ref(), profile.as_ref(), &example));
+        self.all.event(event, &example, decider);
         if let Some((split, rest)) = &mut self.rest
             && !split.holds_out(event)
         {
-            rest.event(event, &example);
-        }
-        if let Some(usage) = &mut self.usage {
-            usage.event(event, item.as_ref(), profile.as_ref(), &example);
+            rest.event(event, &example, decider);
         }
     }
 

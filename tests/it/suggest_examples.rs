@@ -264,6 +264,9 @@ fn the_grants_for_the_example_policy_fit_into_it_in_place_of_its_own() {
     let findings = Findings { studied: &studied, proof: &proof, score: None };
     let whole = loaded(&format!("{}\n{}", without_grants(), toml(&findings)));
     assert_eq!(whole.digest(), studied.suggestion.policy.digest());
+    // What today's grants ask is asked again, so nobody gains anything.
+    let diff = studied.against.as_ref().and_then(|against| against.diff.as_ref()).unwrap();
+    assert!(!diff.widens() && diff.narrows(), "{:#?}", diff.flips);
     let surface = studied.surface.unwrap();
     assert!(surface.after < surface.before, "{surface:?}");
 }

@@ -244,6 +244,8 @@ struct ItemJson<'a> {
     idle: usize,
     /// The calls.
     events: EvidenceJson,
+    /// The one of today's grants that decided all these calls: what it asks is asked again.
+    from: Option<&'a str>,
     /// The bounds on its arguments.
     bounds: Vec<BoundJson<'a>>,
     /// Its arguments without a bound.
@@ -257,6 +259,7 @@ impl<'a> ItemJson<'a> {
             subjects: item.subjects,
             idle: item.idle,
             events: EvidenceJson::of(&item.evidence),
+            from: item.from.as_deref(),
             bounds: item.bounds.iter().map(BoundJson::of).collect(),
             unbounded: item
                 .open
@@ -275,6 +278,8 @@ struct BoundJson<'a> {
     argument: &'a str,
     /// What is asked of it, as a policy file writes it.
     matcher: String,
+    /// Whether today's grant asks for it, or for a part of it.
+    kept: bool,
     /// How many subjects sent it, up to 100.
     subjects: usize,
     /// The calls that sent it.
@@ -286,6 +291,7 @@ impl<'a> BoundJson<'a> {
         Self {
             argument: bound.path.as_str(),
             matcher: matcher(&bound.matcher),
+            kept: bound.kept,
             subjects: bound.subjects,
             events: EvidenceJson::of(&bound.evidence),
         }

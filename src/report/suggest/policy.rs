@@ -135,8 +135,15 @@ fn write_grant(out: &mut String, grant: &LearnedGrant, studied: &Studied<'_>) {
         let most = studied.options.max_agents;
         remark(out, "", &format!("Through any agent: it is not known for every call, or there were more than {most}."));
     }
+    if !statement.to.claims.is_empty() || statement.expires.is_some() {
+        let from = grant.items.iter().find_map(|item| item.from.as_deref()).unwrap_or_default();
+        remark(out, "", &format!("Claims and expiry are those of today's grant `{from}`."));
+    }
     out.push_str("[[grants]]\n");
     line(out, format_args!("name  = {}", string(statement.name.as_deref().unwrap_or_default())));
+    if let Some(expires) = statement.expires {
+        line(out, format_args!("expires = {expires}"));
+    }
     line(out, format_args!("to    = {}", selector(&statement.to)));
     out.push_str("allow = [\n");
     let mut whole = None;
@@ -180,6 +187,9 @@ fn write_bounds(out: &mut String, item: &LearnedItem, studied: &Studied<'_>) {
     line(out, format_args!("[grants.args.{}]", string(&reference)));
     for bound in &item.bounds {
         remark(out, "", &cited(&bound.evidence, bound.subjects, bound.subjects >= MAX_COUNTED));
+        if let Some(from) = item.from.as_ref().filter(|_| bound.kept) {
+            remark(out, "", &format!("As today's grant `{from}` asks, or narrower."));
+        }
         line(out, format_args!("{} = {}", key(bound.path.as_str()), matcher(&bound.matcher)));
     }
     if !item.open.is_empty() {
