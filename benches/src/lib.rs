@@ -6,5 +6,6 @@ pub mod cedar;
 pub mod door;
 pub mod hand;
 pub mod measure;
+pub mod recorded;
 pub mod rego;
 pub mod workload;
