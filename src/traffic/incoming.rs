@@ -162,7 +162,7 @@ pub(super) struct TokenLists {
     pub(super) scopes: Option<Vec<String>>,
 }
 
-pub(super) fn token_lists<'a>([aud, scopes]: [Option<&'a str>; 2]) -> Result<TokenLists, Bad<'a>> {
+pub(super) fn token_lists([aud, scopes]: [Option<&str>; 2]) -> Result<TokenLists, Bad<'_>> {
     Ok(TokenLists { aud: aud.map(part).transpose()?, scopes: scopes.map(part).transpose()? })
 }
 
@@ -173,7 +173,7 @@ pub(super) struct Verdicts {
     pub(super) foreign: Option<Foreign>,
 }
 
-pub(super) fn verdicts<'a>([decided, foreign]: [Option<&'a str>; 2]) -> Result<Verdicts, Bad<'a>> {
+pub(super) fn verdicts([decided, foreign]: [Option<&str>; 2]) -> Result<Verdicts, Bad<'_>> {
     let decided = decided.map(part::<Object<Decided>>).transpose()?.map(|o| o.0);
     let foreign = foreign.map(part::<Object<Foreign>>).transpose()?.map(|o| o.0);
     if decided.is_some() && foreign.is_some() {

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use ::parquet::column::reader::{ColumnReader, ColumnReaderImpl};
 use ::parquet::data_type::{ByteArray, ByteArrayType, DataType, Int64Type};
 use ::parquet::errors::ParquetError;
+use ::parquet::file::metadata::RowGroupMetaData;
 use ::parquet::file::reader::{ChunkReader, FileReader, RowGroupReader, SerializedFileReader};
 
 use hashbrown::HashMap;
@@ -118,7 +119,7 @@ impl<R: ChunkReader + 'static> Columns<R> {
     /// When the file is damaged.
     pub fn group(&self, number: usize) -> Result<Rows, Unreadable> {
         let first = self.starts.get(number).copied().unwrap_or(FIRST);
-        let rows = self.file.metadata().row_groups().get(number).map_or(0, |group| group.num_rows());
+        let rows = self.file.metadata().row_groups().get(number).map_or(0, RowGroupMetaData::num_rows);
         let group = self.file.get_row_group(number).map_err(|e| damaged(first, &e))?;
         Rows::open(&*group, first, u64::try_from(rows).unwrap_or(0)).map_err(|e| damaged(first, &e))
     }
@@ -179,7 +180,7 @@ fn address(text: Option<&ByteArray>) -> Address {
 /// The values of one column, some rows at a time.
 struct Values<T: DataType> {
     reader: ColumnReaderImpl<T>,
-    values: Vec<T::T>,
+    held: Vec<T::T>,
     levels: Vec<i16>,
     optional: bool,
     next: usize,
@@ -190,11 +191,11 @@ impl<T: DataType> Values<T> {
         let reader: ColumnReader = group.get_column_reader(column as usize)?;
         let reader = T::get_column_reader(reader).ok_or_else(|| broken("a column is of another type"))?;
         let optional = !column.is_required();
-        Ok(Self { reader, values: Vec::new(), levels: Vec::new(), optional, next: 0 })
+        Ok(Self { reader, held: Vec::new(), levels: Vec::new(), optional, next: 0 })
     }
 
     fn fill(&mut self, rows: usize) -> Result<(), ParquetError> {
-        self.values.clear();
+        self.held.clear();
         self.levels.clear();
         self.next = 0;
         let levels = self.optional.then_some(&mut self.levels);
@@ -203,7 +204,7 @@ impl<T: DataType> Values<T> {
         let mut levels = levels;
         while got < rows {
             let (records, more, _) =
-                self.reader.read_records(rows - got, levels.as_deref_mut(), None, &mut self.values)?;
+                self.reader.read_records(rows - got, levels.as_deref_mut(), None, &mut self.held)?;
             if records == 0 {
                 return Err(broken("a column ends before the others"));
             }
@@ -212,7 +213,7 @@ impl<T: DataType> Values<T> {
         }
         let there = self.levels.iter().filter(|level| **level > 0).count();
         let expected = if self.optional { there } else { rows };
-        if values != expected || self.values.len() != expected || (self.optional && self.levels.len() != rows) {
+        if values != expected || self.held.len() != expected || (self.optional && self.levels.len() != rows) {
             return Err(broken("a column has another number of values than rows"));
         }
         Ok(())
@@ -234,7 +235,7 @@ impl<T: DataType> Values<T> {
     }
 
     fn get(&self, at: Option<usize>) -> Option<&T::T> {
-        self.values.get(at?)
+        self.held.get(at?)
     }
 }
 
@@ -484,7 +485,7 @@ impl Rows {
                     self.items.clear();
                 }
                 let number = said(lines.item(&own))?;
-                self.items.insert(key, Seen { number, _held: texts.map(|text| text.cloned()) });
+                self.items.insert(key, Seen { number, _held: texts.map(Option::<&ByteArray>::cloned) });
                 number
             }
         };
