@@ -22,7 +22,11 @@ const FEW: usize = 16;
 const SHOWN: usize = 64;
 
 /// Reads one JSON value that nests at most `depth` levels.
-pub(super) fn read(bytes: &[u8], depth: usize) -> Result<Value, Malformed> {
+///
+/// # Errors
+///
+/// What is not JSON, nests deeper, or has a key that some parser takes for another of the same object.
+pub fn read(bytes: &[u8], depth: usize) -> Result<Value, Malformed> {
     let mut deserializer = serde_json::Deserializer::from_slice(bytes);
     let value = Level { left: depth, depth }.deserialize(&mut deserializer);
     value.and_then(|value| deserializer.end().map(|()| value)).map_err(|error| {

@@ -4,7 +4,7 @@
 //! read differently is refused, never repaired, so that the bytes that were judged can be forwarded
 //! as they are. Nothing here knows HTTP, tokens or a policy, and nothing is ever rewritten.
 
-mod json;
+pub mod json;
 mod malformed;
 mod message;
 mod reach;

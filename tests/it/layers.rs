@@ -7,8 +7,20 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// The modules, lowest first. A module names only those before it.
-const ORDER: [&str; 11] =
-    ["model", "diagnostics", "mcp", "policy", "pdp", "analyze", "traffic", "simulate", "suggest", "report", "cli"];
+const ORDER: [&str; 12] = [
+    "model",
+    "diagnostics",
+    "mcp",
+    "policy",
+    "pdp",
+    "analyze",
+    "traffic",
+    "simulate",
+    "suggest",
+    "report",
+    "identity",
+    "cli",
+];
 
 /// What is out of reach for everything below `cli`.
 const OUTSIDE: [&str; 14] = [

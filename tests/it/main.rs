@@ -18,6 +18,8 @@ mod codes;
 mod columns;
 mod decide;
 mod docs;
+#[cfg(feature = "identity")]
+mod identity;
 mod layers;
 mod livemcpbench;
 mod load;

@@ -1,0 +1,21 @@
+//! Who asks: from a compact JWT access token (RFC 9068, RFC 8725) to the facts that a policy reads.
+//!
+//! The order is held by types: [`Unverified`] names an issuer and nothing else; only its `verify`
+//! with the keys of that issuer gives a [`Verified`], and only that gives facts. No algorithm, key or
+//! address is ever taken from a token, no symmetric key is ever used, and no token or claim is ever
+//! part of an error or of `Debug`. Whether the token is for this door and still fresh is judged by
+//! `pdp` from the facts, like everything else.
+
+mod claims;
+mod compact;
+mod keys;
+mod refused;
+mod verified;
+
+pub use compact::Unverified;
+pub use keys::{Key, KeySet, MAX_KEYS};
+pub use refused::{Refused, RefusedKey};
+pub use verified::Verified;
+
+/// The longest token that is read, in bytes.
+pub const MAX_TOKEN: usize = 16 * 1024;

@@ -1,0 +1,84 @@
+//! Why a token is not believed, and why a key is not used.
+
+use std::fmt;
+
+macro_rules! refusals {
+    ($(#[$set:meta])* $name:ident: $($(#[$doc:meta])* $variant:ident = $code:literal, $text:literal;)+) => {
+        $(#[$set])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum $name {
+            $($(#[$doc])* $variant,)+
+        }
+
+        impl $name {
+            /// Every code.
+            pub const ALL: &'static [Self] = &[$(Self::$variant),+];
+
+            /// The stable kebab-case code.
+            pub const fn code(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $code,)+
+                }
+            }
+
+            /// One line for the operator. Never goes to a caller.
+            pub const fn text(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $text,)+
+                }
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "{} ({})", self.text(), self.code())
+            }
+        }
+
+        impl std::error::Error for $name {}
+    };
+}
+
+refusals! {
+    /// Why a token is not believed. A caller is told `invalid_token` (RFC 6750) and nothing more.
+    Refused:
+    /// Longer than [`super::MAX_TOKEN`].
+    TooLarge = "token-too-large", "the token is longer than any that is read";
+    /// Not a JWS in compact form.
+    Malformed = "token-malformed", "the token is not a JWT in compact form";
+    /// A `typ` of something that is not an access token.
+    Type = "token-type", "the token says by `typ` that it is no access token";
+    /// A header member that would change how the token is read or which key is used.
+    Header = "token-header", "the token's header asks for an extension or brings its own key";
+    /// `alg` is `none`, symmetric, unknown or not allowed for the issuer.
+    Algorithm = "token-algorithm", "the token's algorithm is not one that its issuer may use";
+    /// `iss` is missing or of no declared issuer.
+    Issuer = "token-issuer", "the token's issuer is not declared";
+    /// No key of the issuer has this `kid` and fits the algorithm.
+    UnknownKey = "token-key-unknown", "the issuer has no key of that `kid` for that algorithm";
+    /// The signature does not verify.
+    Signature = "token-signature", "the token's signature does not verify";
+    /// A claim is missing, of another type, too long or too many.
+    Claims = "token-claims", "a claim of the token is missing or not of its type";
+    /// The claims are those of an ID token.
+    IdToken = "token-is-id-token", "the token is an ID token, which is for the client and opens no door";
+    /// The token is bound to a key (RFC 7800 `cnf`) and no proof of possession came with it.
+    ProofRequired = "token-proof-required", "the token is bound to a key, and a proof of possession is not supported";
+}
+
+refusals! {
+    /// Why a key of a JWKS is not used.
+    RefusedKey:
+    /// Symmetric: whoever verifies could sign.
+    Symmetric = "key-symmetric", "a symmetric key cannot tell the issuer from a verifier";
+    /// The private part was published.
+    Private = "key-private", "the private part of the key was published";
+    /// Not for signatures.
+    Use = "key-use", "the key is not for verifying signatures";
+    /// A type, curve or algorithm that is not verified here.
+    Unsupported = "key-unsupported", "the key's type, curve or algorithm is not one that is verified here";
+    /// RSA of fewer than 2,048 or more than 8,192 bits, or an odd exponent.
+    Strength = "key-strength", "the RSA key is shorter than 2,048 bits, longer than 8,192 or has a weak exponent";
+    /// Its values cannot be read.
+    Malformed = "key-malformed", "the key's values cannot be read";
+}

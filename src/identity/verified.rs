@@ -1,0 +1,83 @@
+//! What a verified token says. Never the token.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use crate::model::{Claim, Fact, Subject, Timestamp, Token};
+
+/// The facts of a token whose signature holds. Only [`super::Unverified::verify`] makes one.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Verified {
+    pub(super) issuer: String,
+    pub(super) subject: String,
+    pub(super) agent: Option<String>,
+    pub(super) actors: Vec<String>,
+    pub(super) groups: Fact<Vec<String>>,
+    pub(super) claims: BTreeMap<String, Vec<String>>,
+    pub(super) audience: Option<Vec<String>>,
+    pub(super) scopes: Option<Vec<String>>,
+    pub(super) issued_at: Option<Timestamp>,
+    pub(super) expires_at: Option<Timestamp>,
+    pub(super) not_before: Option<Timestamp>,
+    pub(super) id: Option<String>,
+}
+
+impl fmt::Debug for Verified {
+    /// The issuer only: the rest may be personal.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Verified").field("issuer", &self.issuer).finish_non_exhaustive()
+    }
+}
+
+impl Verified {
+    /// The issuer, by its name in the policy.
+    pub fn issuer(&self) -> &str {
+        &self.issuer
+    }
+
+    /// The `sub` claim.
+    pub fn subject(&self) -> &str {
+        &self.subject
+    }
+
+    /// The actors of a delegated token (RFC 8693 section 4.1), the current one first.
+    pub fn actors(&self) -> &[String] {
+        &self.actors
+    }
+
+    /// When the token ends; nothing must be remembered of it for longer.
+    pub fn expires_at(&self) -> Option<Timestamp> {
+        self.expires_at
+    }
+
+    /// The `jti` claim.
+    pub fn id(&self) -> Option<&str> {
+        self.id.as_deref()
+    }
+
+    /// The mapped claims, as [`Verified::facts`] takes them.
+    pub fn claims(&self) -> Vec<Claim<'_>> {
+        self.claims.iter().map(|(name, values)| Claim { name, values: values.into() }).collect()
+    }
+
+    /// The facts as a request takes them. `claims` is what [`Verified::claims`] gives.
+    pub fn facts<'a>(&'a self, claims: &'a [Claim<'a>]) -> (Subject<'a>, Token<'a>) {
+        let time = |time: Option<Timestamp>| time.map_or(Fact::Absent, Fact::Known);
+        let list = |list: &'a Option<Vec<String>>| list.as_ref().map_or(Fact::Absent, |list| Fact::Known(list.into()));
+        let subject = Subject {
+            issuer: Fact::Known(&self.issuer),
+            id: Fact::Known(&self.subject),
+            agent: self.agent.as_deref().map_or(Fact::Absent, Fact::Known),
+            groups: self.groups.as_ref().map(Into::into),
+            claims: if claims.is_empty() { Fact::Absent } else { Fact::Known(claims) },
+        };
+        let token = Token {
+            audience: list(&self.audience),
+            scopes: list(&self.scopes),
+            issued_at: time(self.issued_at),
+            expires_at: time(self.expires_at),
+            not_before: time(self.not_before),
+        };
+        (subject, token)
+    }
+}
