@@ -35,7 +35,7 @@ pub struct KeySet {
 pub struct Key {
     kid: Option<String>,
     algorithms: Vec<Algorithm>,
-    key: DecodingKey,
+    public: DecodingKey,
 }
 
 impl fmt::Debug for Key {
@@ -140,13 +140,13 @@ impl Key {
             return Err(RefusedKey::Unsupported);
         }
         let kid = text("kid")?.map(str::to_owned);
-        Ok(Self { kid, algorithms, key: key.map_err(|_| RefusedKey::Malformed)? })
+        Ok(Self { kid, algorithms, public: key.map_err(|_| RefusedKey::Malformed)? })
     }
 
     /// Whether this key signed the bytes.
     pub(super) fn verifies(&self, signed: &[u8], signature: &str, algorithm: Algorithm) -> bool {
         self.algorithms.contains(&algorithm)
-            && crypto::verify(signature, signed, &self.key, registered(algorithm)).unwrap_or(false)
+            && crypto::verify(signature, signed, &self.public, registered(algorithm)).unwrap_or(false)
     }
 }
 

@@ -204,7 +204,7 @@ impl<'l, 'p> Maker<'l, 'p> {
         let apart = |part: &Part| differs || !part.to.claims.is_empty() || part.expires.is_some();
         let told_apart =
             whole.item.from.is_none() && split.iter().all(|part| part.item.from.is_some()) && split.iter().any(apart);
-        if !(each_knows && differs) && !told_apart {
+        if !(told_apart || each_knows && differs) {
             parts.push(whole);
             return;
         }

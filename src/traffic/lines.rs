@@ -165,6 +165,7 @@ impl<'w> Lines<'w> {
     }
 
     /// The life of the numbers.
+    #[cfg(feature = "parquet")]
     pub(super) fn space(&self) -> &Arc<()> {
         &self.space
     }

@@ -340,7 +340,9 @@ fn how_far_a_long_session_came_is_exact_up_to_a_limit_and_then_a_bound() {
     {
         let mut events = vec![pay(10, &["staff"]); before];
         events.extend([pay(30, &["staff"]), pay(10, &["staff"])]);
-        events.iter_mut().for_each(|event| event.session = Field::Present("s".to_owned()));
+        for event in &mut events {
+            event.session = Field::Present("s".to_owned());
+        }
         let found = rehearse(&new, Some(&old), events).sessions;
         let told = found.list[0].before;
         assert!(holds(told, before as u64) && (told.at_least == told.at_most) == exact, "{told:?} for {before}");

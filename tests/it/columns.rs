@@ -9,18 +9,23 @@ use crate::recordings::event;
 
 fn columns(events: &[Event]) -> Vec<u8> {
     let mut writer = ColumnWriter::new(Vec::new(), &Header::new("test")).unwrap();
-    events.iter().for_each(|event| writer.write(event).unwrap());
+    for event in events {
+        writer.write(event).unwrap();
+    }
     writer.finish().unwrap()
 }
 
-fn read(bytes: Vec<u8>) -> Result<Vec<(u64, Result<Event, Unreadable>)>, Unreadable> {
+/// Rows with their numbers.
+type Rows = Vec<(u64, Result<Event, Unreadable>)>;
+
+fn read(bytes: Vec<u8>) -> Result<Rows, Unreadable> {
     let columns = Columns::open(Bytes::from(bytes))?;
     let mut lines = Lines::new(&Everything);
     let mut found = Vec::new();
     for number in 0..columns.groups() {
         let mut rows = columns.group(number)?;
         while let Some((number, line)) = rows.next(&mut lines) {
-            found.push((number, line.map(|line| line.into_event())));
+            found.push((number, line.map(doorward::traffic::Line::into_event)));
         }
     }
     Ok(found)
@@ -38,7 +43,9 @@ proptest! {
     fn lines_become_columns_and_back_without_a_byte_of_difference(events in prop::collection::vec(event(), 0..20)) {
         let lines = |events: &[Event]| {
             let mut writer = Writer::new(Vec::new(), &Header::new("test")).unwrap();
-            events.iter().for_each(|event| writer.write(event).unwrap());
+            for event in events {
+                writer.write(event).unwrap();
+            }
             writer.finish().unwrap()
         };
         let bytes = columns(&events);

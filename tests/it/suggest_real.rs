@@ -31,11 +31,15 @@ fn log_file(name: &str) -> Option<PathBuf> {
 fn study(events: &[Numbered]) -> (Studied<'static>, Proof, Score) {
     let split = Split { share: 0.3, seed: 1 };
     let mut study = Study::new(Options::default(), None, &BTreeMap::new(), Some(split));
-    events.iter().for_each(|numbered| study.event(numbered.place, &numbered.event));
+    for numbered in events {
+        study.event(numbered.place, &numbered.event);
+    }
     let mut studied = study.finish();
     studied.measure();
     let mut trial = Trial::new(&studied);
-    events.iter().for_each(|numbered| trial.event(numbered.place, &numbered.event));
+    for numbered in events {
+        trial.event(numbered.place, &numbered.event);
+    }
     let (proof, score) = trial.finish();
     let findings = Findings { studied: &studied, proof: &proof, score: score.as_ref() };
     let text = toml(&findings);
