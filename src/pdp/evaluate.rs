@@ -13,7 +13,7 @@ use crate::model::{
 };
 use crate::policy::matcher::{ArgRules, ArgsOutcome};
 use crate::policy::set::Statement;
-use crate::policy::{CompiledPolicy, Door, Entry, Filed, Index, Target, group_hash};
+use crate::policy::{CompiledPolicy, Door, Entry, Filed, GroupHash, GroupSet, Index, Target};
 
 /// What the checks so far have come to.
 #[derive(Clone, Copy, Debug, Default)]
@@ -282,6 +282,7 @@ impl<'p, 'r> Case<'p, 'r> {
         let index = self.index();
         if filed.has_groups() {
             match self.request.subject.groups {
+                Fact::Known(_) if !filed.may_name(groups.set) => {}
                 Fact::Known(names) => {
                     for group in groups.hashed(names) {
                         index.each_of_group(filed, group, &mut |entry| visit(entry, entry.plain));
@@ -348,21 +349,29 @@ impl<'p, 'r> Case<'p, 'r> {
 /// The hashes of the subject's groups, taken once for the lists of denies and grants of the target
 /// and its door. A subject in more groups pays for hashing the rest at each list.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Groups([u64; 16]);
+pub(super) struct Groups {
+    first: [GroupHash; 16],
+    set: GroupSet,
+}
 
 impl Groups {
     pub(super) fn of(request: &Request<'_>) -> Self {
         let mut hashes = Self::default();
         if let Fact::Known(names) = request.subject.groups {
-            hashes.0.iter_mut().zip(names.iter()).for_each(|(hash, name)| *hash = group_hash(name));
+            let mut first = hashes.first.iter_mut();
+            for name in names.iter() {
+                let hash = GroupHash::of(name);
+                hashes.set.add(hash);
+                first.next().into_iter().for_each(|place| *place = hash);
+            }
         }
         hashes
     }
 
     /// Each name with its hash.
-    fn hashed<'n>(&self, names: Strings<'n>) -> impl Iterator<Item = (u64, &'n str)> {
-        let known = self.0.iter().map(|hash| Some(*hash)).chain(std::iter::repeat(None));
-        names.iter().zip(known).map(|(name, hash)| (hash.unwrap_or_else(|| group_hash(name)), name))
+    fn hashed<'n>(&self, names: Strings<'n>) -> impl Iterator<Item = (GroupHash, &'n str)> {
+        let known = self.first.iter().map(|hash| Some(*hash)).chain(std::iter::repeat(None));
+        names.iter().zip(known).map(|(name, hash)| (hash.unwrap_or_else(|| GroupHash::of(name)), name))
     }
 }
 

@@ -12,32 +12,45 @@ use super::super::glob::NameGlob;
 use super::super::lookup::Lookup;
 use super::super::set::{Credential, Item, ItemPattern, PolicySet, Selector, Server, Statement, item_name};
 use super::{
-    Door, Entry, Filed, HASHER, Index, IssuerEntry, ItemRules, Named, RuleNumbers, Run, Target, Text, count,
-    group_hash, name_hash,
+    Door, Entry, Filed, GroupHash, GroupSet, HASHER, Index, IssuerEntry, ItemRules, Named, RuleNumbers, Run, Target,
+    Text, count, name_hash,
 };
 use crate::model::{Position, ResourceKind};
 
 /// What is filed while the index grows.
 #[derive(Default)]
 struct Filing {
-    by_group: Vec<Named>,
+    by_group: Vec<(GroupHash, Named)>,
     others: Vec<Entry>,
 }
 
 impl Filing {
-    fn add(&mut self, groups: &[(u64, u32)], entry: Entry) {
+    fn add(&mut self, groups: &[(GroupHash, u32)], entry: Entry) {
         if groups.is_empty() {
             self.others.push(entry);
         } else {
-            let named = groups.iter().map(|&(hash, group)| Named { hash, group, entry: entry.clone() });
+            let named = groups.iter().map(|&(hash, group)| (hash, Named { group, entry: entry.clone() }));
             self.by_group.extend(named);
         }
     }
 
-    fn finish(mut self, named: &mut Vec<Named>, entries: &mut Vec<Entry>) -> Filed {
-        self.by_group.sort_unstable_by_key(|named| (named.hash, named.entry.statement));
-        Filed { by_group: append(named, self.by_group), others: append(entries, self.others) }
+    fn finish(mut self, lists: &mut Lists<'_>) -> Filed {
+        self.by_group.sort_unstable_by_key(|(hash, named)| (hash.key(), named.entry.statement));
+        let mut groups = GroupSet::default();
+        for (hash, _) in &self.by_group {
+            groups.add(*hash);
+            lists.hashes.push(hash.key());
+        }
+        let by_group = append(lists.named, self.by_group.into_iter().map(|(_, named)| named));
+        Filed { by_group, groups, others: append(lists.entries, self.others) }
     }
+}
+
+/// The lists of the index that filings end up in.
+struct Lists<'i> {
+    named: &'i mut Vec<Named>,
+    hashes: &'i mut Vec<u32>,
+    entries: &'i mut Vec<Entry>,
 }
 
 /// A door that is being added.
@@ -60,9 +73,19 @@ pub(super) struct Builder<'s> {
 
 impl<'s> Builder<'s> {
     pub(super) fn new(set: &'s PolicySet, positions: &'s Positions) -> Self {
-        let index = Index::default();
-        let (items, door_numbers, group_numbers) = Default::default();
-        Self { set, positions, index, items, door_numbers, group_numbers }
+        let (doors, items) = (set.servers.len(), set.items().count());
+        let index =
+            Index { doors: Vec::with_capacity(doors), targets: Vec::with_capacity(doors + items), ..Index::default() };
+        let mut builder = Self {
+            set,
+            positions,
+            index,
+            items: Lookup::default(),
+            door_numbers: Lookup::default(),
+            group_numbers: Lookup::default(),
+        };
+        builder.items.reserve(doors + items);
+        builder
     }
 
     pub(super) fn build(mut self) -> Index {
@@ -248,18 +271,19 @@ impl<'s> Builder<'s> {
                 }
             }
         }
-        let Index { doors, targets, named, entries, .. } = &mut self.index;
+        let Index { doors, targets, named, hashes, entries, .. } = &mut self.index;
+        let mut lists = Lists { named, hashes, entries };
         for (door, filing) in doors.iter_mut().zip(by_door) {
-            *(if grant { &mut door.grants } else { &mut door.denies }) = filing.finish(named, entries);
+            *(if grant { &mut door.grants } else { &mut door.denies }) = filing.finish(&mut lists);
         }
         for (target, filing) in targets.iter_mut().zip(by_target) {
-            *(if grant { &mut target.grants } else { &mut target.denies }) = filing.finish(named, entries);
+            *(if grant { &mut target.grants } else { &mut target.denies }) = filing.finish(&mut lists);
         }
     }
 
     /// The groups that a statement is filed under; none when it asks for groups by a pattern or not
     /// at all.
-    fn group_names(&mut self, statement: &'s Statement) -> Vec<(u64, u32)> {
+    fn group_names(&mut self, statement: &'s Statement) -> Vec<(GroupHash, u32)> {
         let globs = &statement.to.groups;
         if globs.iter().any(|glob| glob.literal().is_none()) {
             return Vec::new();
@@ -270,7 +294,7 @@ impl<'s> Builder<'s> {
                 self.index.groups.push(name);
                 count(self.index.groups.len() - 1)
             });
-            (group_hash(name), number)
+            (GroupHash::of(name), number)
         });
         numbered.collect()
     }

@@ -41,8 +41,11 @@ pub(crate) struct Index {
     scopes: Vec<Text>,
     /// The numbers of the issuers that doors accept, end to end.
     accepted: Vec<u32>,
-    /// What is filed by group, and what is not, end to end.
+    /// What is filed by group, end to end, and the hashes of the groups in the same order: the search
+    /// runs over the hashes alone, which even of a large policy stay in a cache.
     named: Vec<Named>,
+    hashes: Vec<u32>,
+    /// What is not filed by group.
     entries: Vec<Entry>,
     /// The names of the groups that statements are filed under.
     groups: Vec<Text>,
@@ -128,6 +131,8 @@ pub(crate) struct IssuerEntry {
 pub(crate) struct Filed {
     /// Those that ask for groups by name, once for each name, sorted by hash and then by number.
     by_group: Run,
+    /// The groups that those ask for.
+    groups: GroupSet,
     /// The others.
     others: Run,
 }
@@ -135,9 +140,40 @@ pub(crate) struct Filed {
 /// A statement filed under the name of a group.
 #[derive(Debug)]
 pub(crate) struct Named {
-    hash: u64,
     group: u32,
     entry: Entry,
+}
+
+/// The hash of the name of a group.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct GroupHash(u64);
+
+impl GroupHash {
+    pub(crate) fn of(group: &str) -> Self {
+        Self(HASHER.hash_one(group))
+    }
+
+    /// What a list is sorted by.
+    const fn key(self) -> u32 {
+        let [a, b, c, d, ..] = self.0.to_be_bytes();
+        u32::from_be_bytes([a, b, c, d])
+    }
+}
+
+/// A set of groups, one bit for many names: it may hold a name that was never added, and never lacks
+/// one that was. Most lists have no group of the subject, and this tells without reading them.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct GroupSet(u64);
+
+impl GroupSet {
+    pub(crate) const fn add(&mut self, group: GroupHash) {
+        // Of the bits that the key has no part in.
+        self.0 |= 1 << (group.0 % 64);
+    }
+
+    const fn may_hold(self, group: GroupHash) -> bool {
+        self.0 & (1 << (group.0 % 64)) != 0
+    }
 }
 
 /// One statement, by its number, with what a decision needs of it: most decisions never touch the
@@ -166,11 +202,6 @@ struct ItemRules {
     /// Over the items of a door; `None` for all.
     item: Option<NameGlob>,
     rules: ArgRules,
-}
-
-/// The hash under which a group is filed.
-pub(crate) fn group_hash(group: &str) -> u64 {
-    HASHER.hash_one(group)
 }
 
 /// The kind is left out: what differs in kind alone is told apart when found.
@@ -246,19 +277,21 @@ impl Index {
     pub(crate) fn each_of_group<'i>(
         &'i self,
         filed: Filed,
-        (hash, group): (u64, &str),
+        (hash, group): (GroupHash, &str),
         visit: &mut impl FnMut(&'i Entry),
     ) {
-        // A handful is scanned faster than searched.
-        let by_group = self.named.get(filed.by_group.range()).unwrap_or(&[]);
-        let few = by_group.len() <= 8;
-        let start = if few { 0 } else { by_group.partition_point(|named| named.hash < hash) };
-        for named in by_group.get(start..).unwrap_or(&[]) {
+        if !filed.groups.may_hold(hash) {
+            return;
+        }
+        let key = hash.key();
+        let hashes = self.hashes.get(filed.by_group.range()).unwrap_or(&[]);
+        let start = hashes.partition_point(|own| *own < key);
+        let equal = hashes.iter().skip(start).take_while(|own| **own == key).count();
+        let first = filed.by_group.start as usize + start;
+        for named in self.named.get(first..first + equal).unwrap_or(&[]) {
             // Equal hashes are not yet equal names.
-            if named.hash == hash && self.groups.get(named.group as usize).is_some_and(|n| self.text(*n) == group) {
+            if self.groups.get(named.group as usize).is_some_and(|n| self.text(*n) == group) {
                 visit(&named.entry);
-            } else if !few && named.hash != hash {
-                return;
             }
         }
     }
@@ -342,8 +375,14 @@ impl Index {
 }
 
 impl Filed {
+    /// Whether anything is filed under a group.
     pub(crate) const fn has_groups(self) -> bool {
         !self.by_group.is_empty()
+    }
+
+    /// Whether anything may be filed under one of these groups.
+    pub(crate) const fn may_name(self, groups: GroupSet) -> bool {
+        self.groups.0 & groups.0 != 0
     }
 }
 
