@@ -38,7 +38,8 @@ const BLOCK: usize = 1024;
 
 impl Source {
     fn new(name: &str, text: &str) -> Self {
-        let starts = text.bytes().zip(1u32..).filter(|(byte, _)| *byte == b'\n').map(|(_, next)| next);
+        let offset = |at: usize| u32::try_from(at).unwrap_or(u32::MAX);
+        let starts = text.match_indices('\n').map(|(at, _)| offset(at + 1));
         let mut total = 0u32;
         let counted = text.as_bytes().chunks(BLOCK).map(|block| {
             total = total.saturating_add(characters(block));

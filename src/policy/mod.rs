@@ -30,7 +30,7 @@ mod what_if;
 pub use compiled::{CompiledPolicy, Digest, Positions};
 pub(crate) use duration::{duration as span_of_time, written};
 pub use file::{FORMAT, FileError};
-pub(crate) use index::{Door, Entry, Filed, Index, IssuerEntry, Target, group_hash};
+pub(crate) use index::{Door, Entry, Filed, GroupHash, GroupSet, Index, IssuerEntry, Target};
 pub use load::{Layers, Loaded, LoadedPolicy, load, load_with};
 pub(crate) use name::{hides, is_item, is_plain, is_scope};
 pub(crate) use secret::in_argument as looks_secret;

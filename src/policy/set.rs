@@ -316,10 +316,18 @@ pub struct ItemPattern {
 impl ItemPattern {
     /// Reads `SERVER:ITEM` or `*`. `Ok(None)` when there is no `:`.
     pub fn parse(text: &str) -> Result<Option<Self>, GlobError> {
+        Self::parse_with(text, NameGlob::new)
+    }
+
+    /// As [`Self::parse`], with both sides read by `glob`.
+    pub(super) fn parse_with(
+        text: &str,
+        mut glob: impl FnMut(&str) -> Result<NameGlob, GlobError>,
+    ) -> Result<Option<Self>, GlobError> {
         let Some((server, item)) = (if text == "*" { Some(("*", "*")) } else { text.split_once(':') }) else {
             return Ok(None);
         };
-        Ok(Some(Self { server: NameGlob::new(server)?, item: NameGlob::new(item)? }))
+        Ok(Some(Self { server: glob(server)?, item: glob(item)? }))
     }
 
     /// Whether it covers an item, by its server and its [`item_name`].

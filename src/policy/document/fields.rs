@@ -1,6 +1,7 @@
 //! How tables, lists and values are read, and what is said when they cannot be.
 
 use super::References;
+use super::shared::Shared;
 use crate::diagnostics::{Code, Diagnostic, Span, did_you_mean};
 use crate::policy::instant::INSTANT_HELP;
 use crate::policy::name::quoted;
@@ -34,6 +35,11 @@ impl<'n> Fields<'n> {
         self.table.get(index).map(|(_, node)| node)
     }
 
+    /// How many keys there are.
+    pub(super) fn len(self) -> usize {
+        self.table.len()
+    }
+
     /// Every key with its value.
     pub(super) fn keys(self) -> impl Iterator<Item = (&'n str, &'n Node<'n>)> {
         self.table.iter().map(|(key, node)| (&**key, node))
@@ -51,11 +57,12 @@ pub(super) struct Reader<'p> {
     problems: &'p mut Vec<Diagnostic>,
     suggestions: u32,
     pub(super) references: References,
+    pub(super) shared: Shared,
 }
 
 impl<'p> Reader<'p> {
     pub(super) fn new(problems: &'p mut Vec<Diagnostic>) -> Self {
-        Self { problems, suggestions: 0, references: References::default() }
+        Self { problems, suggestions: 0, references: References::default(), shared: Shared::default() }
     }
 
     pub(super) fn report(&mut self, problem: Diagnostic) {

@@ -40,9 +40,10 @@ pub(super) struct Rules {
 /// `{ PATH = MATCHER }`
 pub(super) fn rules(reader: &mut Reader<'_>, node: &Node<'_>, key: &str) -> Rules {
     let Some(fields) = reader.open_table(node, key) else { return Rules::default() };
-    let (mut places, mut read) = (Vec::new(), Vec::new());
+    let mut places = Vec::with_capacity(fields.len());
+    let mut read = Vec::with_capacity(fields.len());
     for (text, value) in fields.keys() {
-        let path = match ArgPath::new(text) {
+        let path = match reader.shared.path(text) {
             Ok(path) => path,
             Err(error) => {
                 let message = format!("`{}` is not a place in arguments", quoted(text));
@@ -69,8 +70,10 @@ type ItemRules = (Vec<(ItemPattern, ArgRules)>, Vec<(ItemPattern, ArgPath, Span)
 
 /// `{ "ITEM PATTERN" = { PATH = MATCHER } }`
 pub(super) fn item_rules(reader: &mut Reader<'_>, fields: Fields<'_>) -> ItemRules {
-    let (mut all, mut places, mut keys) = (Vec::new(), Vec::new(), Vec::new());
-    let Some(table) = reader.named(fields, "args") else { return (all, places, keys) };
+    let Some(table) = reader.named(fields, "args") else { return ItemRules::default() };
+    let room = table.len();
+    let (mut all, mut places, mut keys) =
+        (Vec::with_capacity(room), Vec::with_capacity(room), Vec::with_capacity(room));
     for (text, node) in table.keys() {
         let Some(pattern) = pattern(reader, text, node.key_span) else { continue };
         let found = rules(reader, node, text);
@@ -103,7 +106,7 @@ fn matcher(reader: &mut Reader<'_>, node: &Node<'_>, path: &str, depth: u32) -> 
         return None;
     }
     unknown_tests(reader, fields, path);
-    let mut tests = Vec::new();
+    let mut tests = Vec::with_capacity(fields.len());
     for (key, value) in fields.keys() {
         tests.extend(test(reader, key, value, path, depth));
     }
@@ -255,7 +258,7 @@ fn texts<T: Ord>(
 ) -> Vec<T> {
     let list = reader.string_list(node, key);
     not_empty(reader, node, key, matches!(&node.kind, Kind::Array(items) if items.is_empty()));
-    let mut found = Vec::new();
+    let mut found = Vec::with_capacity(list.len());
     for at in list {
         match parse(at.value) {
             Ok(value) => found.push(value),

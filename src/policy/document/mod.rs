@@ -10,6 +10,7 @@ mod issuers;
 mod matchers;
 mod places;
 mod servers;
+mod shared;
 mod statements;
 
 pub(super) use checks::DeclaredTest;

@@ -99,6 +99,7 @@ fn server(reader: &mut Reader<'_>, name: At<String>, fields: Fields<'_>, gateway
         [("tools", ResourceKind::Tool), ("prompts", ResourceKind::Prompt), ("resources", ResourceKind::Resource)]
     {
         if let Some(declared) = reader.named(fields, key) {
+            items.reserve(declared.len());
             items.extend(declared.keys().filter_map(|(item_name, node)| {
                 let fields = reader.open_table(node, item_name)?;
                 Some(item(reader, &name.value, kind, At { value: item_name.to_owned(), span: node.key_span }, fields))

@@ -118,12 +118,16 @@ pub(super) fn patterns(reader: &mut Reader<'_>, fields: Fields<'_>, key: &str, w
         let message = format!("{what} must name what it is about in `{key}`");
         reader.invalid(Code::EmptyStatement, span, message, format!("write `{key} = [\"server:tool\"]`"));
     }
-    list.unwrap_or_default().iter().filter_map(|at| pattern(reader, at.value, at.span).map(|p| (p, at.span))).collect()
+    let list = list.unwrap_or_default();
+    // These stay as long as the policy does, so they take no more than they need.
+    let mut found = Vec::with_capacity(list.len());
+    found.extend(list.iter().filter_map(|at| pattern(reader, at.value, at.span).map(|p| (p, at.span))));
+    found
 }
 
 /// One item pattern.
 pub(super) fn pattern(reader: &mut Reader<'_>, text: &str, span: Span) -> Option<ItemPattern> {
-    let help = match ItemPattern::parse(text) {
+    let help = match reader.shared.pattern(text) {
         Ok(Some(pattern)) => return Some(pattern),
         Ok(None) => "write `server:tool`, `server:prompt:NAME`, `server:resource:NAME` or `server:*`".to_owned(),
         Err(error) => error.to_string(),
@@ -172,7 +176,7 @@ fn globs(reader: &mut Reader<'_>, node: &Node<'_>, key: &str) -> Vec<At<NameGlob
     nobody(reader, node, key);
     let mut found = Vec::new();
     for at in reader.string_list(node, key) {
-        match NameGlob::new(at.value) {
+        match reader.shared.glob(at.value) {
             Ok(value) => found.push(At { value, span: at.span }),
             Err(error) => {
                 let message = format!("`{}` cannot be `{}`", quoted(key), quoted(at.value));

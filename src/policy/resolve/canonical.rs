@@ -44,7 +44,7 @@ pub(super) fn build(document: Document, scopes: BTreeMap<String, Vec<ItemPattern
         ..Spans::default()
     };
     let mut servers = BTreeMap::new();
-    let mut places = Vec::new();
+    let mut places = Vec::with_capacity(document.servers.iter().map(|server| server.items.len()).sum());
     for declared in document.servers {
         let name = declared.name.value;
         let shared: Arc<str> = name.as_str().into();
