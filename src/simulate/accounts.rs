@@ -3,8 +3,6 @@
 //! All of them take an event through [`Judged`], copy of it what they keep, and give the same
 //! report for any split of a recording, merged in any order.
 
-use std::collections::BTreeSet;
-
 use serde::{Deserialize, Serialize};
 
 use super::ages::{AgesPart, Reached};
@@ -33,8 +31,20 @@ pub(super) struct Covered<'p> {
     gauged: Vec<(Rule<'p>, &'p ArgRules)>,
     /// The grants and denies that apply.
     applied: Box<[(RuleKind, u32)]>,
-    /// The ages of the tokens of its events so far.
-    reached: Reached,
+}
+
+impl Covered<'_> {
+    /// Whether it is the same, down to what it points at: accounts are kept by place.
+    pub(super) fn is_like(&self, other: &Self) -> bool {
+        let same_rule = |one: &(Rule<'_>, &ArgRules), two: &(Rule<'_>, &ArgRules)| {
+            std::ptr::eq(one.0.position, two.0.position) && std::ptr::eq(one.1, two.1)
+        };
+        self.held.is_like(&other.held)
+            && std::ptr::eq(self.item, other.item)
+            && self.applied == other.applied
+            && self.gauged.len() == other.gauged.len()
+            && self.gauged.iter().zip(&other.gauged).all(|(one, two)| same_rule(one, two))
+    }
 }
 
 /// The accounts of one rehearsal.
@@ -100,28 +110,38 @@ impl<'p> Accounts<'p> {
             covered.gauged.push((item, survey.declared()));
         }
         let grants = (&self.candidate.set().grants, &self.candidate.positions().grants);
-        let (mut came, mut applied) = (BTreeSet::new(), BTreeSet::new());
+        let (mut came, mut applied) = (Vec::new(), Vec::new());
         survey.statements(&mut |covering: &Covering<'p>| {
             let (kind, number) = (covering.kind, covering.number);
             if covering.reach == Reach::Applies {
-                applied.insert((kind, number));
+                applied.push((kind, number));
             }
             // One that comes twice holds the arguments to its rules once.
-            let gauged = kind == RuleKind::Grant && covering.reach != Reach::Expired && came.insert(number);
+            let gauged = kind == RuleKind::Grant && covering.reach != Reach::Expired && !came.contains(&number);
+            if gauged {
+                came.push(number);
+            }
             let named = grants.0.get(number as usize).zip(grants.1.get(number as usize)).filter(|_| gauged);
             if let Some((grant, position)) = named {
                 let rule = Rule { kind, name: grant.name.as_deref().unwrap_or_default(), position };
                 covered.gauged.extend(covering.rules().map(|rules| (rule, rules)));
             }
         });
-        covered.applied = applied.into_iter().collect();
+        applied.sort_unstable();
+        applied.dedup();
+        covered.applied = applied.into_boxed_slice();
         covered
     }
 
     /// Adds an event.
-    pub(super) fn observe(&mut self, judged: &Judged<'_, '_>, covered: &mut Covered<'p>) {
+    pub(super) fn observe(
+        &mut self,
+        judged: &Judged<'_, '_>,
+        covered: &Covered<'p>,
+        reached: &mut Option<Box<Reached>>,
+    ) {
         let spot = self.sources.spot(judged.witness.time, judged.witness.place);
-        let age = covered.reached.count(judged);
+        let age = Reached::count(reached, judged);
         self.sessions.add(&self.sources, spot, judged, age);
         if !covered.held.is_free() {
             self.rates.add(&self.sources, spot, judged, &covered.held);
@@ -134,11 +154,13 @@ impl<'p> Accounts<'p> {
 
     /// Adds what was only counted, of all events of an outcome.
     pub(super) fn settle(&mut self, outcome: &Outcome<'p>) {
-        let covered = &outcome.covered;
-        for applied in &covered.applied {
-            self.reaches.add(self.candidate, *applied, outcome.candidate, outcome.events);
+        let class = &*outcome.class;
+        for applied in &class.covered.applied {
+            self.reaches.add(self.candidate, *applied, class.candidate, outcome.events);
         }
-        self.ages.add(&outcome.labels.door, &covered.reached);
+        if let Some(reached) = &outcome.reached {
+            self.ages.add(&outcome.labels.door, reached);
+        }
     }
 
     /// How often a statement applied.

@@ -61,17 +61,17 @@ pub(super) struct Reached {
 
 impl Reached {
     /// Counts a call; how many of [`TTLS`] its token reaches, 0 unless it is allowed.
-    pub(super) fn count(&mut self, judged: &Judged<'_, '_>) -> u8 {
+    pub(super) fn count(so_far: &mut Option<Box<Self>>, judged: &Judged<'_, '_>) -> u8 {
         let context = &judged.seen.request.context;
         match context.token.issued_at {
             Fact::Known(issued) if judged.counts.allowed > 0 => {
                 let age = context.now.since(issued);
                 let reach = TTLS.partition_point(|ttl| age >= i64::from(*ttl));
-                self.by_reach.get_mut(reach).into_iter().for_each(|count| *count += 1);
+                so_far.get_or_insert_default().by_reach.get_mut(reach).into_iter().for_each(|count| *count += 1);
                 u8::try_from(reach).unwrap_or(u8::MAX)
             }
             Fact::Unknown if judged.counts.undecidable > 0 => {
-                self.unknown += 1;
+                so_far.get_or_insert_default().unknown += 1;
                 0
             }
             _ => 0,

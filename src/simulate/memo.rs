@@ -12,7 +12,7 @@ use super::outcome::Outcome;
 use super::question::Question;
 
 /// How many questions are remembered.
-pub(super) const REMEMBERED: usize = 1 << 15;
+pub(super) const REMEMBERED: usize = 1 << 17;
 
 /// Outcomes by question.
 #[derive(Debug)]
@@ -58,8 +58,14 @@ impl<'p> Memo<'p> {
     }
 
     /// Forgets everything and gives it out.
-    pub(super) fn take(&mut self) -> impl Iterator<Item = Outcome<'p>> {
+    pub(super) fn take(&mut self) -> Vec<(Question, Outcome<'p>)> {
         self.places.clear();
-        std::mem::take(&mut self.entries).into_iter().map(|(_, outcome)| outcome)
+        std::mem::take(&mut self.entries)
+    }
+
+    /// Takes back what [`Memo::take`] gave, emptied, to fill it again.
+    pub(super) fn reuse(&mut self, emptied: Vec<(Question, Outcome<'p>)>) {
+        self.entries = emptied;
+        self.entries.clear();
     }
 }

@@ -10,6 +10,7 @@ mod ages;
 mod answer;
 mod arguments;
 mod bounded;
+mod classes;
 mod counts;
 mod coverage;
 mod examine;

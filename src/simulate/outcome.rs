@@ -1,44 +1,44 @@
 //! What comes of one question, whoever asks it how often.
 
-use super::accounts::Covered;
+use std::sync::Arc;
+
+use hashbrown::HashMap;
+
+use super::ages::Reached;
 use super::answer::Side;
+use super::classes::Class;
 use super::counts::Counts;
 use super::labels::{shown, write_item, write_subject};
-use super::report::{Column, Columns, Kind, Window};
+use super::report::{Kind, Window};
 use crate::model::{Effect, Request, Timestamp, Verdict};
 use crate::policy::CompiledPolicy;
-use crate::traffic::{Decided, Foreign, Observed, Place};
+use crate::traffic::{Decided, Foreign, Numbers, Observed, Place};
 
-/// The answers to one question, how they compare, and how many events asked it.
+/// What one question came to, and how many events asked it.
 #[derive(Debug)]
 pub(super) struct Outcome<'p> {
-    pub(super) candidate: Verdict<'p>,
-    pub(super) baseline: Option<Verdict<'p>>,
-    pub(super) drift: Drifted<'p>,
-    /// One event in numbers.
-    pub(super) counts: Counts,
-    /// Whether and how one event is worth a line.
-    pub(super) kind: Option<Kind>,
-    pub(super) columns: Columns,
+    pub(super) class: Arc<Class<'p>>,
     pub(super) labels: Labels,
-    pub(super) covered: Covered<'p>,
+    /// The ages of the tokens of its events so far.
+    pub(super) reached: Option<Box<Reached>>,
     /// How many events asked it since it was last folded.
     pub(super) events: u64,
-    pub(super) change: Late,
-    pub(super) difference: Late,
+    /// Of those that are worth a line, and of those that differ from what was recorded.
+    pub(super) change: Option<Box<Late>>,
+    pub(super) difference: Option<Box<Late>>,
     /// What was recorded, once events are only counted.
     pub(super) recorded: Option<Box<(Option<Decided>, Option<Foreign>)>>,
 }
 
-/// How the event is called in the tables.
-#[derive(Debug, Default)]
+/// How the event is called in the tables. One text is shared by all that are called so.
+#[derive(Clone, Debug)]
 pub(super) struct Labels {
     /// The tool, prompt or resource, as `door:item`.
-    pub(super) item: String,
-    pub(super) door: String,
+    pub(super) item: Arc<str>,
+    pub(super) door: Arc<str>,
     /// `issuer/sub`
-    pub(super) subject: String,
-    pub(super) agent: String,
+    pub(super) subject: Arc<str>,
+    pub(super) agent: Arc<str>,
 }
 
 /// The recorded decision against the policy that made it.
@@ -68,6 +68,15 @@ pub(super) struct Late {
 }
 
 impl Late {
+    /// Begins to count behind a place.
+    pub(super) fn behind(late: &mut Option<Box<Self>>, behind: Option<Place>) {
+        if let Some(late) = late {
+            late.behind = behind;
+        } else if behind.is_some() {
+            *late = Some(Box::new(Self { behind, ..Self::default() }));
+        }
+    }
+
     /// Counts an event, if it can be no sample.
     pub(super) fn takes(&mut self, place: Place, time: Timestamp) -> bool {
         if self.behind.is_none_or(|behind| place <= behind) {
@@ -81,53 +90,50 @@ impl Late {
 }
 
 impl Labels {
-    pub(super) fn write(&mut self, request: &Request<'_>) {
-        write_item(&mut self.item, request);
-        request.resource.door.clone_into(&mut self.door);
-        write_subject(&mut self.subject, &request.subject);
-        shown(request.subject.agent).clone_into(&mut self.agent);
+    pub(super) fn of(request: &Request<'_>) -> Self {
+        let ((item, door), (subject, agent)) = (named_item(request), named_subject(request));
+        Self { item, door, subject, agent }
+    }
+}
+
+fn named_item(request: &Request<'_>) -> (Arc<str>, Arc<str>) {
+    let mut item = String::new();
+    write_item(&mut item, request);
+    (item.into(), request.resource.door.into())
+}
+
+fn named_subject(request: &Request<'_>) -> (Arc<str>, Arc<str>) {
+    let mut subject = String::new();
+    write_subject(&mut subject, &request.subject);
+    (subject.into(), shown(request.subject.agent).into())
+}
+
+/// Labels by the numbers of what they name.
+#[derive(Debug, Default)]
+pub(super) struct Names {
+    items: HashMap<u32, (Arc<str>, Arc<str>), foldhash::fast::FixedState>,
+    /// By what is missing too: what is absent and what is not known have different labels.
+    subjects: HashMap<[u32; 2], (Arc<str>, Arc<str>), foldhash::fast::FixedState>,
+}
+
+impl Names {
+    pub(super) fn of(&mut self, request: &Request<'_>, numbers: &Numbers<'_>) -> Labels {
+        let [lists, subject, _, _, item] = numbers.of();
+        let (item, door) = self.items.entry(item).or_insert_with(|| named_item(request)).clone();
+        let named = self.subjects.entry([lists, subject]).or_insert_with(|| named_subject(request));
+        let (subject, agent) = named.clone();
+        Labels { item, door, subject, agent }
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.items.clear();
+        self.subjects.clear();
     }
 }
 
 impl<'p> Outcome<'p> {
-    pub(super) fn new(
-        candidate: Verdict<'p>,
-        baseline: Option<Verdict<'p>>,
-        seen: &Observed<'_>,
-        labels: Labels,
-        drift: Drifted<'p>,
-        covered: Covered<'p>,
-    ) -> Self {
-        let (recorded, after) = (recorded(seen), Side::Judged(candidate));
-        let before = baseline.map_or(recorded, Side::Judged);
-        let (counts, kind) = compare(&before, &after);
-        let columns = Columns {
-            recorded: Column::of(&recorded),
-            baseline: baseline.map(|verdict| Column::of(&Side::Judged(verdict))),
-            candidate: Column::of(&after),
-        };
-        Self {
-            candidate,
-            baseline,
-            drift,
-            counts,
-            kind,
-            columns,
-            labels,
-            covered,
-            events: 0,
-            change: Late::default(),
-            difference: Late::default(),
-            recorded: None,
-        }
-    }
-
-    /// What is compared with.
-    pub(super) fn before<'a>(&self, recorded: Side<'a>) -> Side<'a>
-    where
-        'p: 'a,
-    {
-        self.baseline.map_or(recorded, Side::Judged)
+    pub(super) const fn new(class: Arc<Class<'p>>, labels: Labels) -> Self {
+        Self { class, labels, reached: None, events: 0, change: None, difference: None, recorded: None }
     }
 
     /// What was recorded, of events that are only counted.
@@ -162,7 +168,7 @@ impl<'p> Drifted<'p> {
 }
 
 /// How one event comes out, and whether that is worth a line.
-fn compare(before: &Side<'_>, after: &Side<'_>) -> (Counts, Option<Kind>) {
+pub(super) fn compare(before: &Side<'_>, after: &Side<'_>) -> (Counts, Option<Kind>) {
     let mut counts = Counts { events: 1, ..Counts::default() };
     match after.effect() {
         Some(Effect::Allow) => counts.allowed = 1,

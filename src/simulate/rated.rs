@@ -251,6 +251,14 @@ impl<'p> HeldBy<'p> {
 }
 
 impl Held<'_> {
+    /// Whether it is the same, down to the lists it points at.
+    pub(super) fn is_like(&self, other: &Self) -> bool {
+        let like = |one: &HeldBy<'_>, two: &HeldBy<'_>| {
+            std::ptr::eq(one.rates, two.rates) && one.door == two.door && one.item == two.item
+        };
+        like(&self.before, &other.before) && like(&self.now, &other.now)
+    }
+
     pub(super) const fn is_free(&self) -> bool {
         self.before.rates.is_empty() && self.now.rates.is_empty()
     }

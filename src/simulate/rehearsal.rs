@@ -1,16 +1,18 @@
 //! The fold over events. Holds counts and a few samples, never the events.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::accounts::Accounts;
 use super::ages::Ages;
 use super::answer::Side;
 use super::arguments::ArgumentLimits;
 use super::bounded::keep_sample;
+use super::classes::{Class, Classes};
 use super::judged::{Judged, Witness};
 use super::memo::{Memo, REMEMBERED};
 use super::movers::Movers;
-use super::outcome::{Drifted, Labels, Outcome, recorded};
+use super::outcome::{Drifted, Labels, Late, Names, Outcome, recorded};
 use super::part::Part;
 use super::question::Questions;
 use super::rates::Rates;
@@ -35,6 +37,8 @@ pub struct Rehearsal<'p> {
     source: String,
     questions: Questions<'p>,
     memo: Memo<'p>,
+    classes: Classes<'p>,
+    names: Names,
     tables: Tables<'p>,
     hours: Hours,
     drifted: Rows,
@@ -58,6 +62,8 @@ impl<'p> Rehearsal<'p> {
             source: String::new(),
             questions: Questions::new(candidate, baseline),
             memo: Memo::new(REMEMBERED),
+            classes: Classes::default(),
+            names: Names::default(),
             tables: Tables::default(),
             hours: Hours::default(),
             drifted: Rows::default(),
@@ -170,6 +176,7 @@ impl<'p> Rehearsal<'p> {
         let question = seen.numbers.as_ref().filter(|_| self.memo.is_on()).and_then(|numbers| {
             if self.questions.enter(numbers) {
                 self.settle();
+                self.names.clear();
             }
             self.questions.of(seen, numbers, &asked.context)
         });
@@ -178,13 +185,15 @@ impl<'p> Rehearsal<'p> {
         let outcome = match remembered.and_then(|at| self.memo.at(at)) {
             Some(outcome) => outcome,
             None => {
-                let outcome = self.judge(seen, &asked, baseline());
-                match question {
-                    None => once.insert(outcome),
-                    Some(question) => {
-                        if self.memo.is_full() {
+                let class = self.judge(seen, &asked, baseline());
+                match question.zip(seen.numbers.as_ref()) {
+                    None => once.insert(Outcome::new(Arc::new(class), Labels::of(&seen.request))),
+                    Some((question, numbers)) => {
+                        if self.memo.is_full() || self.classes.is_full() {
                             self.settle();
                         }
+                        let class = self.classes.share(numbers.item(), class);
+                        let outcome = Outcome::new(class, self.names.of(&seen.request, numbers));
                         let at = self.memo.insert(question, outcome);
                         let Some(outcome) = self.memo.at(at) else { return };
                         outcome
@@ -192,47 +201,48 @@ impl<'p> Rehearsal<'p> {
                 }
             }
         };
-        let (recorded, labels) = (recorded(seen), &outcome.labels);
+        let (recorded, class, labels) = (recorded(seen), &*outcome.class, &outcome.labels);
         let judged = Judged {
             seen,
             witness: Witness { source: &self.source, place, time, subject: &labels.subject, agent: &labels.agent },
             item: &labels.item,
-            before: outcome.before(recorded),
-            after: Side::Judged(outcome.candidate),
-            counts: outcome.counts,
-            kind: outcome.kind,
+            before: class.before(recorded),
+            after: Side::Judged(class.candidate),
+            counts: class.counts,
+            kind: class.kind,
         };
         self.hours.add(time, &judged.counts);
-        self.accounts.observe(&judged, &mut outcome.covered);
-        if let Drifted::Different(policy, now) = outcome.drift
-            && !outcome.difference.takes(place, time)
+        self.accounts.observe(&judged, &class.covered, &mut outcome.reached);
+        if let Drifted::Different(policy, now) = class.drift
+            && !outcome.difference.as_mut().is_some_and(|late| late.takes(place, time))
         {
             let sides = (&recorded, &Side::Judged(now));
-            outcome.difference.behind =
-                self.drifted.add(Kind::Drift, &judged, sides, || Why::of(policy, &judged.seen.request));
+            let why = || Why::of(policy, &judged.seen.request);
+            Late::behind(&mut outcome.difference, self.drifted.add(Kind::Drift, &judged, sides, why));
         }
         if let Some(kind) = judged.kind
-            && !outcome.change.takes(place, time)
+            && !outcome.change.as_mut().is_some_and(|late| late.takes(place, time))
         {
             let sides = (&judged.before, &judged.after);
-            outcome.change.behind = self.changed.add(kind, &judged, sides, || Why::of(self.candidate, &asked));
+            let why = || Why::of(self.candidate, &asked);
+            Late::behind(&mut outcome.change, self.changed.add(kind, &judged, sides, why));
         }
         outcome.events += 1;
         if question.is_none() {
             self.tables.add(outcome, 1);
             self.accounts.settle(outcome);
-        } else if outcome.recorded.is_none() && (outcome.change.count > 0 || outcome.difference.count > 0) {
+        } else if outcome.recorded.is_none()
+            && [&outcome.change, &outcome.difference].into_iter().flatten().any(|late| late.count > 0)
+        {
             outcome.recorded = Some(Box::new((seen.decided.cloned(), seen.foreign.cloned())));
         }
     }
 
     /// Asks the candidate.
-    fn judge(&self, seen: &Observed<'_>, asked: &Request<'_>, baseline: Option<Verdict<'p>>) -> Outcome<'p> {
+    fn judge(&self, seen: &Observed<'_>, asked: &Request<'_>, baseline: Option<Verdict<'p>>) -> Class<'p> {
         let candidate = pdp::judge(self.candidate, asked);
-        let mut labels = Labels::default();
-        labels.write(&seen.request);
         let covered = self.accounts.cover(seen, asked, candidate, baseline);
-        Outcome::new(candidate, baseline, seen, labels, self.drift(seen, candidate, baseline), covered)
+        Class::new(candidate, baseline, seen, self.drift(seen, candidate, baseline), covered)
     }
 
     /// Holds the recorded decision against the policy that made it, if that policy is here. Always at
@@ -254,19 +264,31 @@ impl<'p> Rehearsal<'p> {
 
     /// Folds what is remembered into the tables.
     fn settle(&mut self) {
-        for outcome in self.memo.take() {
+        self.classes.clear();
+        let mut remembered = self.memo.take();
+        for (_, outcome) in remembered.drain(..) {
+            let class = &*outcome.class;
             self.tables.add(&outcome, outcome.events);
             self.accounts.settle(&outcome);
             let (kept, item) = (outcome.kept(), &outcome.labels.item);
-            if let (Drifted::Different(_, now), Some(window)) = (outcome.drift, outcome.difference.window) {
+            if let (Drifted::Different(_, now), Some(window)) =
+                (class.drift, outcome.difference.as_ref().and_then(|late| late.window))
+            {
                 let sides = (&kept, &Side::Judged(now));
-                self.drifted.late(Kind::Drift, item, sides, outcome.difference.count, window);
+                self.drifted.late(
+                    Kind::Drift,
+                    item,
+                    sides,
+                    outcome.difference.as_ref().map_or(0, |late| late.count),
+                    window,
+                );
             }
-            if let (Some(kind), Some(window)) = (outcome.kind, outcome.change.window) {
-                let sides = (&outcome.before(kept), &Side::Judged(outcome.candidate));
-                self.changed.late(kind, item, sides, outcome.change.count, window);
+            if let (Some(kind), Some(window)) = (class.kind, outcome.change.as_ref().and_then(|late| late.window)) {
+                let sides = (&class.before(kept), &Side::Judged(class.candidate));
+                self.changed.late(kind, item, sides, outcome.change.as_ref().map_or(0, |late| late.count), window);
             }
         }
+        self.memo.reuse(remembered);
     }
 
     /// The report.

@@ -43,10 +43,11 @@ impl<'p> Tables<'p> {
         if events == 0 {
             return;
         }
-        let (counts, labels) = (outcome.counts.times(events), &outcome.labels);
+        let (class, labels) = (&*outcome.class, &outcome.labels);
+        let counts = class.counts.times(events);
         let add = |sum: &mut u64| *sum = sum.saturating_add(events);
         let drift = &mut self.drift;
-        match outcome.drift {
+        match class.drift {
             Drifted::Undecided => add(&mut drift.undecided),
             Drifted::Foreign => add(&mut drift.foreign),
             Drifted::OtherPolicy => add(&mut drift.other_policy),
@@ -60,13 +61,13 @@ impl<'p> Tables<'p> {
             }
             Drifted::Different(..) => add(&mut drift.checked),
         }
-        add(self.flow.entry(outcome.columns).or_default());
+        add(self.flow.entry(class.columns).or_default());
         self.totals.add(&counts);
         self.items.of(&labels.item).add(&counts);
         self.doors.of(&labels.door).add(&counts);
         self.agents.of(&labels.agent).add(&counts);
         self.subjects.of(&labels.subject).add(&counts);
-        match outcome.candidate {
+        match class.candidate {
             Verdict::Decided(decision) => {
                 self.reasons.of(decision.reason.code()).add(&counts);
                 let counted = match decision.rule {
