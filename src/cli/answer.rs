@@ -33,15 +33,6 @@ impl Answer {
         Self { code: Some(2), ..Self::new(text, false) }
     }
 
-    /// The same, of which a yes is no answer: exit code 2 in its place.
-    #[must_use]
-    pub(super) fn in_doubt(mut self) -> Self {
-        if self.yes {
-            self.code = Some(2);
-        }
-        self
-    }
-
     /// Puts the text into a file.
     #[must_use]
     pub(super) fn to(mut self, output: Option<PathBuf>) -> Self {

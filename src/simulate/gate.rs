@@ -42,6 +42,21 @@ pub struct Breach {
     pub limit: u64,
 }
 
+impl GateVerdict {
+    /// The verdict on a report that does not rest on all of its traffic, and why not. A limit that is
+    /// broken stays broken.
+    #[must_use]
+    pub fn in_doubt(self, why: &str) -> Self {
+        let mut because = match self {
+            Self::Open | Self::Broken { .. } => return self,
+            Self::Holds => Vec::new(),
+            Self::CannotTell { because } => because,
+        };
+        because.push(why.to_owned());
+        Self::CannotTell { because }
+    }
+}
+
 /// What a limit is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]

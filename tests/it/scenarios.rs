@@ -246,6 +246,16 @@ fn parts_of_different_runs_or_too_few_of_them_do_not_merge() {
     let partial = place.run(&["simulate", "merge", "--partial", "a1", "a3"]);
     assert_eq!(partial.code, 2, "what is missing may be what breaks the gate");
     assert!(partial.stdout.contains("24 events"), "{}", partial.stdout);
+    assert!(
+        partial.stdout.ends_with("the gate cannot be judged\n  of the shards, 2 are missing\n"),
+        "{}",
+        partial.stdout
+    );
+    for format in ["json", "junit", "github", "markdown", "html"] {
+        let ran = place.run(&["simulate", "merge", "--partial", "a1", "a3", "--format", format]);
+        assert_eq!(ran.code, 2);
+        assert!(ran.stdout.contains("of the shards, 2 are missing"), "{format}: {}", ran.stdout);
+    }
 }
 
 #[test]

@@ -78,17 +78,24 @@ impl AnswerArgs {
     }
 
     /// The report of one rehearsal, or of a matrix of them. `rollout` is what the gate asks
-    /// for, and `policy` what the candidate is called.
+    /// for, `policy` what the candidate is called, and `lacks` what traffic was left out, if any.
     pub(super) fn answer(
         self,
         reports: &[Report],
         matrix: bool,
         rollout: &Rollout,
         policy: &str,
+        lacks: Option<&str>,
         color: When,
     ) -> Answer {
-        let judged: Vec<(&Report, GateVerdict)> =
-            reports.iter().map(|report| (report, gate(rollout, report))).collect();
+        let judge = |report| {
+            let verdict = gate(rollout, report);
+            match lacks {
+                Some(why) => verdict.in_doubt(why),
+                None => verdict,
+            }
+        };
+        let judged: Vec<(&Report, GateVerdict)> = reports.iter().map(|report| (report, judge(report))).collect();
         let style = Style::new(self.output.is_none() && color.on_stdout());
         let render = |format: Format, style: Style| match judged.as_slice() {
             [(report, verdict)] if !matrix => {
@@ -106,7 +113,7 @@ impl AnswerArgs {
         // A limit that is broken stays broken, whatever could not be read besides.
         let answer = if judged.iter().any(|(_, verdict)| matches!(verdict, GateVerdict::Broken { .. })) {
             Answer::new(text, false)
-        } else if judged.is_empty() || judged.iter().any(doubt) {
+        } else if judged.is_empty() || lacks.is_some() || judged.iter().any(doubt) {
             Answer::none(text)
         } else {
             Answer::yes(text)

@@ -48,18 +48,20 @@ impl Args {
             return Err(Failure::new(Kind::NothingToDo, "there is no part to merge"));
         };
         let missing = whole.missing();
-        if !missing.is_empty() && !self.partial {
+        let lacks = (!missing.is_empty()).then(|| {
             let few: Vec<String> = missing.iter().take(20).map(ToString::to_string).collect();
             let more = if missing.len() > few.len() { " and more" } else { "" };
-            return Err(Failure::new(Kind::BadInput, format!("of the shards, {}{more} are missing", few.join(", ")))
+            format!("of the shards, {}{more} are missing", few.join(", "))
+        });
+        if let Some(lacks) = lacks.as_ref().filter(|_| !self.partial) {
+            return Err(Failure::new(Kind::BadInput, lacks)
                 .help("make them with --shard, or give --partial for a report on the others"));
         }
         let (run, reports) = whole.finish();
         self.answer.check(run.matrix)?;
         let gate = self.answer.gate(&run.gate);
-        let answer = self.answer.answer(&reports, run.matrix, &gate, &run.policy, color);
         // What part of the traffic was left out may be the part that breaks the gate.
-        Ok(if missing.is_empty() { answer } else { answer.in_doubt() })
+        Ok(self.answer.answer(&reports, run.matrix, &gate, &run.policy, lacks.as_deref(), color))
     }
 }
 
