@@ -50,7 +50,8 @@ fn record(span: &Value, resource: Option<&Value>, scope: &Value) -> Result<Value
     }
     put("kind", span.get("kind").map(kind));
     let status = span.get("status");
-    put("status", status.and_then(|status| status.get("code")).map(code));
+    // What is not there is its default, as everywhere in OTLP.
+    put("status", Some(status.and_then(|status| status.get("code")).map_or_else(|| "UNSET".into(), code)));
     put("message", status.and_then(|status| status.get("message")).cloned());
     put("dropped", span.get("droppedAttributesCount").filter(|n| n.as_u64() != Some(0)).cloned());
     put("attributes", Some(attributes(span.get("attributes"))?));

@@ -77,6 +77,63 @@ fn pomerium_lines() {
     insta::assert_snapshot!(sample("pomerium", "pomerium.jsonl"));
 }
 
+/// What each record of a log in the form of that map came to, in the words of its verdict.
+fn verdicts(name: &str, log: &str) -> Vec<String> {
+    let (events, shown, _) = import(log.as_bytes(), &map(name), None);
+    assert_eq!(events.len(), shown.len(), "{shown:?}");
+    let verdict =
+        |event: &Event| event.foreign.as_ref().map(|foreign| format!("{:?} {}", foreign.effect, foreign.said));
+    events.iter().map(|event| verdict(event).unwrap_or_else(|| "none".to_owned())).collect()
+}
+
+#[test]
+fn a_failure_that_may_come_from_either_side_is_no_verdict() {
+    let call =
+        r#"{"time":"2026-03-02T13:00:00Z","mcp.method.name":"tools/call","mcp.target":"t","gen_ai.tool.name":"a""#;
+    let log: String = ["", r#","http.status":200"#, r#","http.status":200,"mcp.error.code":-32602"#]
+        .into_iter()
+        .map(str::to_owned)
+        .chain([400, 403, 404, 429, 500, 503].map(|status| format!(r#","http.status":{status}"#)))
+        .map(|more| format!("{call}{more}}}\n"))
+        .collect();
+    let expected = ["none", "Allow no mcp.error.code", "none", "none", "Deny 403", "none", "none", "none", "none"];
+    assert_eq!(verdicts("agentgateway", &log), expected);
+
+    let attribute = |key: &str, value: &str| format!(r#"{{"key":"{key}","value":{{"stringValue":"{value}"}}}}"#);
+    for (name, kind) in [("otlp", 2), ("otlp-client", 3)] {
+        let span = |more: &str, attributes: &[(&str, &str)]| {
+            let always = [("mcp.method.name", "tools/call"), ("mcp.server.name", "t"), ("gen_ai.tool.name", "a")];
+            let all: Vec<String> = always.iter().chain(attributes).map(|(key, value)| attribute(key, value)).collect();
+            format!(
+                r#"{{"kind":{kind},"startTimeUnixNano":"1772456400000000000"{more},"attributes":[{}]}}"#,
+                all.join(",")
+            )
+        };
+        let spans = [
+            span("", &[]),
+            span(r#","status":{}"#, &[("http.response.status_code", "200")]),
+            span(r#","status":{"code":1}"#, &[]),
+            span(r#","status":{"code":2,"message":"forbidden"}"#, &[]),
+            span("", &[("http.response.status_code", "503")]),
+            span("", &[("http.response.status_code", "403")]),
+            span("", &[("error.type", "timeout")]),
+            span(r#","droppedAttributesCount":1"#, &[]),
+        ];
+        let export = format!(r#"{{"resourceSpans":[{{"scopeSpans":[{{"spans":[{}]}}]}}]}}"#, spans.join(","));
+        let said = "Allow no error.type";
+        let expected = [said, said, said, "none", "none", "Deny 403", "none", "none"];
+        assert_eq!(verdicts(name, &export), expected, "{name}");
+    }
+}
+
+#[test]
+fn arguments_that_pomerium_was_not_told_to_log_are_unknown() {
+    let call = r#"{"time":"2026-03-02T13:00:00Z","host":"t","allow":true,"mcp-method":"tools/call","mcp-tool":"a"}"#;
+    let (events, ..) = import(call.as_bytes(), &map("pomerium"), None);
+    let written = line(&events[0]).unwrap();
+    assert!(!written.contains("arguments"), "neither known nor absent: {written}");
+}
+
 #[test]
 fn envoy_lines() {
     insta::assert_snapshot!(sample("envoy", "envoy.jsonl"));

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use super::record::{Pointer, Record, scalar};
 use super::value::Facts;
-use super::{Decision, FieldMap, FieldSource, Key, Origin, Rule};
+use super::{Decision, FieldMap, FieldSource, Key, Origin, Rule, hold};
 use crate::model::{Action, Effect, ResourceKind, Timestamp, Withheld};
 use crate::policy::glob::NameGlob;
 use crate::traffic::event::{Event, Field, only_kind};
@@ -216,7 +216,7 @@ fn claims(facts: Facts<'_, '_>, rule: &Rule) -> Result<Field<std::collections::B
 
 /// What the log says was decided.
 pub(in crate::traffic) fn verdict(by: &str, decisions: &[Decision], record: Record<'_>) -> Option<Foreign> {
-    decisions.iter().find_map(|decision| {
+    decisions.iter().filter(|decision| hold(&decision.when, record)).find_map(|decision| {
         let (effect, said) = match record.first(&decision.at) {
             Some((at, value)) => {
                 let word = scalar(value);

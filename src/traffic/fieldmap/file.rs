@@ -82,6 +82,8 @@ struct StateIn {
 #[serde(deny_unknown_fields)]
 struct DecisionIn {
     at: Spanned<OneOrMany>,
+    #[serde(default)]
+    when: BTreeMap<Spanned<String>, Spanned<WhenIn>>,
     allow: Option<Spanned<OneOrMany>>,
     deny: Option<Spanned<OneOrMany>>,
     present: Option<Effect>,
@@ -395,6 +397,7 @@ impl Builder<'_> {
         }
         Decision {
             at: self.pointers(Some(decision.at)),
+            when: self.conditions(decision.when),
             allow: self.globs(decision.allow),
             deny: self.globs(decision.deny),
             present: decision.present,

@@ -235,6 +235,8 @@ pub enum Gone {
 pub struct Decision {
     /// Where.
     pub at: Vec<Pointer>,
+    /// When else it counts; all of it.
+    pub when: Vec<Condition>,
     /// Words that mean yes.
     pub allow: Vec<NameGlob>,
     /// Words that mean no.
