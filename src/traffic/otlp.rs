@@ -146,7 +146,7 @@ mod tests {
             {"attributes":[{"key":"x","value":{"intValue":"1"}},{"key":"x","value":{"intValue":"2"}}]},
             {"attributes":[{"key":"x","value":{"intValue":"one"}}]},{"attributes":[{"key":"x","value":{"nullValue":1}}]},{"attributes":[{}]}]}]}]}"#), @r#"
         {"attributes":{"b":true,"e":null,"i":7,"l":["x",1.5],"m":{"q":"late"}},"kind":"SERVER","message":"no","name":"tools/call search","resource":{"service.name":"tickets"},"scope":"mcp","spanId":"1","start":"1772456400000000001","status":"ERROR","traceId":"7a"}
-        {"attributes":{},"kind":"CLIENT","resource":{"service.name":"tickets"},"scope":"mcp"}
+        {"attributes":{},"kind":"CLIENT","resource":{"service.name":"tickets"},"scope":"mcp","status":"UNSET"}
         the span is not an object
         the attribute `x` stands twice
         `one` is not a whole number
