@@ -16,7 +16,7 @@ const APART: usize = 2_000;
 const SHOWN: usize = 100;
 
 /// The problems in the order given, each followed by an empty line, and their count. Of more than
-/// [`SHOWN`] the errors come first, so that no error is hidden by warnings.
+/// `SHOWN` the errors come first, so that no error is hidden by warnings.
 pub fn check(problems: &[Diagnostic], sources: &Sources, style: Style) -> String {
     let renderer = if style.is_coloured() { Renderer::styled() } else { Renderer::plain() };
     let mut shown: Vec<&Diagnostic> = problems.iter().collect();
