@@ -75,7 +75,7 @@ pub mod analyze;
 #[cfg(feature = "cli")]
 pub mod cli;
 pub mod diagnostics;
-#[cfg(feature = "identity")]
+#[cfg(feature = "guard")]
 pub mod identity;
 pub mod mcp;
 pub mod model;

@@ -18,7 +18,7 @@ mod codes;
 mod columns;
 mod decide;
 mod docs;
-#[cfg(feature = "identity")]
+#[cfg(feature = "guard")]
 mod identity;
 mod layers;
 mod livemcpbench;
