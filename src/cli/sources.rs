@@ -11,6 +11,7 @@ use super::stream::Bounded;
 use super::terminal::When;
 use super::{columns, files, inputs, stream};
 use crate::diagnostics::{Diagnostic, Sources, did_you_mean};
+use crate::policy::mask_secrets;
 use crate::report::{Style, harmless, human};
 use crate::traffic::fieldmap::{self, FieldMap, SHIPPED};
 use crate::traffic::mapping::{self, Mapping};
@@ -136,13 +137,13 @@ fn counted(items: impl Iterator<Item = Result<Numbered, Unreadable>>, sink: log:
 
 /// Why a file is no recording.
 pub(super) fn no_recording(name: &str, error: &Unreadable) -> Failure {
-    Failure::new(Kind::BadInput, format!("`{name}` is no recording: {error}"))
+    Failure::new(Kind::BadInput, format!("`{name}` is no recording: {}", mask_secrets(&error.to_string())))
         .help("say what it is with --from; `doorward import --maps` lists what can be read")
 }
 
 /// A record that cannot be read, where that ends everything.
 pub(super) fn strict(name: &str, unreadable: &Unreadable) -> Failure {
-    Failure::new(Kind::BadInput, format!("{name}:{}", harmless(&unreadable.to_string())))
+    Failure::new(Kind::BadInput, format!("{name}:{}", harmless(&mask_secrets(&unreadable.to_string()))))
         .help("repair the record, or leave out --strict-input to have it counted")
 }
 

@@ -33,5 +33,7 @@ pub use file::{FORMAT, FileError};
 pub(crate) use index::{Door, Entry, Filed, GroupHash, GroupSet, Index, IssuerEntry, Target};
 pub use load::{Layers, Loaded, LoadedPolicy, load, load_with};
 pub(crate) use name::{hides, is_item, is_plain, is_scope};
-pub(crate) use secret::in_argument as looks_secret;
+pub(crate) use secret::{
+    REDACTED, holds as holds_secret, in_argument as looks_secret, is_named as names_secret, mask as mask_secrets,
+};
 pub use what_if::WhatIf;

@@ -29,6 +29,7 @@ mod question;
 mod rated;
 mod rates;
 mod reach;
+mod redacted;
 mod rehearsal;
 mod replay;
 mod report;

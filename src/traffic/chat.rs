@@ -126,7 +126,9 @@ impl Import<'_> {
             self.counts.records += 1;
             self.counts.documents + 1
         };
-        (self.sink)(Err(Unreadable { place: Place { record, call }, code, message: message.into() }));
+        let mut unreadable = Unreadable { place: Place { record, call }, code, message: message.into() };
+        unreadable.redact();
+        (self.sink)(Err(unreadable));
     }
 
     fn transcript(&mut self, transcript: &Map<String, Value>) {
@@ -209,7 +211,9 @@ impl Import<'_> {
         let mut event = Event::new(time, door, Action::ToolsCall, tool);
         event.arguments = arguments.map_or(Field::Absent, Field::Present);
         event.session = around.session.map_or(Field::NotRecorded, |name| Field::Present(name.to_owned()));
-        self.counts.unidentified += u64::from(!self.mapping.identify(&mut event, around));
+        let known = self.mapping.identify(&mut event, around);
+        event.redact()?;
+        self.counts.unidentified += u64::from(!known);
         Ok(Some(event))
     }
 }

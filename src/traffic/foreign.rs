@@ -6,9 +6,16 @@
 use serde::{Deserialize, Serialize};
 
 use crate::model::Effect;
+use crate::policy::mask_secrets;
+
+/// The longest verdict that is kept, in bytes.
+const MAX_SAID: usize = 128;
 
 /// The longest explanation that is kept, in bytes.
 const MAX_BECAUSE: usize = 512;
+
+/// What a text that was cut ends in.
+const CUT: &str = "…";
 
 /// A verdict of a system that is not doorward.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,17 +33,30 @@ pub struct Foreign {
 }
 
 impl Foreign {
-    /// A verdict. A long explanation is cut, and says so by its last character.
+    /// A verdict, without the secrets in it. A long word or explanation is cut, and says so by its last
+    /// character.
     pub fn new(effect: Effect, by: &str, said: &str, because: Option<&str>) -> Self {
-        let because = because.map(|text| {
-            if text.len() <= MAX_BECAUSE {
-                return text.to_owned();
-            }
-            let end = text.floor_char_boundary(MAX_BECAUSE);
-            text.get(..end).unwrap_or_default().to_owned() + "…"
-        });
-        Self { effect, by: by.to_owned(), said: said.to_owned(), because }
+        let mut foreign =
+            Self { effect, by: by.to_owned(), said: said.to_owned(), because: because.map(str::to_owned) };
+        foreign.redact();
+        foreign
     }
+
+    /// Takes out secrets, then cuts, so that none is left in part.
+    pub(super) fn redact(&mut self) {
+        self.said = kept(&self.said, MAX_SAID);
+        self.because = self.because.as_deref().map(|text| kept(text, MAX_BECAUSE));
+    }
+}
+
+fn kept(text: &str, most: usize) -> String {
+    let masked = mask_secrets(text);
+    // What was cut before is not cut again.
+    if masked.len() <= most || (masked.len() <= most + CUT.len() && masked.ends_with(CUT)) {
+        return masked.into_owned();
+    }
+    let end = masked.floor_char_boundary(most);
+    masked.get(..end).unwrap_or_default().to_owned() + CUT
 }
 
 #[cfg(test)]
@@ -66,9 +86,16 @@ mod tests {
     }
 
     #[test]
-    fn a_long_explanation_is_cut_between_characters() {
+    fn a_long_text_is_cut_between_characters_and_behind_its_secrets() {
         let long = "ä".repeat(MAX_BECAUSE);
-        let kept = Foreign::new(Effect::Deny, "p", "no", Some(&long)).because.unwrap();
-        assert!(kept.len() <= MAX_BECAUSE + 3 && kept.ends_with("ä…"));
+        let mut foreign = Foreign::new(Effect::Deny, "p", &long, Some(&long));
+        let again = foreign.clone();
+        foreign.redact();
+        assert_eq!(foreign, again);
+        let because = foreign.because.unwrap();
+        assert!(because.len() <= MAX_BECAUSE + 3 && because.ends_with("ä…"));
+        assert!(foreign.said.len() <= MAX_SAID + 3 && foreign.said.ends_with("ä…"));
+        let token = format!("{} ghp_0123456789abcdefABCD", "x".repeat(MAX_SAID - 10));
+        assert!(!Foreign::new(Effect::Deny, "p", &token, None).said.contains("ghp"));
     }
 }

@@ -5,6 +5,8 @@
 
 use std::collections::BTreeMap;
 
+use crate::policy::mask_secrets;
+
 /// The most names that are counted apart.
 const MAX_NAMES: usize = 1_000;
 
@@ -36,9 +38,9 @@ impl Imported {
         count(&mut self.ignored, rule, 1);
     }
 
-    /// Counts a record of which no rule says anything.
+    /// Counts a record of which no rule says anything. Its name is the log's: a secret in it is not kept.
     pub fn unmapped(&mut self, name: &str) {
-        count(&mut self.unmapped, name, 1);
+        count(&mut self.unmapped, &mask_secrets(name), 1);
     }
 
     /// How many records a rule leaves out.

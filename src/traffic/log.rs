@@ -115,7 +115,10 @@ impl Log<'_> {
     /// Counts and hands on what became of a record.
     pub(super) fn made(&mut self, place: Place, made: Made) {
         match made {
-            Made::Event(event, known) => {
+            Made::Event(mut event, known) => {
+                if let Err(message) = event.redact() {
+                    return self.wrong(place, UnreadableCode::NotACall, message);
+                }
                 self.counts.records += 1;
                 self.counts.events += 1;
                 self.counts.unidentified += u64::from(!known);
@@ -137,7 +140,8 @@ impl Log<'_> {
         self.unreadable(Unreadable { place, code, message: message.into() });
     }
 
-    fn unreadable(&mut self, unreadable: Unreadable) {
+    fn unreadable(&mut self, mut unreadable: Unreadable) {
+        unreadable.redact();
         self.counts.records += 1;
         self.counts.unreadable += 1;
         self.flow = (self.sink)(Err(unreadable));

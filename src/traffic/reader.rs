@@ -3,6 +3,7 @@
 //! Memory stays within a batch of lines whatever the file. A line that cannot be read is an item with its
 //! number and a code; reading goes on behind it. No line is ever skipped in silence.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::io::{self, BufRead};
 
@@ -14,6 +15,7 @@ use super::keep::Everything;
 use super::lines::Lines;
 use super::newline::{Line, read_line, skip_line};
 use super::strict::{DUPLICATE, TOO_DEEP};
+use crate::policy::mask_secrets;
 
 /// The longest line that is read, in bytes.
 pub const MAX_LINE: usize = 4 * 1024 * 1024;
@@ -144,12 +146,19 @@ impl Unreadable {
         Self::json_at(line, error, false, column)
     }
 
+    /// Takes secrets out of the message, which repeats what is at fault.
+    pub(crate) fn redact(&mut self) {
+        if let Cow::Owned(masked) = mask_secrets(&self.message) {
+            self.message = masked;
+        }
+    }
+
     fn json_at(line: u64, error: &serde_json::Error, at_end: bool, column: usize) -> Self {
         let text = error.to_string();
         // The position that serde_json adds counts within the line and repeats what `line` says.
         let message = text.rsplit_once(" at line ").map_or(text.as_str(), |(message, _)| message);
         // It repeats the value at fault, which may be as long as the line.
-        let shown: String = message.chars().take(MAX_MESSAGE).collect();
+        let shown: String = mask_secrets(message).chars().take(MAX_MESSAGE).collect();
         let code = if message.starts_with(DUPLICATE) || message.starts_with("duplicate field") {
             UnreadableCode::DuplicateKey
         } else if message.starts_with(TOO_DEEP) || message.starts_with("recursion limit") {

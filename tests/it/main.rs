@@ -34,6 +34,7 @@ mod render;
 mod reports;
 mod scenarios;
 mod schema;
+mod secrets;
 mod sources;
 mod suggest;
 mod suggest_examples;

@@ -148,21 +148,28 @@ impl Import {
     fn file(&mut self, path: &Path, format: &Format) -> Result<(), Failure> {
         let name = files::display_name(path);
         let mut first = None;
-        let mut too_long = 0;
+        let mut refused = 0;
+        let redact = &matches!(format, Format::Recording);
         let Self { sink, strict, shown, total } = self;
         let mut count = total.unreadable;
         let mut take = |item: Result<Numbered, Unreadable>| {
-            let unreadable = match item {
-                Ok(Numbered { place, event }) => match sink.write(&event) {
-                    None => return sink.flow(),
-                    Some(bytes) => {
-                        too_long += 1;
-                        let message = format!("the event would take a line of {bytes} bytes");
-                        Unreadable { place, code: UnreadableCode::LineTooLong, message }
-                    }
-                },
+            let mut unreadable = match item {
+                Ok(Numbered { place, mut event }) => {
+                    // Importers have done so; a recording may come from anywhere.
+                    let redacted = if *redact { event.redact() } else { Ok(()) };
+                    let (code, message) = match redacted.map(|()| sink.write(&event)) {
+                        Ok(None) => return sink.flow(),
+                        Ok(Some(bytes)) => {
+                            (UnreadableCode::LineTooLong, format!("the event would take a line of {bytes} bytes"))
+                        }
+                        Err(message) => (UnreadableCode::NotAnEvent, message),
+                    };
+                    refused += 1;
+                    Unreadable { place, code, message }
+                }
                 Err(unreadable) => unreadable,
             };
+            unreadable.redact();
             count += 1;
             if count <= SHOWN {
                 // Writing to a string cannot fail.
@@ -178,8 +185,8 @@ impl Import {
         if let Some(unreadable) = first {
             return Err(sources::strict(&name, &unreadable));
         }
-        counts.events -= too_long;
-        counts.unreadable += too_long;
+        counts.events -= refused;
+        counts.unreadable += refused;
         total.add(&counts);
         Ok(())
     }

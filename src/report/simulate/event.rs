@@ -1,5 +1,5 @@
 //! One event of the traffic with its three answers and the path to each, for people and as JSON
-//! (`doorward.event/v1`). For the operator: argument values are shown as they were recorded.
+//! (`doorward.event/v1`). For the operator: argument values are shown as they were recorded, but for secrets.
 
 use std::fmt::Write;
 
@@ -9,10 +9,11 @@ use serde_json::Value;
 use super::{Cell, Columns, Style, answer, pretty};
 use crate::model::{Request, RuleKind};
 use crate::pdp::{Condition, Explanation, Outcome};
+use crate::policy::mask_secrets;
 use crate::report::explain;
 use crate::report::text::harmless;
 use crate::simulate::{Answer, Examined, Terms};
-use crate::traffic::{Event, Place, line};
+use crate::traffic::{Event, Place, line, mask_value};
 
 /// The schema of the JSON form.
 pub const SCHEMA: &str = "doorward.event/v1";
@@ -106,7 +107,8 @@ pub fn human(told: &Told<'_>, style: Style) -> String {
     }
     let _ = writeln!(out, "\n{}", style.strong("the candidate"));
     out.push_str(&explain::human(&told.candidate.explanation, &told.candidate.request, style));
-    out
+    // Line by line: a key that is cut short must not hide what stands below it.
+    out.split_inclusive('\n').map(mask_secrets).collect()
 }
 
 /// The JSON form.
@@ -135,7 +137,9 @@ pub fn json(told: &Told<'_>) -> String {
     }
     let side = |side: &'_ ToldSide<'_>| -> (Option<String>, Value) {
         let text = explain::json(&side.explanation, &side.digest);
-        (side.failed_first(), serde_json::from_str(&text).unwrap_or_default())
+        let mut explanation = serde_json::from_str(&text).unwrap_or_default();
+        mask_value(&mut explanation);
+        (side.failed_first().map(|text| mask_secrets(&text).into_owned()), explanation)
     };
     let baseline = told.baseline.as_ref().zip(told.examined.baseline.as_ref()).map(|(policy, answer)| {
         let (failed_first, explanation) = side(policy);
@@ -156,7 +160,12 @@ pub fn json(told: &Told<'_>) -> String {
     })
 }
 
-/// The event as a recording holds it: what was withheld is listed in it.
+/// The event as a recording holds it, without secrets: what was withheld is listed in it.
 fn recorded(event: &Event) -> Value {
-    line(event).ok().and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default()
+    let mut event = event.clone();
+    // What it cannot be without is masked below.
+    let _ = event.redact();
+    let mut value = line(&event).ok().and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
+    mask_value(&mut value);
+    value
 }

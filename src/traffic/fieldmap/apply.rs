@@ -13,6 +13,7 @@ use crate::policy::glob::NameGlob;
 use crate::traffic::event::{Event, Field, only_kind};
 use crate::traffic::foreign::Foreign;
 use crate::traffic::mapping::{Mapping, Surroundings};
+use crate::traffic::secrets;
 
 /// What becomes of a record that is a call.
 pub(in crate::traffic) enum Made {
@@ -157,7 +158,7 @@ fn kind_named(word: &str) -> Option<ResourceKind> {
 fn door(facts: Facts<'_, '_>, source: Option<&FieldSource>, mapping: Option<&Mapping>) -> Result<String, String> {
     match (facts.text(Key::Door)?, mapping) {
         (Field::Present(server), Some(mapping)) => Ok(mapping.door(&server)),
-        (Field::Present(server), None) => Ok(server),
+        (Field::Present(server), None) => Ok(secrets::bare(&server).into_owned()),
         (_, Some(mapping)) if mapping.doors.contains_key("") => Ok(mapping.door("")),
         _ => Err(missing("door", source)),
     }

@@ -2,6 +2,7 @@
 //!
 //! A value that is there and cannot be read is an error, never a value that is not there.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
@@ -10,8 +11,9 @@ use super::record::{Pointer, Record, scalar};
 use super::{FieldSource, Gone, Key, Marks, Origin, State, Unit, hold};
 use crate::model::{Timestamp, Withheld, WithheldBecause};
 use crate::policy::glob::NameGlob;
+use crate::policy::{holds_secret, mask_secrets};
 use crate::traffic::event::Field;
-use crate::traffic::read_arguments;
+use crate::traffic::{read_arguments, secrets};
 
 /// Arguments, with what of them is withheld.
 type Arguments = (Field<Map<String, Value>>, Vec<Withheld>);
@@ -79,6 +81,15 @@ impl<'a, 'v> Facts<'a, 'v> {
         if let Some(field) = self.marked(&text, source) {
             return Ok(field);
         }
+        let text = if (source.after.is_empty() && source.before.is_none()) || !holds_secret(&text) {
+            text
+        } else {
+            // A part of a secret does not look like one.
+            match secrets::bare(&text) {
+                Cow::Owned(bare) if !holds_secret(&bare) => Cow::Owned(bare),
+                _ => return Ok(Field::Redacted),
+            }
+        };
         let mut part = text.as_ref();
         for separator in &source.after {
             part = part.split_once(separator.as_str()).ok_or_else(|| no_separator(part, separator, at))?.1;
@@ -104,7 +115,9 @@ impl<'a, 'v> Facts<'a, 'v> {
         };
         let Value::Array(elements) = value else {
             let text = scalar(value).ok_or_else(|| format!("what stands at `{at}` is neither a list nor a text"))?;
-            let list = || Field::Present(split(&text, source, words));
+            let list = || {
+                if holds_secret(&text) { Field::Redacted } else { Field::Present(split(&text, source, words)) }
+            };
             return Ok(self.marked(&text, source).unwrap_or_else(list));
         };
         let mut list = Vec::with_capacity(elements.len());
@@ -135,11 +148,7 @@ impl<'a, 'v> Facts<'a, 'v> {
         }
         let shown = scalar(value).unwrap_or_default();
         instant(&shown, source.unit).map(Field::Present).ok_or_else(|| {
-            format!(
-                "`{}` at `{at}` is not an instant, {}",
-                shown.chars().take(40).collect::<String>(),
-                source.unit.as_written()
-            )
+            format!("`{}` at `{at}` is not an instant, {}", excerpt(&shown, 40), source.unit.as_written())
         })
     }
 
@@ -227,7 +236,12 @@ fn gone<T>(why: Gone) -> Field<T> {
 }
 
 fn no_separator(text: &str, separator: &str, at: &Pointer) -> String {
-    format!("`{}` at `{at}` holds no `{separator}`", text.chars().take(80).collect::<String>())
+    format!("`{}` at `{at}` holds no `{separator}`", excerpt(text, 80))
+}
+
+/// The beginning of a text, for a message. Secrets go first: one that is cut is not known any more.
+fn excerpt(text: &str, most: usize) -> String {
+    mask_secrets(text).chars().take(most).collect()
 }
 
 fn split(text: &str, source: &FieldSource, words: bool) -> Vec<String> {

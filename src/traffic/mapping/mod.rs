@@ -9,6 +9,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use super::event::{Event, Field};
+use super::secrets;
 use crate::model::Timestamp;
 use crate::policy::glob::NameGlob;
 
@@ -161,9 +162,14 @@ impl std::fmt::Debug for dyn Fields + '_ {
 }
 
 impl Mapping {
-    /// The name in the policy of a server in the log.
+    /// The name in the policy of a server in the log: as the log names it, or its address without user,
+    /// query and fragment.
     pub(super) fn door(&self, server: &str) -> String {
-        self.doors.get(server).map_or(server, String::as_str).to_owned()
+        let named = |server: &str| self.doors.get(server).cloned();
+        named(server).unwrap_or_else(|| {
+            let bare = secrets::bare(server);
+            named(&bare).unwrap_or_else(|| bare.into_owned())
+        })
     }
 
     /// The name in the policy of an issuer in the log.

@@ -87,7 +87,9 @@ impl AnswerArgs {
         policy: &str,
         lacks: Option<&str>,
         color: When,
-    ) -> Answer {
+    ) -> Result<Answer, Failure> {
+        let shown: Result<Vec<Report>, _> = reports.iter().map(Report::redacted).collect();
+        let reports = shown.map_err(|e| Failure::new(Kind::BadInput, format!("the report has no JSON form: {e}")))?;
         let judge = |report| {
             let verdict = gate(rollout, report);
             match lacks {
@@ -118,7 +120,7 @@ impl AnswerArgs {
         } else {
             Answer::yes(text)
         };
-        answer.to(self.output).and(further)
+        Ok(answer.to(self.output).and(further))
     }
 
     fn render(&self, format: Format, rehearsed: &Rehearsed<'_>, style: Style) -> String {

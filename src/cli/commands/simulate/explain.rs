@@ -8,6 +8,7 @@ use crate::cli::failure::{Failure, Kind};
 use crate::cli::terminal::When;
 use crate::diagnostics::did_you_mean;
 use crate::pdp;
+use crate::policy::mask_secrets;
 use crate::report::Style;
 use crate::report::simulate::event::{self, Told, ToldSide};
 use crate::simulate::{Select, examine};
@@ -25,7 +26,7 @@ pub(super) fn explain(plan: &Plan, wanted: &str, answer: AnswerArgs, color: When
             format!("there is no event `{wanted}` among the {} that were read", search.events),
         );
         return Err(match did_you_mean(wanted, search.ids.iter().map(String::as_str)) {
-            Some(near) => failure.help(format!("did you mean `{near}`?")),
+            Some(near) => failure.help(format!("did you mean `{}`?", mask_secrets(near))),
             None => failure.help("name an event by its `id`, or by its place as `FILE:LINE`"),
         });
     };

@@ -114,7 +114,7 @@ impl Args {
             return merge::part(&PartFile::new(run, shard, parts), self.answer);
         }
         let reports: Vec<Report> = parts.into_iter().map(Part::finish).collect();
-        Ok(self.answer.answer(&reports, run.matrix, &run.gate, &run.policy, None, color))
+        self.answer.answer(&reports, run.matrix, &run.gate, &run.policy, None, color)
     }
 
     /// The scenarios that were named, or, where nothing says what to rehearse, those beside the policy.

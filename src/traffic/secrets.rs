@@ -1,0 +1,232 @@
+//! Takes the secrets out of what an importer made of a log.
+//!
+//! A value that holds one is listed as redacted, which a policy takes for unknown. Secrets are known by
+//! their looks or by the name of the argument that they stand under; one that looks like nothing and
+//! stands under no such name is not known.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value};
+
+use super::event::{Event, Field};
+use crate::model::{Withheld, WithheldBecause};
+use crate::policy::{REDACTED, holds_secret, mask_secrets, names_secret};
+
+/// The address of a server as it may be kept: without user, query and fragment.
+pub(super) fn bare(address: &str) -> Cow<'_, str> {
+    let (scheme, rest) = match address.split_once("://") {
+        Some((scheme, rest)) => (Some(scheme), rest),
+        None => (None, address),
+    };
+    let plain = rest.split(['?', '#']).next().unwrap_or_default();
+    let (authority, path) = plain.split_at(plain.find('/').unwrap_or(plain.len()));
+    let host = match authority.rsplit_once('@') {
+        // Without a scheme an `@` may be part of a name, such as that of a package.
+        Some((user, host)) if scheme.is_some() || user.contains(':') => host,
+        _ => authority,
+    };
+    if host.len() + path.len() == rest.len() {
+        return Cow::Borrowed(address);
+    }
+    Cow::Owned(scheme.map_or_else(|| format!("{host}{path}"), |scheme| format!("{scheme}://{host}{path}")))
+}
+
+/// Puts a stand-in for every secret in the keys and texts of a value that is shown to somebody.
+pub(crate) fn mask_value(value: &mut Value) -> bool {
+    let mut any = false;
+    match value {
+        Value::String(text) => {
+            if let Cow::Owned(masked) = mask_secrets(text) {
+                *text = masked;
+                any = true;
+            }
+        }
+        Value::Array(list) => {
+            for value in list {
+                any |= mask_value(value);
+            }
+        }
+        Value::Object(object) => {
+            for value in object.values_mut() {
+                any |= mask_value(value);
+            }
+            if object.keys().any(|key| holds_secret(key)) {
+                any = true;
+                for (key, value) in std::mem::take(object) {
+                    let masked = mask_secrets(&key).into_owned();
+                    // Two secrets stay two.
+                    let mut name = masked.clone();
+                    let mut number = 1;
+                    while object.contains_key(&name) {
+                        number += 1;
+                        name = format!("{masked} {number}");
+                    }
+                    object.insert(name, value);
+                }
+            }
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
+    any
+}
+
+impl Event {
+    /// Takes out every secret that can be known. What a policy could ask about becomes unknown by it.
+    ///
+    /// # Errors
+    ///
+    /// When one stands in the method or the name, which an event cannot be without.
+    pub fn redact(&mut self) -> Result<(), String> {
+        for (what, text) in [("method", &self.method), ("name", &self.name)] {
+            if holds_secret(text) {
+                return Err(format!("the {what} holds what looks like a secret, and is not kept"));
+            }
+        }
+        if let Cow::Owned(masked) = mask_secrets(&self.door) {
+            self.door = masked;
+        }
+        for field in [&mut self.id, &mut self.era, &mut self.session] {
+            redact(field, |text| holds_secret(text));
+        }
+        let (subject, token) = (&mut self.subject, &mut self.token);
+        for field in [&mut subject.issuer, &mut subject.sub, &mut subject.agent] {
+            redact(field, |text| holds_secret(text));
+        }
+        for list in [&mut subject.groups, &mut token.aud, &mut token.scopes] {
+            redact(list, |list| any(list));
+        }
+        redact(&mut subject.claims, claims);
+        self.redact_arguments();
+        if let Some(foreign) = &mut self.foreign {
+            foreign.redact();
+        }
+        if let Some(decided) = &mut self.decided {
+            // No digest and no statement of a policy reads like one.
+            let name = decided.rule.as_mut().map(|rule| &mut rule.name);
+            for text in name.into_iter().chain([&mut decided.digest]) {
+                if let Cow::Owned(masked) = mask_secrets(text) {
+                    *text = masked;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn redact_arguments(&mut self) {
+        let Field::Present(arguments) = &mut self.arguments else { return };
+        if arguments.keys().any(|key| holds_secret(key)) {
+            self.arguments = Field::Redacted;
+            self.withheld.clear();
+            return;
+        }
+        let mut found = Vec::new();
+        inside(arguments, &mut String::new(), &mut found);
+        for pointer in found {
+            // What was withheld within it is now part of it.
+            self.withheld.retain(|w| {
+                w.pointer != pointer && !w.pointer.strip_prefix(&pointer).is_some_and(|rest| rest.starts_with('/'))
+            });
+            self.withheld.push(Withheld { pointer, because: WithheldBecause::Redacted });
+        }
+    }
+}
+
+fn redact<T>(field: &mut Field<T>, is_secret: impl FnOnce(&T) -> bool) {
+    if field.present().is_some_and(is_secret) {
+        *field = Field::Redacted;
+    }
+}
+
+fn any(list: &[String]) -> bool {
+    list.iter().any(|text| holds_secret(text))
+}
+
+fn claims(claims: &BTreeMap<String, Vec<String>>) -> bool {
+    claims.iter().any(|(name, values)| holds_secret(name) || any(values))
+}
+
+/// Puts a stand-in for each value with a secret, and notes its place.
+fn inside(object: &mut Map<String, Value>, pointer: &mut String, found: &mut Vec<String>) {
+    for (key, value) in object {
+        // `""` and `null` say that none was given.
+        let named = names_secret(key) && value.as_str().map_or(!value.is_null(), |text| !text.is_empty());
+        below(pointer, key, |pointer| look(value, named, pointer, found));
+    }
+}
+
+fn look(value: &mut Value, named: bool, pointer: &mut String, found: &mut Vec<String>) {
+    let secret = match &*value {
+        Value::String(text) => named || holds_secret(text),
+        // A secret in a key is a secret of the object.
+        Value::Object(object) => named || object.keys().any(|key| holds_secret(key)),
+        _ => named,
+    };
+    if secret {
+        *value = Value::from(REDACTED);
+        found.push(pointer.clone());
+        return;
+    }
+    match value {
+        Value::Object(object) => inside(object, pointer, found),
+        Value::Array(list) => {
+            for (index, value) in list.iter_mut().enumerate() {
+                below(pointer, &index.to_string(), |pointer| look(value, false, pointer, found));
+            }
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
+
+fn below(pointer: &mut String, key: &str, visit: impl FnOnce(&mut String)) {
+    let length = pointer.len();
+    pointer.push('/');
+    pointer.push_str(&key.replace('~', "~0").replace('/', "~1"));
+    visit(pointer);
+    pointer.truncate(length);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::traffic::{line, read_event};
+
+    #[test]
+    fn an_address_is_kept_without_user_query_and_fragment() {
+        for (address, kept) in [
+            ("https://u:p@h:8/mcp?a=b#c", "https://h:8/mcp"),
+            ("https://u@h", "https://h"),
+            ("https://h/mcp#x?y", "https://h/mcp"),
+            ("https://h/a@b", "https://h/a@b"),
+            ("u:p@h/mcp", "h/mcp"),
+            ("@scope/server", "@scope/server"),
+            ("tickets?x", "tickets"),
+            ("My Files", "My Files"),
+            ("", ""),
+        ] {
+            assert_eq!(bare(address), kept);
+        }
+    }
+
+    #[test]
+    fn what_holds_a_secret_is_listed_as_redacted() {
+        let line_of = |rest: &str| format!(r#"{{"time":1,"door":"d","method":"tools/call","name":"t"{rest}}}"#);
+        let redacted = |rest: &str| {
+            let mut event = read_event(line_of(rest).as_bytes()).unwrap();
+            event.redact().unwrap();
+            let written = line(&event).unwrap();
+            // It can be read again, and there is nothing more to take out.
+            let mut again = read_event(written.as_bytes()).unwrap();
+            again.redact().unwrap();
+            assert_eq!(line(&again).unwrap(), written);
+            written.strip_prefix(line_of("").trim_end_matches('}')).unwrap().to_owned()
+        };
+        insta::assert_snapshot!(redacted(r#","arguments":{"a":{"b/c":["x","Bearer s3cr3t"]},"password":"x","token":"","n":7}"#), @r#","arguments":{"a":{"b/c":["x","[redacted]"]},"n":7,"password":"[redacted]","token":""},"redacted":["/arguments/a/b~1c/1","/arguments/password"]}"#);
+        insta::assert_snapshot!(redacted(r#","arguments":{"a":{"ghp_0123456789abcdefABCD":{"x":1}}},"truncated":["/arguments/a/ghp_0123456789abcdefABCD"]"#), @r#","arguments":{"a":"[redacted]"},"redacted":["/arguments/a"]}"#);
+        insta::assert_snapshot!(redacted(r#","arguments":{"ghp_0123456789abcdefABCD":1},"truncated":["/arguments/x"]"#), @r#","redacted":["/arguments"]}"#);
+        insta::assert_snapshot!(redacted(r#","id":"token=x","subject":{"issuer":"https://u:p@h","sub":"ana","groups":["a","secret=x"],"claims":{"a":["token=x"]}},"token":{"aud":["https://h?token=x"],"scopes":["a"]},"session":"Bearer S-1""#), @r#","subject":{"sub":"ana"},"token":{"scopes":["a"]},"redacted":["/id","/subject/issuer","/subject/groups","/subject/claims","/token/aud","/session"]}"#);
+        insta::assert_snapshot!(redacted(r#","foreign":{"effect":"deny","by":"p","said":"no token=x","because":"Bearer S-1"}"#), @r#","foreign":{"effect":"deny","by":"p","said":"no [redacted]","because":"Bearer [redacted]"}}"#);
+        let named = line_of("").replace("\"t\"", "\"token=x\"");
+        assert!(read_event(named.as_bytes()).unwrap().redact().is_err());
+    }
+}
