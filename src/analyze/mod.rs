@@ -18,6 +18,7 @@ mod invariants;
 mod lint;
 mod place;
 mod search;
+mod served;
 mod space;
 mod spot;
 mod view;
@@ -30,6 +31,7 @@ pub use duties::{Change, ChangeKind};
 pub use invariants::{Proof, Violation, check_invariants};
 pub use lint::lint;
 pub use place::{Place, RuleRef};
+pub use served::served;
 pub use space::Who;
 pub use witness::Witness;
 

@@ -95,6 +95,10 @@ codes! {
     SimilarGroup = "similar-group", Warning, "a group whose name is almost that of another";
     GlobStopsAtSlash = "glob-stops-at-slash", Warning, "a deny whose `*` stops at a slash";
     DenyNeedsEvery = "deny-needs-every", Warning, "a deny that holds only when every element matches";
+    NotServed = "not-served", Warning, "a declared tool or prompt that the server does not list";
+    NotDeclared = "not-declared", Warning, "something that the server lists and the policy does not declare";
+    UnknownArgument = "unknown-argument", Warning, "a rule on an argument that the tool does not have";
+    ArgumentType = "argument-type", Warning, "a rule on an argument that is never of its type";
     AnalysisLimit = "analysis-limit", Warning, "a question that was too large to answer within the limit";
 }
 

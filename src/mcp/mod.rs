@@ -4,12 +4,14 @@
 //! read differently is refused, never repaired, so that the bytes that were judged can be forwarded
 //! as they are. Nothing here knows HTTP, tokens or a policy, and nothing is ever rewritten.
 
+mod catalogue;
 pub mod json;
 mod malformed;
 mod message;
 mod reach;
 mod routing;
 
+pub use catalogue::Catalogue;
 pub use malformed::{Malformed, MalformedCode};
 pub use message::{Id, Limits, Message, Notification, Request, Response, parse};
 pub use reach::{Listen, Reach};

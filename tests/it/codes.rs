@@ -5,7 +5,9 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use doorward::analyze::served;
 use doorward::diagnostics::{Code, Severity};
+use doorward::mcp::{Catalogue, Limits};
 use doorward::model::{Effect, Reason};
 use doorward::policy::{Layers, load};
 use doorward::report::{Style, human, pages};
@@ -127,6 +129,9 @@ fn every_link_between_pages_leads_somewhere() {
 const NO_POLICY: [Code; 5] =
     [Code::NotUtf8, Code::TooLarge, Code::EnvironmentSetsPolicy, Code::UnknownStatement, Code::AnalysisLimit];
 
+/// Codes that only show beside what a server offers, which stands on the page as JSON.
+const CATALOGUE: [Code; 4] = [Code::NotServed, Code::NotDeclared, Code::UnknownArgument, Code::ArgumentType];
+
 /// The two examples of a page: the bad one and the fixed one.
 fn examples(page: &'static str, language: &str) -> Vec<&'static str> {
     let opening = format!("```{language}\n");
@@ -152,6 +157,9 @@ fn the_bad_example_of_a_page_raises_its_code_and_the_fixed_one_nothing() {
     let mut wrong = Vec::new();
     for &code in Code::ALL {
         let examples = examples(code.page(), "toml");
+        if CATALOGUE.contains(&code) {
+            continue;
+        }
         if NO_POLICY.contains(&code) {
             assert!(examples.is_empty(), "docs/codes/{code}.md shows a policy: check it");
             continue;
@@ -178,5 +186,22 @@ fn the_variables_on_the_page_about_the_environment_do_what_it_says() {
         let variable = line.split(' ').next().and_then(|word| word.split_once('=')).unwrap();
         let (codes, text) = found(policy, &[variable]);
         assert_eq!(codes, expected, "{line}\n{text}");
+    }
+}
+
+#[test]
+fn the_bad_example_of_a_page_beside_a_catalogue_raises_its_code_and_the_fixed_one_nothing() {
+    for code in CATALOGUE {
+        let [bad, fixed] = examples(code.page(), "toml")[..] else { panic!("docs/codes/{code}.md needs two policies") };
+        let [listed] = examples(code.page(), "json")[..] else { panic!("docs/codes/{code}.md needs one catalogue") };
+        let mut catalogue = Catalogue::default();
+        catalogue.add(listed.as_bytes(), Limits::default()).unwrap();
+        let also = (code == Code::NotServed).then_some(Code::NotDeclared);
+        for (text, expected) in [(bad, also.into_iter().chain([code]).collect()), (fixed, Vec::new())] {
+            let layers = Layers { files: vec![("policies.toml".to_owned(), text.into())], environment: Vec::new() };
+            let policy = load(&layers).policy.unwrap();
+            let found: Vec<Code> = served(&policy, "tickets", &catalogue).iter().map(|p| p.code).collect();
+            assert_eq!(found, expected, "docs/codes/{code}.md\n{text}");
+        }
     }
 }

@@ -3,27 +3,37 @@
 //! The transcripts are not part of this repository: `DOORWARD_TRAFFIC_DIR` names the folder that
 //! holds `livemcpbench-claude-sonnet-4.json`. Without it the test says so and passes.
 
+use std::collections::BTreeMap;
 use std::io::BufReader;
 use std::path::PathBuf;
 
-use doorward::diagnostics::Sources;
+use doorward::analyze::served;
+use doorward::diagnostics::{Code, Sources};
+use doorward::mcp::{Catalogue, Limits};
 use doorward::policy::{Layers, LoadedPolicy, load};
 use doorward::report::{Style, simulate as render, suite as render_suite};
 use doorward::simulate::suite::run;
 use doorward::simulate::{GateVerdict, Rehearsal};
 use doorward::traffic::{Event, Header, Imported, Numbered, Reader, Writer, chat, mapping};
+use serde_json::{Value, json};
 
 const POLICY: &[u8] = include_bytes!("../../examples/livemcpbench/policies.toml");
 const MAPPING: &[u8] = include_bytes!("../../examples/livemcpbench/mapping.toml");
 const TRANSCRIPTS: &str = "livemcpbench-claude-sonnet-4.json";
 
+const TOOLS: &str = "livemcpbench-tools.json";
+
 fn transcripts() -> Option<PathBuf> {
-    let path = std::env::var_os("DOORWARD_TRAFFIC_DIR").map(|dir| PathBuf::from(dir).join(TRANSCRIPTS));
+    recorded(TRANSCRIPTS)
+}
+
+fn recorded(name: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("DOORWARD_TRAFFIC_DIR").map(|dir| PathBuf::from(dir).join(name));
     let path = path.filter(|path| path.is_file());
     if path.is_none() {
         #[expect(clippy::print_stderr, reason = "a test that is skipped says so")]
         {
-            eprintln!("skipped: set DOORWARD_TRAFFIC_DIR to the folder that holds {TRANSCRIPTS}");
+            eprintln!("skipped: set DOORWARD_TRAFFIC_DIR to the folder that holds {name}");
         }
     }
     path
@@ -49,6 +59,23 @@ fn the_tests_in_the_example_policy_pass() {
     let (policy, sources) = policy();
     let result = run(&policy.compiled, &policy.checks.tests, &sources);
     assert!(result.passed(), "{}", render_suite::human(&result, false, Style::PLAIN));
+}
+
+#[test]
+fn the_policy_fits_what_the_servers_say_they_offer() {
+    let Some(path) = recorded(TOOLS) else { return };
+    let (policy, _) = policy();
+    let listed: Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
+    let mut catalogues: BTreeMap<&str, Catalogue> = BTreeMap::new();
+    for (name, server) in listed.as_array().unwrap().iter().flat_map(|entry| entry["tools"].as_object().unwrap()) {
+        let page = json!({ "tools": server["tools"] }).to_string();
+        catalogues.entry(name).or_default().add(page.as_bytes(), Limits::default()).unwrap();
+    }
+    let all = catalogues.iter().flat_map(|(server, catalogue)| served(&policy, server, catalogue));
+    let problems: Vec<_> = all.filter(|problem| problem.code != Code::NotDeclared).collect();
+    // The agent called it, and the server that is on record today does not have it.
+    let [one] = &problems[..] else { panic!("{problems:#?}") };
+    assert_eq!(one.message, "`okppt:generate_presentation_from_text_content` is not on the list of the server");
 }
 
 #[test]

@@ -1,14 +1,18 @@
 //! `doorward check`: is the policy sound?
 
-use std::path::PathBuf;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 
-use crate::analyze::{Options, check_invariants, lint};
+use crate::analyze::{Options, check_invariants, lint, served};
 use crate::cli::answer::Answer;
-use crate::cli::failure::Failure;
+use crate::cli::failure::{Failure, Kind};
+use crate::cli::files;
 use crate::cli::policy::PolicyArgs;
+use crate::cli::request::pair;
 use crate::cli::terminal::When;
 use crate::cli::time::NowArg;
-use crate::diagnostics::{Code, Diagnostic, Severity, sort};
+use crate::diagnostics::{Code, Diagnostic, Severity, did_you_mean, sort};
+use crate::mcp::{Catalogue, Limits};
 use crate::model::Timestamp;
 use crate::policy::{Loaded, LoadedPolicy};
 use crate::report::{Style, github, human, json, sarif, witness};
@@ -42,6 +46,9 @@ pub(in crate::cli) struct Args {
     policy: PolicyArgs,
     #[command(flatten)]
     now: NowArg,
+    /// What a server offers: the answer to its `tools/list`, `prompts/list` or `resources/list`; repeat for more pages and servers
+    #[arg(long = "catalogue", value_name = "SERVER=FILE", value_parser = pair)]
+    catalogues: Vec<(String, String)>,
     /// Take warnings for a no
     #[arg(long)]
     deny_warnings: bool,
@@ -57,7 +64,11 @@ impl Args {
     /// Reports every problem.
     pub(in crate::cli) fn run(self, color: When) -> Result<Answer, Failure> {
         let loaded = self.policy.read()?;
-        let Findings { problems, unproved } = findings(&loaded, self.now.instant());
+        let Findings { mut problems, unproved } = findings(&loaded, self.now.instant());
+        if let Some(policy) = &loaded.policy {
+            problems.extend(fit(policy, &self.catalogues)?);
+            sort(&mut problems);
+        }
         let text = match self.format {
             Format::Human => {
                 let style = Style::new(self.output.is_none() && color.on_stdout());
@@ -99,6 +110,28 @@ pub(super) fn findings(loaded: &Loaded, now: Timestamp) -> Findings {
     }
     sort(&mut problems);
     Findings { problems, unproved }
+}
+
+/// What of the policy does not fit what its servers offer.
+fn fit(policy: &LoadedPolicy, given: &[(String, String)]) -> Result<Vec<Diagnostic>, Failure> {
+    let mut catalogues: BTreeMap<&str, Catalogue> = BTreeMap::new();
+    let servers = &policy.compiled.set().servers;
+    for (server, file) in given {
+        if !servers.contains_key(server) {
+            let failure = Failure::new(Kind::UnknownName, format!("the policy declares no server `{server}`"));
+            return Err(match did_you_mean(server, servers.keys().map(String::as_str)) {
+                Some(near) => failure.help(format!("did you mean `{near}`?")),
+                None => failure.help("write the name of a declared server, `=` and the file"),
+            });
+        }
+        let bytes = files::read(Path::new(file), files::POLICY_LIMIT)?;
+        let limits = Limits { bytes: bytes.len(), ..Limits::default() };
+        catalogues.entry(server).or_default().add(&bytes, limits).map_err(|error| {
+            Failure::new(Kind::BadInput, format!("`{file}` is not what a server offers: {error}"))
+                .help("give the answer to `tools/list` as JSON, one file a page")
+        })?;
+    }
+    Ok(catalogues.iter().flat_map(|(server, catalogue)| served(policy, server, catalogue)).collect())
 }
 
 /// The invariants that fail, and those about which nothing can be said.
