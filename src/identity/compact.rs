@@ -64,9 +64,14 @@ impl<'t> Unverified<'t> {
     ///
     /// When no declared issuer has exactly this URL.
     pub fn issuer<'p>(&self, policy: &'p PolicySet) -> Result<(&'p str, &'p Issuer), Refused> {
-        let stated = self.claims.get("iss").and_then(Value::as_str).ok_or(Refused::Issuer)?;
+        let stated = self.stated_issuer()?;
         let declared = policy.issuers.iter().find(|(_, issuer)| issuer.url == stated);
         declared.map(|(name, issuer)| (name.as_str(), issuer)).ok_or(Refused::Issuer)
+    }
+
+    /// The `iss` that the token states.
+    pub(super) fn stated_issuer(&self) -> Result<&str, Refused> {
+        self.claims.get("iss").and_then(Value::as_str).ok_or(Refused::Issuer)
     }
 
     /// The `kid` that the token names.
@@ -79,7 +84,7 @@ impl<'t> Unverified<'t> {
     /// # Errors
     ///
     /// The first thing that is wrong. [`Refused::UnknownKey`] is the only one that newer keys may mend.
-    pub fn verify(self, name: &str, issuer: &Issuer, keys: &KeySet) -> Result<Verified, Refused> {
+    pub fn verify(&self, name: &str, issuer: &Issuer, keys: &KeySet) -> Result<Verified, Refused> {
         if self.claims.get("iss").and_then(Value::as_str) != Some(&issuer.url) {
             return Err(Refused::Issuer);
         }

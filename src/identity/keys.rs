@@ -9,6 +9,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::{DecodingKey, crypto};
 use serde_json::{Map, Value};
+use sha2::{Digest as _, Sha256};
 
 use super::refused::{Refused, RefusedKey};
 use crate::mcp::json;
@@ -36,6 +37,7 @@ pub struct Key {
     kid: Option<String>,
     algorithms: Vec<Algorithm>,
     public: DecodingKey,
+    fingerprint: [u8; 32],
 }
 
 impl fmt::Debug for Key {
@@ -74,6 +76,11 @@ impl KeySet {
     /// Why each of the others cannot, in the order of the set.
     pub fn refused(&self) -> &[RefusedKey] {
         &self.refused
+    }
+
+    /// Whether each of those keys is here too, unchanged.
+    pub(super) fn has_all_of(&self, others: &Self) -> bool {
+        others.keys.iter().all(|other| self.keys.iter().any(|key| key.fingerprint == other.fingerprint))
     }
 
     /// The keys to try for a token.
@@ -140,7 +147,8 @@ impl Key {
             return Err(RefusedKey::Unsupported);
         }
         let kid = text("kid")?.map(str::to_owned);
-        Ok(Self { kid, algorithms, public: key.map_err(|_| RefusedKey::Malformed)? })
+        let fingerprint = fingerprint(jwk);
+        Ok(Self { kid, algorithms, public: key.map_err(|_| RefusedKey::Malformed)?, fingerprint })
     }
 
     /// Whether this key signed the bytes.
@@ -148,6 +156,18 @@ impl Key {
         self.algorithms.contains(&algorithm)
             && crypto::verify(signature, signed, &self.public, registered(algorithm)).unwrap_or(false)
     }
+}
+
+/// A hash of all that decides what a key verifies.
+fn fingerprint(jwk: &Map<String, Value>) -> [u8; 32] {
+    let mut hasher = Sha256::new();
+    for member in ["kty", "crv", "kid", "alg", "n", "e", "x", "y"] {
+        let text = jwk.get(member).and_then(Value::as_str);
+        hasher.update([u8::from(text.is_some())]);
+        hasher.update(text.map_or(0, str::len).to_be_bytes());
+        hasher.update(text.unwrap_or_default());
+    }
+    hasher.finalize().into()
 }
 
 const RSA: &[Algorithm] =

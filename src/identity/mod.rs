@@ -6,16 +6,24 @@
 //! part of an error or of `Debug`. Whether the token is for this door and still fresh is judged by
 //! `pdp` from the facts, like everything else.
 
+mod cache;
 mod claims;
 mod compact;
+pub mod fetch;
 mod keys;
+mod metadata;
 mod refused;
+mod ring;
 mod verified;
+mod verifier;
 
 pub use compact::Unverified;
+pub use fetch::{Fetch, FetchError};
 pub use keys::{Key, KeySet, MAX_KEYS};
 pub use refused::{Refused, RefusedKey};
+pub use ring::{KeyTimes, RingStatus};
 pub use verified::Verified;
+pub use verifier::{Limits, NotVerified, Verifier};
 
 /// The longest token that is read, in bytes.
 pub const MAX_TOKEN: usize = 16 * 1024;

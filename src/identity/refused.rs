@@ -1,7 +1,5 @@
 //! Why a token is not believed, and why a key is not used.
 
-use std::fmt;
-
 macro_rules! refusals {
     ($(#[$set:meta])* $name:ident: $($(#[$doc:meta])* $variant:ident = $code:literal, $text:literal;)+) => {
         $(#[$set])*
@@ -29,8 +27,8 @@ macro_rules! refusals {
             }
         }
 
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 write!(f, "{} ({})", self.text(), self.code())
             }
         }
@@ -38,6 +36,8 @@ macro_rules! refusals {
         impl std::error::Error for $name {}
     };
 }
+
+pub(super) use refusals;
 
 refusals! {
     /// Why a token is not believed. A caller is told `invalid_token` (RFC 6750) and nothing more.

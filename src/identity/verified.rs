@@ -55,6 +55,24 @@ impl Verified {
         self.id.as_deref()
     }
 
+    /// About how many bytes the facts take.
+    pub(super) fn size(&self) -> usize {
+        let of = |list: &[String]| list.iter().map(|text| text.len() + size_of::<String>()).sum::<usize>();
+        let list = |list: &Option<Vec<String>>| list.as_deref().map_or(0, of);
+        let text = |text: &Option<String>| text.as_ref().map_or(0, String::len);
+        let claims = self.claims.iter().map(|(name, values)| name.len() + of(values) + 64).sum::<usize>();
+        size_of::<Self>()
+            + self.issuer.len()
+            + self.subject.len()
+            + text(&self.agent)
+            + text(&self.id)
+            + of(&self.actors)
+            + self.groups.as_ref().known().map_or(0, |groups| of(groups))
+            + list(&self.audience)
+            + list(&self.scopes)
+            + claims
+    }
+
     /// The mapped claims, as [`Verified::facts`] takes them.
     pub fn claims(&self) -> Vec<Claim<'_>> {
         self.claims.iter().map(|(name, values)| Claim { name, values: values.into() }).collect()

@@ -16,14 +16,14 @@ fn b64(bytes: impl AsRef<[u8]>) -> String {
 }
 
 /// An issuer's signing keys and what it publishes.
-struct Signer {
+pub(crate) struct Signer {
     ed: EncodingKey,
     ec: EncodingKey,
-    jwks: Value,
+    pub(crate) jwks: Value,
 }
 
 impl Signer {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let ed = Ed25519KeyPair::generate().unwrap();
         let ec = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).unwrap();
         let point = ec.public_key().as_ref();
@@ -42,7 +42,7 @@ impl Signer {
         KeySet::read(self.jwks.to_string().as_bytes()).unwrap()
     }
 
-    fn sign(&self, header: &Value, claims: &Value) -> String {
+    pub(crate) fn sign(&self, header: &Value, claims: &Value) -> String {
         let signed = format!("{}.{}", b64(header.to_string()), b64(claims.to_string()));
         let (key, algorithm) = if header["alg"] == "ES256" { (&self.ec, Alg::ES256) } else { (&self.ed, Alg::EdDSA) };
         let signature = crypto::sign(signed.as_bytes(), key, algorithm).unwrap();
@@ -50,7 +50,7 @@ impl Signer {
     }
 }
 
-fn issuer() -> Issuer {
+pub(crate) fn issuer() -> Issuer {
     serde_json::from_value(json!({
         "url": "https://login.example.com", "keys": "discovery", "audiences": [], "algorithms": ["EdDSA", "ES256"],
         "max_lifetime": 3600, "clock_skew": 30,
@@ -59,11 +59,11 @@ fn issuer() -> Issuer {
     .unwrap()
 }
 
-fn header() -> Value {
+pub(crate) fn header() -> Value {
     json!({ "alg": "EdDSA", "kid": "ed", "typ": "at+jwt" })
 }
 
-fn claims() -> Value {
+pub(crate) fn claims() -> Value {
     json!({
         "iss": "https://login.example.com", "sub": "ana", "aud": "https://mcp.example.com/desk/mcp",
         "iat": 1000, "exp": 1600, "client_id": "desk-assistant", "scope": "desk:find desk:pay",
@@ -71,7 +71,7 @@ fn claims() -> Value {
     })
 }
 
-fn with(mut base: Value, change: &Value) -> Value {
+pub(crate) fn with(mut base: Value, change: &Value) -> Value {
     for (key, value) in change.as_object().unwrap() {
         if value.is_null() {
             base.as_object_mut().unwrap().remove(key);

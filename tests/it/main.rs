@@ -20,6 +20,8 @@ mod decide;
 mod docs;
 #[cfg(feature = "guard")]
 mod identity;
+#[cfg(feature = "guard")]
+mod keys;
 mod layers;
 mod livemcpbench;
 mod load;

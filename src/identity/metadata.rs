@@ -1,0 +1,134 @@
+//! Discovery: where the metadata of an issuer is, and where that says the keys are.
+//!
+//! Nothing else of the metadata is read: algorithms, audiences and lifetimes are the policy's to say.
+
+use serde_json::Value;
+
+use super::fetch::{FetchError, Network};
+use crate::mcp::json;
+
+/// How deep metadata may nest.
+const MAX_DEPTH: usize = 16;
+
+/// The places to ask, in order: `OpenID` Connect Discovery 1.0 section 4, then RFC 8414 section 3.1,
+/// then the former in the latter's way. The last two differ only where the URL has a path.
+pub(super) fn places(issuer: &str) -> Vec<String> {
+    let base = issuer.trim_end_matches('/');
+    let mut places = vec![format!("{base}/.well-known/openid-configuration")];
+    if let Some((origin, path)) = origin_and_path(base) {
+        places.push(format!("{origin}/.well-known/oauth-authorization-server{path}"));
+        if !path.is_empty() {
+            places.push(format!("{origin}/.well-known/openid-configuration{path}"));
+        }
+    }
+    places
+}
+
+fn origin_and_path(url: &str) -> Option<(&str, &str)> {
+    let host = url.find("://")?.checked_add(3)?;
+    let rest = url.get(host..)?;
+    let end = host.checked_add(rest.find('/').unwrap_or(rest.len()))?;
+    url.split_at_checked(end)
+}
+
+/// The host of a URL is this machine by its very text.
+fn is_loopback(url: &str) -> bool {
+    let host = url.split_once("://").and_then(|(_, rest)| rest.split(['/', '?', '#']).next()).unwrap_or_default();
+    let name = match host.strip_prefix('[') {
+        Some(rest) => rest.split(']').next().unwrap_or_default(),
+        None => host.split(':').next().unwrap_or_default(),
+    };
+    name.eq_ignore_ascii_case("localhost")
+        || name.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
+/// The network that a URL of the policy is on.
+pub(super) fn network(url: &str) -> Network {
+    if is_loopback(url) { Network::Loopback } else { Network::Public }
+}
+
+/// The `jwks_uri` of the metadata of exactly this issuer.
+pub(super) fn jwks_uri(issuer: &str, metadata: &[u8]) -> Result<String, FetchError> {
+    let Ok(Value::Object(members)) = json::read(metadata, MAX_DEPTH) else { return Err(FetchError::Metadata) };
+    match members.get("issuer") {
+        Some(Value::String(stated)) if stated == issuer => {}
+        Some(Value::String(_)) => return Err(FetchError::Issuer),
+        _ => return Err(FetchError::Metadata),
+    }
+    match members.get("jwks_uri") {
+        Some(Value::String(uri)) => Ok(uri.clone()),
+        _ => Err(FetchError::Metadata),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn metadata_is_looked_for_where_the_standards_put_it() {
+        assert_eq!(
+            places("https://login.example.com"),
+            [
+                "https://login.example.com/.well-known/openid-configuration",
+                "https://login.example.com/.well-known/oauth-authorization-server",
+            ]
+        );
+        assert_eq!(
+            places("https://login.example.com/realms/corp/"),
+            [
+                "https://login.example.com/realms/corp/.well-known/openid-configuration",
+                "https://login.example.com/.well-known/oauth-authorization-server/realms/corp",
+                "https://login.example.com/.well-known/openid-configuration/realms/corp",
+            ]
+        );
+    }
+
+    #[test]
+    fn only_hosts_that_are_this_machine_by_their_text_are_on_loopback() {
+        for url in [
+            "http://127.0.0.1:8788/x",
+            "http://LOCALHOST",
+            "http://[::1]:1/",
+            "http://127.9.9.9",
+            "https://localhost?x",
+        ] {
+            assert_eq!(network(url), Network::Loopback, "{url}");
+        }
+        for url in [
+            "http://localhost.example.com",
+            "http://127.0.0.1.example.com",
+            "http://10.0.0.1",
+            "http://[::ffff:127.0.0.1]/",
+            "http://2130706433",
+            "http://0.0.0.0",
+            "127.0.0.1",
+            "http://example.com/127.0.0.1",
+        ] {
+            assert_eq!(network(url), Network::Public, "{url}");
+        }
+    }
+
+    #[test]
+    fn metadata_of_another_issuer_is_refused() {
+        let of = |text: &str| jwks_uri("https://a.example", text.as_bytes());
+        assert_eq!(
+            of(r#"{"issuer":"https://a.example","jwks_uri":"https://k.example"}"#).unwrap(),
+            "https://k.example"
+        );
+        for other in ["https://a.example/", "https://A.example", "http://a.example", ""] {
+            assert_eq!(of(&format!(r#"{{"issuer":"{other}","jwks_uri":"x"}}"#)), Err(FetchError::Issuer));
+        }
+        for bad in [
+            "",
+            "[]",
+            "{}",
+            r#"{"issuer":["https://a.example"],"jwks_uri":"x"}"#,
+            r#"{"issuer":"https://a.example"}"#,
+            r#"{"issuer":"https://a.example","jwks_uri":1}"#,
+            r#"{"issuer":"https://b.example","issuer":"https://a.example","jwks_uri":"x"}"#,
+        ] {
+            assert_eq!(of(bad), Err(FetchError::Metadata), "{bad}");
+        }
+    }
+}
