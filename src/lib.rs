@@ -67,6 +67,7 @@
 //! | 3 | [`suggest`] | the least policy for recorded traffic |
 //! | 3 | [`report`] | one renderer a format |
 //! | 4 | `identity` | from an access token to the verified facts of a request |
+//! | 5 | `gateway` | one process in front of many servers |
 //! | 5 | `cli` | the commands |
 //!
 //! Layers 0 to 3 never touch the file system, the clock, the environment or the network.
@@ -75,6 +76,8 @@ pub mod analyze;
 #[cfg(feature = "cli")]
 pub mod cli;
 pub mod diagnostics;
+#[cfg(feature = "gateway")]
+pub mod gateway;
 #[cfg(feature = "guard")]
 pub mod identity;
 pub mod mcp;

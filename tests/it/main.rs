@@ -18,6 +18,8 @@ mod codes;
 mod columns;
 mod decide;
 mod docs;
+#[cfg(feature = "gateway")]
+mod gateway;
 #[cfg(feature = "guard")]
 mod identity;
 #[cfg(feature = "guard")]

@@ -1,0 +1,237 @@
+//! An MCP server over Streamable HTTP.
+//!
+//! Bytes stream both ways and nothing is collected. A caller who leaves ends the request to the
+//! server at once. No redirect is followed, no proxy is taken from the environment, and the URL is
+//! the policy's alone: nothing of the caller's path or query reaches it.
+
+use std::error::Error as _;
+use std::fmt;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{AUTHORIZATION, CONTENT_ENCODING};
+use http::{Request, Response, StatusCode, Uri, Version};
+use http_body::Body as HttpBody;
+use http_body_util::BodyExt;
+use hyper_rustls::HttpsConnector;
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use rustls_platform_verifier::ConfigVerifierExt;
+use tokio::time::{Instant, timeout};
+use tower_service::Service;
+
+use super::breaker::{Breaker, Standing};
+use super::credential::Bearer;
+use super::failure::{Failure, FailureCode};
+use super::headers;
+use super::patience::{Patience, Patient};
+use super::quick::Quick;
+use crate::gateway::body::{Body, BoxError};
+
+/// The most bytes that the head of an answer may have.
+const HEAD: usize = 64 * 1024;
+/// The most header lines that an answer may have.
+const LINES: usize = 100;
+/// How long a connection that no one uses is kept. Servers commonly keep theirs for longer.
+const KEPT: Duration = Duration::from_secs(4);
+/// How many connections that no one uses are kept.
+const MOST_KEPT: usize = 256;
+
+/// An MCP server over Streamable HTTP. Cheap to clone.
+#[derive(Clone)]
+pub struct Http {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    url: Uri,
+    client: Client<HttpsConnector<Quick>, Body>,
+    bearer: Bearer,
+    patience: Patience,
+    breaker: Mutex<Breaker>,
+}
+
+/// A URL at which no server can be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BadUrl {
+    /// What is wrong.
+    pub message: String,
+}
+
+impl Http {
+    /// The server at a URL.
+    ///
+    /// # Errors
+    ///
+    /// The URL has no host or is neither `http` nor `https`, or the certificates of this machine cannot
+    /// be read.
+    pub fn new(url: &str, bearer: Bearer, patience: Patience) -> Result<Self, BadUrl> {
+        let bad = |message: String| BadUrl { message };
+        let url: Uri = url.parse().map_err(|_| bad(format!("`{url}` is not a URL")))?;
+        if url.host().is_none() || !matches!(url.scheme_str(), Some("http" | "https")) {
+            return Err(bad(format!("`{url}` does not begin with `https://` or `http://` and a host")));
+        }
+        super::ensure_crypto();
+        let mut connector = HttpConnector::new();
+        connector.enforce_http(false);
+        connector.set_nodelay(true);
+        connector.set_connect_timeout(Some(patience.connect));
+        let tls = rustls::ClientConfig::with_platform_verifier()
+            .map_err(|error| bad(format!("the certificates of this machine cannot be read: {error}")))?;
+        let connector = hyper_rustls::HttpsConnectorBuilder::new()
+            .with_tls_config(tls)
+            .https_or_http()
+            .enable_http1()
+            .wrap_connector(Quick(connector));
+        let client = Client::builder(TokioExecutor::new())
+            .http1_max_buf_size(HEAD)
+            .http1_max_headers(LINES)
+            .pool_idle_timeout(KEPT)
+            .pool_max_idle_per_host(MOST_KEPT)
+            .pool_timer(TokioTimer::new())
+            .build(connector);
+        Ok(Self { shared: Arc::new(Shared { url, client, bearer, patience, breaker: Mutex::default() }) })
+    }
+
+    /// How the circuit stands.
+    pub fn standing(&self) -> Standing {
+        self.shared.breaker().standing(Instant::now())
+    }
+}
+
+impl Shared {
+    fn breaker(&self) -> MutexGuard<'_, Breaker> {
+        self.breaker.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn send(&self, request: Request<Body>) -> Result<Response<Body>, Failure> {
+        let (parts, body) = request.into_parts();
+        let mut request = Request::new(body);
+        *request.method_mut() = parts.method;
+        *request.uri_mut() = self.url.clone();
+        *request.version_mut() = Version::HTTP_11;
+        *request.headers_mut() = headers::to_server(&parts.headers);
+        if let Some(value) = self.bearer.header().await? {
+            request.headers_mut().insert(AUTHORIZATION, value);
+        }
+        self.breaker().admit(Instant::now()).map_err(|wait| {
+            let detail = format!("it failed often and is asked again in {} seconds", wait.as_secs().max(1));
+            Failure::new(FailureCode::Resting, detail)
+        })?;
+        let ticket = Ticket { shared: self, known: false };
+        let answer = timeout(self.patience.first_byte, self.client.request(request)).await;
+        let answer = match answer {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(error)) => return Err(ticket.failed(classified(&error))),
+            Err(_) => {
+                let detail = format!("no answer began within {:?}", self.patience.first_byte);
+                return Err(ticket.failed(Failure::new(FailureCode::TimedOut, detail)));
+            }
+        };
+        ticket.succeeded();
+        let (mut parts, body) = answer.into_parts();
+        passable(&parts)?;
+        parts.headers = headers::to_caller(&parts.headers);
+        parts.extensions.clear();
+        Ok(Response::from_parts(parts, Patient::new(body, self.patience.idle).boxed_unsync()))
+    }
+}
+
+/// A request that the breaker let pass, until its end is known.
+struct Ticket<'a> {
+    shared: &'a Shared,
+    known: bool,
+}
+
+impl Ticket<'_> {
+    fn failed(mut self, failure: Failure) -> Failure {
+        self.known = true;
+        self.shared.breaker().failed(Instant::now());
+        failure
+    }
+
+    fn succeeded(mut self) {
+        self.known = true;
+        self.shared.breaker().succeeded();
+    }
+}
+
+impl Drop for Ticket<'_> {
+    fn drop(&mut self) {
+        if !self.known {
+            self.shared.breaker().abandoned();
+        }
+    }
+}
+
+/// Refuses what a caller must not see: another place to go to, a challenge that is meant for the
+/// gateway, and bytes that the guard could not read.
+fn passable(parts: &http::response::Parts) -> Result<(), Failure> {
+    let status = parts.status;
+    if status.is_redirection() {
+        return Err(Failure::new(FailureCode::Redirects, format!("it answered {status}")));
+    }
+    if matches!(status, StatusCode::UNAUTHORIZED | StatusCode::PROXY_AUTHENTICATION_REQUIRED) {
+        return Err(Failure::new(FailureCode::Unauthorized, format!("it answered {status}")));
+    }
+    if status.is_informational() {
+        return Err(Failure::new(FailureCode::Garbled, format!("it answered {status}")));
+    }
+    // hyper's own limit is one of its buffer, which may have grown before it looks.
+    let bytes: usize = parts.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
+    if bytes > HEAD {
+        return Err(Failure::new(FailureCode::Garbled, format!("the head of its answer has {bytes} bytes")));
+    }
+    let encoded = parts.headers.get_all(CONTENT_ENCODING).iter().any(|value| value != "identity");
+    if encoded {
+        return Err(Failure::new(FailureCode::Garbled, "its answer is encoded, and no encoding was offered"));
+    }
+    Ok(())
+}
+
+fn classified(error: &hyper_util::client::legacy::Error) -> Failure {
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = error.source();
+    while let Some(inner) = cause {
+        let timed_out =
+            inner.downcast_ref::<std::io::Error>().is_some_and(|e| e.kind() == std::io::ErrorKind::TimedOut);
+        if timed_out {
+            return Failure::caused(FailureCode::TimedOut, error);
+        }
+        cause = inner.source();
+    }
+    let code = if error.is_connect() { FailureCode::Unreachable } else { FailureCode::Garbled };
+    Failure::caused(code, error)
+}
+
+impl<B> Service<Request<B>> for Http
+where
+    B: HttpBody<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    type Response = Response<Body>;
+    type Error = Failure;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Failure>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Failure>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let shared = Arc::clone(&self.shared);
+        let request = request.map(|body| body.map_err(Into::into).boxed_unsync());
+        Box::pin(async move { shared.send(request).await })
+    }
+}
+
+impl fmt::Debug for Http {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Http")
+            .field("url", &self.shared.url)
+            .field("bearer", &self.shared.bearer)
+            .finish_non_exhaustive()
+    }
+}
