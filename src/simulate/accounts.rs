@@ -13,6 +13,7 @@ use super::movers::MoversPart;
 use super::order::{Sources, join};
 use super::outcome::Outcome;
 use super::rated::{Held, HeldBy, Rated, RatesPart};
+use super::rates::MAX_RATED;
 use super::reach::{Applied, Reaches};
 use super::report::Report;
 use crate::model::{Decision, Request, Rule, RuleKind, Verdict};
@@ -70,12 +71,17 @@ impl<'p> Accounts<'p> {
             digest: candidate.digest().to_string(),
             sources: Sources::default(),
             sessions: Following::default(),
-            rates: Rated::default(),
+            rates: Rated::of(MAX_RATED),
             ages: AgesPart::default(),
             movers: MoversPart::default(),
             gauges: Gauges::default(),
             reaches: Reaches::of(candidate),
         }
+    }
+
+    /// The same, with so many calls under a rate replayed.
+    pub(super) fn replaying(self, calls: usize) -> Self {
+        Self { rates: Rated::of(calls), ..self }
     }
 
     /// Names the recording of what comes from now on.

@@ -126,8 +126,47 @@ pub fn gate(rollout: &Rollout, report: &Report) -> GateVerdict {
     if totals.events == 0 {
         because.push("there are no events".to_owned());
     }
+    because.extend(open(rollout, report));
     because.extend(thin(rollout, report));
     if because.is_empty() { GateVerdict::Holds } else { GateVerdict::CannotTell { because } }
+}
+
+/// Limits of which it depends on something unknown whether they hold.
+fn open(rollout: &Rollout, report: &Report) -> impl Iterator<Item = String> {
+    let (totals, rates) = (&report.totals, &report.rates);
+    // How many may stay undecidable is its own limit. Without one, none of them counts as harmless.
+    let undecidable = |count: u64| if rollout.max_undecidable.is_some() { 0 } else { count };
+    let (denied, allowed) = (undecidable(totals.maybe_newly_denied), undecidable(totals.maybe_newly_allowed));
+    let limited = rates.newly_limited;
+    let perhaps_limited = limited.at_most.saturating_sub(limited.at_least);
+    let measured = [
+        (
+            Measure::NewlyDenied,
+            totals.newly_denied + limited.at_least,
+            perhaps_limited,
+            denied,
+            rollout.max_newly_denied,
+        ),
+        (Measure::NewlyAllowed, totals.newly_allowed, 0, allowed, rollout.max_newly_allowed),
+    ];
+    let not_replayed = rates.not_replayed;
+    measured.into_iter().filter_map(move |(what, least, limited, undecidable, limit)| {
+        let (limit, most) = (limit?, least.saturating_add(limited).saturating_add(undecidable));
+        if most <= limit {
+            return None;
+        }
+        let mut why = Vec::new();
+        if limited > 0 {
+            why.push(format!("{limited} may be over a rate"));
+        }
+        if limited > 0 && not_replayed > 0 {
+            why.push(format!("{not_replayed} came after those that are replayed"));
+        }
+        if undecidable > 0 {
+            why.push(format!("{undecidable} cannot be decided, and max_undecidable says nothing of them"));
+        }
+        Some(format!("{} = {limit}, and there are {least} to {most}: {}", what.key(), why.join(", ")))
+    })
 }
 
 /// In what the traffic is thinner than what was asked for.

@@ -1,7 +1,7 @@
 //! Gathers the calls under a rate, in whatever order they come, and replays them in order.
 //!
-//! It keeps of a call where it stands and which counts it is part of, and only of the first
-//! [`MAX_RATED`] in time: what comes after them cannot change what became of them.
+//! It keeps of a call where it stands and which counts it is part of, and only of the first in time, as
+//! many as it is told to: what comes after them cannot change what became of them.
 
 use std::hash::{Hash, Hasher};
 
@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::answer::Side;
 use super::judged::Judged;
 use super::order::{Sources, Spot};
-use super::rates::{MAX_RATED, Rates};
+use super::rates::Rates;
 use super::replay::replay;
 use crate::model::{Effect, Fact, Rate};
 use crate::pdp::Survey;
@@ -126,9 +126,11 @@ impl Equivalent<Key> for Probe<'_> {
     }
 }
 
-/// The calls under a rate while events come. At most a quarter more than [`MAX_RATED`] are held.
-#[derive(Debug, Default)]
+/// The calls under a rate while events come. At most a quarter more than are replayed are held.
+#[derive(Debug)]
 pub(super) struct Rated {
+    /// How many are replayed.
+    most: usize,
     classes: Vec<Class>,
     numbers: HashMap<Key, u32, foldhash::fast::FixedState>,
     calls: Vec<(Spot, u32)>,
@@ -138,6 +140,18 @@ pub(super) struct Rated {
 }
 
 impl Rated {
+    /// Replays so many calls.
+    pub(super) fn of(most: usize) -> Self {
+        Self {
+            most,
+            classes: Vec::new(),
+            numbers: HashMap::default(),
+            calls: Vec::new(),
+            last: None,
+            later: Later::default(),
+        }
+    }
+
     /// Adds a call under the rates of either side.
     pub(super) fn add(&mut self, sources: &Sources, spot: Spot, judged: &Judged<'_, '_>, held: &Held<'_>) {
         let request = &judged.seen.request;
@@ -181,18 +195,18 @@ impl Rated {
             }
         };
         self.calls.push((spot, number));
-        if self.calls.len() >= MAX_RATED + MAX_RATED / 4 {
+        if self.calls.len() >= self.most + (self.most / 4).max(1) {
             self.trim(sources);
         }
     }
 
     /// Gives up the last calls over the limit, and the classes that are left without one.
     fn trim(&mut self, sources: &Sources) {
-        if self.calls.len() <= MAX_RATED {
+        if self.calls.len() <= self.most {
             return;
         }
         self.calls.sort_unstable_by(|a, b| sources.order(&a.0, &b.0));
-        for (_, class) in self.calls.drain(MAX_RATED..) {
+        for (_, class) in self.calls.drain(self.most..) {
             self.later.add(self.classes.get(class as usize).map_or(Later::default(), Later::of_class));
         }
         self.last = self.calls.last().map(|(spot, _)| *spot);
@@ -219,7 +233,7 @@ impl Rated {
     /// What these calls add to a whole, with the new numbers of their recordings.
     pub(super) fn part(mut self, sources: &Sources) -> RatesPart {
         self.trim(sources);
-        RatesPart { classes: self.classes, calls: self.calls, later: self.later }
+        RatesPart { most: self.most, classes: self.classes, calls: self.calls, later: self.later }
     }
 }
 
@@ -277,6 +291,8 @@ fn standing(side: &Side<'_>) -> Standing {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RatesPart {
+    /// How many are replayed.
+    most: usize,
     classes: Vec<Class>,
     /// In order, each with the number of its class.
     calls: Vec<(Spot, u32)>,
@@ -315,8 +331,9 @@ impl RatesPart {
     }
 
     pub(super) fn merge(&mut self, other: Self, (mine, theirs): (&[u32], &[u32])) {
+        let most = self.most.min(other.most);
         let offset = u32::try_from(self.classes.len()).unwrap_or(u32::MAX);
-        let mut all = std::mem::take(self).renumbered_only(mine);
+        let mut all = Self { most, ..std::mem::take(self) }.renumbered_only(mine);
         let other = other.renumbered_only(theirs);
         let full = [&all, &other].into_iter().filter(|part| part.later.calls > 0);
         let last = full.filter_map(|part| part.calls.iter().map(|(spot, _)| *spot).max()).min();
@@ -325,7 +342,7 @@ impl RatesPart {
         all.later.add(other.later);
         let mut all = all.in_order();
         let keep = last.map_or(all.calls.len(), |last| all.calls.partition_point(|(spot, _)| *spot <= last));
-        for (_, class) in all.calls.drain(keep.min(MAX_RATED)..) {
+        for (_, class) in all.calls.drain(keep.min(all.most)..) {
             all.later.add(all.classes.get(class as usize).map_or(Later::default(), Later::of_class));
         }
         *self = all;

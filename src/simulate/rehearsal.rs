@@ -83,6 +83,13 @@ impl<'p> Rehearsal<'p> {
         Self { memo: Memo::new(questions), ..self }
     }
 
+    /// The same, with so many calls under a rate replayed instead of [`MAX_RATED`](super::MAX_RATED). To
+    /// be said before the first event.
+    #[must_use]
+    pub fn replaying(self, calls: usize) -> Self {
+        Self { accounts: self.accounts.replaying(calls), ..self }
+    }
+
     /// The same under other terms. Whether there is a baseline stays as it is.
     #[must_use]
     pub fn under(self, terms: Terms) -> Self {
