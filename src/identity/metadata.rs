@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::fetch::{FetchError, Network};
 use crate::mcp::json;
+use crate::policy::set;
 
 /// How deep metadata may nest.
 const MAX_DEPTH: usize = 16;
@@ -43,8 +44,12 @@ fn is_loopback(url: &str) -> bool {
 }
 
 /// The network that a URL of the policy is on.
-pub(super) fn network(url: &str) -> Network {
-    if is_loopback(url) { Network::Loopback } else { Network::Public }
+pub(super) fn network(url: &str, declared: set::Network) -> Network {
+    match declared {
+        _ if is_loopback(url) => Network::Loopback,
+        set::Network::Public => Network::Public,
+        set::Network::Private => Network::Private,
+    }
 }
 
 /// The `jwks_uri` of the metadata of exactly this issuer.
@@ -93,7 +98,7 @@ mod tests {
             "http://127.9.9.9",
             "https://localhost?x",
         ] {
-            assert_eq!(network(url), Network::Loopback, "{url}");
+            assert_eq!(network(url, set::Network::Private), Network::Loopback, "{url}");
         }
         for url in [
             "http://localhost.example.com",
@@ -105,7 +110,7 @@ mod tests {
             "127.0.0.1",
             "http://example.com/127.0.0.1",
         ] {
-            assert_eq!(network(url), Network::Public, "{url}");
+            assert_eq!(network(url, set::Network::Public), Network::Public, "{url}");
         }
     }
 

@@ -25,5 +25,11 @@ pub use ring::{KeyTimes, RingStatus};
 pub use verified::Verified;
 pub use verifier::{Limits, NotVerified, Verifier};
 
+/// Makes the process ready for TLS and signatures, once. Every constructor here that needs it calls it.
+pub fn ensure_crypto() {
+    // An error means that a provider is installed already: that of whoever embeds this crate.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+}
+
 /// The longest token that is read, in bytes.
 pub const MAX_TOKEN: usize = 16 * 1024;

@@ -219,9 +219,11 @@ impl Ring {
     async fn fetched(&self, now: Instant) -> Result<Known, FetchError> {
         let Fetched { bytes, fresh_for } = match &self.issuer.keys {
             KeySource::File(path) => self.document(Place::File(path.clone())).await?,
-            KeySource::Url(url) => self.document(Place::Url(url.clone(), metadata::network(url))).await?,
+            KeySource::Url(url) => {
+                self.document(Place::Url(url.clone(), metadata::network(url, self.issuer.network))).await?
+            }
             KeySource::Discovery => {
-                let network = metadata::network(&self.issuer.url);
+                let network = metadata::network(&self.issuer.url, self.issuer.network);
                 let uri = self.discovered(network).await?;
                 self.document(Place::Url(uri, network)).await?
             }
@@ -246,11 +248,11 @@ impl Ring {
         for place in metadata::places(&self.issuer.url) {
             match self.document(Place::Url(place, network)).await {
                 // Not there: perhaps at the next place. Any other failure must not lead elsewhere.
-                Err(FetchError::Status) => {}
+                Err(FetchError::NotFound) => {}
                 document => return metadata::jwks_uri(&self.issuer.url, &document?.bytes),
             }
         }
-        Err(FetchError::Status)
+        Err(FetchError::NotFound)
     }
 
     async fn document(&self, place: Place) -> Result<Fetched, FetchError> {

@@ -47,6 +47,9 @@ pub struct Issuer {
     pub url: String,
     /// Where its keys are.
     pub keys: KeySource,
+    /// Where its host may be.
+    #[serde(default, skip_serializing_if = "Network::is_public")]
+    pub network: Network,
     /// Accepted `aud` values; empty means each door's own resource identifier.
     pub audiences: Vec<String>,
     /// Accepted signature algorithms. Sorted, never empty.
@@ -69,6 +72,24 @@ pub enum KeySource {
     Url(String),
     /// A JWKS in this file.
     File(String),
+}
+
+/// Which addresses the hosts of an issuer may have.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Network {
+    /// Public ones only.
+    #[default]
+    Public,
+    /// Those of the organisation's own networks too.
+    Private,
+}
+
+impl Network {
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for it")]
+    fn is_public(&self) -> bool {
+        *self == Self::Public
+    }
 }
 
 /// A JWS algorithm (RFC 7518, RFC 8037) that doorward verifies. No symmetric ones, no `none`.

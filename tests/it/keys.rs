@@ -45,7 +45,7 @@ impl Fetch for Wire {
                 return Err(FetchError::Unreachable);
             }
             let documents = self.documents.lock().unwrap();
-            let (document, fresh) = documents.get(&place.to_string()).ok_or(FetchError::Status)?;
+            let (document, fresh) = documents.get(&place.to_string()).ok_or(FetchError::NotFound)?;
             Ok(Fetched { bytes: document.to_string().into_bytes(), fresh_for: fresh.map(Duration::from_secs) })
         })
     }
@@ -240,7 +240,7 @@ async fn keys_are_discovered_only_in_metadata_of_exactly_that_issuer() {
     const RFC8414: &str = "https://login.example.com/.well-known/oauth-authorization-server/realms/a";
     assert_eq!(found(vec![(OIDC, metadata(url))]).await.keys, 2);
     assert_eq!(found(vec![(RFC8414, metadata(url))]).await.keys, 2);
-    assert_eq!(found(vec![]).await.failed, Some(FetchError::Status));
+    assert_eq!(found(vec![]).await.failed, Some(FetchError::NotFound));
     let other = metadata("https://login.example.com/realms/b");
     let lying = found(vec![(OIDC, other), (RFC8414, metadata(url))]).await;
     assert_eq!((lying.keys, lying.failed), (0, Some(FetchError::Issuer)), "a lie is no absence");

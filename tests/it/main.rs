@@ -21,6 +21,8 @@ mod docs;
 #[cfg(feature = "gateway")]
 mod gateway;
 #[cfg(feature = "guard")]
+mod fetch;
+#[cfg(feature = "guard")]
 mod identity;
 #[cfg(feature = "guard")]
 mod keys;

@@ -10,8 +10,8 @@ use doorward::policy::argument::{ArgPath, HostPattern, PathPrefix, Scalar};
 use doorward::policy::glob::{NameGlob, PathGlob};
 use doorward::policy::matcher::{ArgRules, Matcher, Test};
 use doorward::policy::set::{
-    Algorithm, Audit, ClaimMapping, Credential, Gateway, Identity, Issuer, Item, ItemPattern, KeySource, PolicySet,
-    Selector, Server, Statement, Upstream, VaultKind,
+    Algorithm, Audit, ClaimMapping, Credential, Gateway, Identity, Issuer, Item, ItemPattern, KeySource, Network,
+    PolicySet, Selector, Server, Statement, Upstream, VaultKind,
 };
 use proptest::collection::{btree_map, vec};
 use proptest::option::{of, weighted};
@@ -151,6 +151,7 @@ fn issuer(audiences: Vec<String>) -> Issuer {
     Issuer {
         url: "https://login.example.com".into(),
         keys: KeySource::Discovery,
+        network: Network::Public,
         audiences,
         algorithms: vec![Algorithm::ES256],
         max_lifetime: 3600,

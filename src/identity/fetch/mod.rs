@@ -3,6 +3,9 @@
 //! The key ring asks for a [`Place`] and gets bytes or a [`FetchError`]. It never opens a file or a
 //! connection itself, so that whoever embeds the crate says how that is done.
 
+mod addresses;
+mod web;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
@@ -10,6 +13,8 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 
 use crate::identity::refused::refusals;
+
+pub use web::Web;
 
 /// The largest document that is read, in bytes: metadata or a JWK set.
 pub const MAX_DOCUMENT: usize = 256 * 1024;
@@ -29,6 +34,9 @@ pub enum Network {
     /// Those of the public Internet, by `https` only.
     #[default]
     Public,
+    /// Those and the networks of an organisation (RFC 1918, RFC 4193, RFC 6598), by `https` only. Never
+    /// this machine, its link or the metadata service of a cloud.
+    Private,
     /// This machine and nothing else; plain `http` too. For URLs whose host the policy writes as
     /// `localhost`, `127.0.0.0/8` or `[::1]`.
     Loopback,
@@ -63,7 +71,7 @@ pub struct Given(pub BTreeMap<Place, Vec<u8>>);
 impl Fetch for Given {
     fn fetch<'a>(&'a self, place: &'a Place) -> BoxFuture<'a, Result<Fetched, FetchError>> {
         let found = self.0.get(place).map(|bytes| Fetched { bytes: bytes.clone(), fresh_for: None });
-        Box::pin(std::future::ready(found.ok_or(FetchError::Status)))
+        Box::pin(std::future::ready(found.ok_or(FetchError::NotFound)))
     }
 }
 
@@ -74,13 +82,15 @@ refusals! {
     /// Not `https`, and not `http` to this machine; or with credentials in it.
     Url = "keys-url-refused", "the URL is not `https`, names another machine than this one by `http`, or holds credentials";
     /// The host has an address that may not be asked.
-    Address = "keys-address-refused", "the host has an address inside the network, which a policy must allow";
+    Address = "keys-address-refused", "the host has an address that its issuer may not have; for one on a private network write `network = \"private\"`";
     /// No connection, or it broke.
     Unreachable = "keys-unreachable", "the host cannot be reached";
     /// No answer in time.
     TimedOut = "keys-timed-out", "the answer took too long";
-    /// No such document: a status other than 200, or no such file.
-    Status = "keys-not-found", "there is no document at that place";
+    /// No such document: a status from 400 to 499, or no such file.
+    NotFound = "keys-not-found", "there is no document at that place";
+    /// Another status than 200.
+    Answer = "keys-status", "the answer has another status than 200";
     /// A redirect, which is never followed.
     Redirect = "keys-redirected", "the answer is a redirect, which is never followed";
     /// More than [`MAX_DOCUMENT`] bytes.

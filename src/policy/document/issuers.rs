@@ -8,10 +8,20 @@ use crate::diagnostics::{Code, Diagnostic, Span};
 use crate::policy::argument::sorted;
 use crate::policy::duration::{DURATION_HELP, duration, lifetime};
 use crate::policy::name::{is_plain, quoted};
-use crate::policy::set::{Algorithm, ClaimMapping, Issuer, KeySource};
+use crate::policy::set::{Algorithm, ClaimMapping, Issuer, KeySource, Network};
 
-const KEYS: [&str; 9] =
-    ["url", "jwks_url", "jwks_file", "audiences", "algorithms", "max_lifetime", "clock_skew", "claims", "groups"];
+const KEYS: [&str; 10] = [
+    "url",
+    "jwks_url",
+    "jwks_file",
+    "network",
+    "audiences",
+    "algorithms",
+    "max_lifetime",
+    "clock_skew",
+    "claims",
+    "groups",
+];
 const MAX_LIFETIME: u32 = 3_600;
 const CLOCK_SKEW: u32 = 30;
 /// Skew is for clocks, not for tokens of tomorrow.
@@ -57,10 +67,17 @@ fn issuer(reader: &mut Reader<'_>, name: At<String>, fields: Fields<'_>) -> Decl
             "shorten it: a few seconds are enough for clocks that are kept",
         );
     }
+    let network = reader.parsed(fields, "network", "write `public` or `private`", |text| match text {
+        "public" => Some(Network::Public),
+        "private" => Some(Network::Private),
+        _ => None,
+    });
+    let network = network.map(|at| at.value);
     let groups = reader.strings(fields, "groups").map(|list| owned(&list));
     let issuer = Issuer {
         url: issuer_url.as_ref().map_or_else(String::new, |at| at.value.to_owned()),
         keys: keys(reader, fields),
+        network: network.unwrap_or_default(),
         audiences: sorted(owned(&reader.strings(fields, "audiences").unwrap_or_default())),
         algorithms: algorithms(reader, fields),
         max_lifetime,

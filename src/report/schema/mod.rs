@@ -121,6 +121,11 @@ fn issuer() -> Value {
         required("url", "The `iss` of its tokens, to the letter. Its metadata is found from it.", text()),
         key("jwks_url", "Where its keys are, instead of discovery.", text()),
         key("jwks_file", "A file with its keys, for offline use.", text()),
+        key(
+            "network",
+            "Where its host may be: `private` allows the organisation's own networks too.",
+            or("public", words(["public", "private"])),
+        ),
         key("audiences", "Accepted `aud` values. Default: the resource identifier of each door.", one_or_list(&text())),
         key(
             "algorithms",
