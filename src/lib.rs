@@ -67,12 +67,15 @@
 //! | 3 | [`suggest`] | the least policy for recorded traffic |
 //! | 3 | [`report`] | one renderer a format |
 //! | 4 | `identity` | from an access token to the verified facts of a request |
+//! | 4 | `audit` | the audit log: hash chains, seals, stores |
 //! | 5 | `gateway` | one process in front of many servers |
 //! | 5 | `cli` | the commands |
 //!
 //! Layers 0 to 3 never touch the file system, the clock, the environment or the network.
 
 pub mod analyze;
+#[cfg(feature = "guard")]
+pub mod audit;
 #[cfg(feature = "cli")]
 pub mod cli;
 pub mod diagnostics;

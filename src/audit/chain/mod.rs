@@ -1,0 +1,32 @@
+//! What makes the audit log tamper-evident, as pure code.
+//!
+//! A *writer* is one run of one process. It numbers its rows from 1 for each audit class, and each
+//! row holds the hash of the one before it: a *chain* is the rows of one writer and class. So a
+//! class can lose its oldest rows to retention without a hole in another's chain.
+//!
+//! A hash chain alone shows every change but one: whoever can rewrite a row can compute all hashes
+//! behind it again, and whoever can delete the last rows leaves a chain that is merely shorter.
+//! *Seals* close that: rows of the class [`LOG_CLASS`] that name the heads of chains and are signed
+//! (Ed25519). There are four kinds: `open` begins a writer and names the heads of the chains that it
+//! found in the store, `checkpoint` names the writer's own, `close` says that they are final, and
+//! `prune` is the stub of what retention removed. They are rows of a chain themselves, so a seal that
+//! is gone is missed as any row is.
+
+mod canonical;
+mod hash;
+mod key;
+mod line;
+mod row;
+mod seal;
+mod tail;
+mod verify;
+
+pub use hash::Hash;
+pub use key::{BadKey, PublicKey, SigningKey};
+pub use row::{COLUMNS, Column, Entry, MAX_DATA, MAX_TEXT, Row};
+pub use seal::{Mark, SealKind};
+pub use tail::Tail;
+pub use verify::{Chain, Fault, Finding, Verdict, Verifier};
+
+/// The class of the rows that the log writes about itself. No policy can declare a class of this name.
+pub const LOG_CLASS: &str = ".log";
