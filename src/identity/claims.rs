@@ -1,8 +1,8 @@
 //! The claims of a token whose signature holds, as facts.
 //!
 //! A claim of another type than it must have refuses the token: what is not understood is never
-//! left out. A group claim that the issuer did not fill in because there are too many is unknown,
-//! not absent, so that no deny by group misses.
+//! left out. A claim that the issuer keeps elsewhere (OpenID Connect Core section 5.6.2) or left out
+//! because there are too many values is unknown, not absent, so that no deny by it misses.
 
 use std::collections::BTreeMap;
 
@@ -23,8 +23,13 @@ const MAX_ACTORS: usize = 8;
 const LAST: f64 = 253_402_300_799.0;
 /// Claims that only an ID token has (OpenID Connect Core section 3.1.3.6, 3.3.2.11).
 const OF_ID_TOKENS: [&str; 4] = ["nonce", "at_hash", "c_hash", "s_hash"];
-/// What says that groups were left out or are elsewhere.
-const OVERAGE: [&str; 2] = ["hasgroups", "_claim_names"];
+/// Says which claims are elsewhere: an object with their names.
+const NAMES: &str = "_claim_names";
+/// Says that the claim `groups` was left out, where there is no room to say where it is.
+const OVERAGE: &str = "hasgroups";
+/// Claims that only the token itself may say: elsewhere, nothing could be held against them.
+const OWN: [&str; 13] =
+    ["iss", "sub", "aud", "exp", "nbf", "iat", "scope", "scp", "cnf", "act", "azp", "token_use", "nonce"];
 
 /// Reads the facts.
 pub(super) fn read(name: &str, issuer: &Issuer, claims: &Map<String, Value>) -> Result<Verified, Refused> {
@@ -35,27 +40,35 @@ pub(super) fn read(name: &str, issuer: &Issuer, claims: &Map<String, Value>) -> 
     if claims.contains_key("cnf") {
         return Err(Refused::ProofRequired);
     }
+    if OWN.iter().any(|claim| is_named(claims, claim)) {
+        return Err(Refused::Claims);
+    }
     let subject = text(claims.get("sub"))?.ok_or(Refused::Claims)?;
     let mapping = &issuer.claims;
     let actors = actors(claims.get("act"))?;
     let agent = match actors.first() {
-        Some(current) => Some(current.clone()),
+        Some(current) => Fact::Known(current.clone()),
         None => match &mapping.agent {
-            None => None,
+            None => Fact::Absent,
+            Some(path) if elsewhere(claims, path) => Fact::Unknown,
             Some(path) => match text(at(claims, path)?)? {
                 // Where `client_id` (RFC 9068) is missing, OpenID Connect's name for the same stands in.
                 None if path == "client_id" => text(claims.get("azp"))?,
                 agent => agent,
-            },
+            }
+            .map_or(Fact::Absent, Fact::Known),
         },
     };
     let groups = match &mapping.groups {
         None => Fact::Absent,
-        Some(path) if elsewhere(claims, path) => Fact::Unknown,
+        Some(path) if elsewhere(claims, path) || left_out(claims) => Fact::Unknown,
         Some(path) => strings(at(claims, path)?)?.map_or(Fact::Absent, Fact::Known),
     };
     let mut others = BTreeMap::new();
+    let mut all_here = true;
     for (fact, path) in &mapping.others {
+        // A request has no room to say of one claim that it is unknown: then all are.
+        all_here &= !elsewhere(claims, path) && !(path == "groups" && left_out(claims));
         if let Some(values) = strings(at(claims, path)?)? {
             others.insert(fact.clone(), values);
         }
@@ -74,10 +87,12 @@ pub(super) fn read(name: &str, issuer: &Issuer, claims: &Map<String, Value>) -> 
         agent,
         actors,
         groups,
-        claims: others,
+        claims: if all_here { Fact::Known(others) } else { Fact::Unknown },
         audience: strings(claims.get("aud"))?,
         scopes,
-        // Rounded so that a fraction of a second never helps the token.
+        // Dates may have fractions (RFC 7519 section 2) and are compared as whole seconds. None may help the
+        // token: it ends no later than it says (section 4.1.4), begins no earlier (4.1.5), and, since `iat`
+        // says how old it is (4.1.6), is no younger.
         issued_at: time(claims.get("iat"), f64::floor)?,
         expires_at: time(claims.get("exp"), f64::floor)?,
         not_before: time(claims.get("nbf"), f64::ceil)?,
@@ -98,12 +113,24 @@ fn at<'c>(claims: &'c Map<String, Value>, path: &str) -> Result<Option<&'c Value
     }
 }
 
+/// Whether the claim at a path, or what would hold it, is kept elsewhere.
 fn elsewhere(claims: &Map<String, Value>, path: &str) -> bool {
-    OVERAGE.iter().any(|claim| match claims.get(*claim) {
+    let mut ends = path.match_indices('.').map(|(dot, _)| dot).chain([path.len()]);
+    ends.any(|end| path.get(..end).is_some_and(|name| is_named(claims, name)))
+}
+
+/// Whether a claim of this name is kept elsewhere. What says so in another form says so of all.
+fn is_named(claims: &Map<String, Value>, name: &str) -> bool {
+    match claims.get(NAMES) {
         None => false,
-        Some(Value::Object(names)) => names.contains_key(path),
-        Some(value) => *value != Value::Bool(false),
-    })
+        Some(Value::Object(names)) => names.contains_key(name),
+        Some(_) => true,
+    }
+}
+
+/// Whether groups were left out because there are too many.
+fn left_out(claims: &Map<String, Value>) -> bool {
+    claims.get(OVERAGE).is_some_and(|value| *value != Value::Bool(false))
 }
 
 fn text(value: Option<&Value>) -> Result<Option<String>, Refused> {

@@ -10,10 +10,10 @@ use crate::model::{Claim, Fact, Subject, Timestamp, Token};
 pub struct Verified {
     pub(super) issuer: String,
     pub(super) subject: String,
-    pub(super) agent: Option<String>,
+    pub(super) agent: Fact<String>,
     pub(super) actors: Vec<String>,
     pub(super) groups: Fact<Vec<String>>,
-    pub(super) claims: BTreeMap<String, Vec<String>>,
+    pub(super) claims: Fact<BTreeMap<String, Vec<String>>>,
     pub(super) audience: Option<Vec<String>>,
     pub(super) scopes: Option<Vec<String>>,
     pub(super) issued_at: Option<Timestamp>,
@@ -60,11 +60,12 @@ impl Verified {
         let of = |list: &[String]| list.iter().map(|text| text.len() + size_of::<String>()).sum::<usize>();
         let list = |list: &Option<Vec<String>>| list.as_deref().map_or(0, of);
         let text = |text: &Option<String>| text.as_ref().map_or(0, String::len);
-        let claims = self.claims.iter().map(|(name, values)| name.len() + of(values) + 64).sum::<usize>();
+        let claims = self.claims.as_ref().known().into_iter().flatten();
+        let claims = claims.map(|(name, values)| name.len() + of(values) + 64).sum::<usize>();
         size_of::<Self>()
             + self.issuer.len()
             + self.subject.len()
-            + text(&self.agent)
+            + self.agent.as_ref().known().map_or(0, String::len)
             + text(&self.id)
             + of(&self.actors)
             + self.groups.as_ref().known().map_or(0, |groups| of(groups))
@@ -75,7 +76,8 @@ impl Verified {
 
     /// The mapped claims, as [`Verified::facts`] takes them.
     pub fn claims(&self) -> Vec<Claim<'_>> {
-        self.claims.iter().map(|(name, values)| Claim { name, values: values.into() }).collect()
+        let claims = self.claims.as_ref().known().into_iter().flatten();
+        claims.map(|(name, values)| Claim { name, values: values.into() }).collect()
     }
 
     /// The facts as a request takes them. `claims` is what [`Verified::claims`] gives.
@@ -85,9 +87,13 @@ impl Verified {
         let subject = Subject {
             issuer: Fact::Known(&self.issuer),
             id: Fact::Known(&self.subject),
-            agent: self.agent.as_deref().map_or(Fact::Absent, Fact::Known),
+            agent: self.agent.as_ref().map(String::as_str),
             groups: self.groups.as_ref().map(Into::into),
-            claims: if claims.is_empty() { Fact::Absent } else { Fact::Known(claims) },
+            claims: match &self.claims {
+                Fact::Unknown => Fact::Unknown,
+                _ if claims.is_empty() => Fact::Absent,
+                _ => Fact::Known(claims),
+            },
         };
         let token = Token {
             audience: list(&self.audience),

@@ -6,10 +6,14 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use doorward::identity::{KeySet, MAX_TOKEN, Refused, RefusedKey, Unverified, Verified};
 use doorward::model::Fact;
+use doorward::pdp::decide;
 use doorward::policy::set::{Algorithm, Issuer, PolicySet};
+use doorward::policy::{CompiledPolicy, Positions};
 use jsonwebtoken::{Algorithm as Alg, EncodingKey, crypto};
 use proptest::prelude::*;
 use serde_json::{Value, json};
+
+use super::rehearsals::{event, policy_with};
 
 fn b64(bytes: impl AsRef<[u8]>) -> String {
     URL_SAFE_NO_PAD.encode(bytes)
@@ -187,7 +191,71 @@ fn groups_that_the_issuer_left_out_are_unknown_and_not_absent() {
     assert_eq!(groups(json!({})), Fact::Known(1));
     assert_eq!(groups(json!({ "realm": null })), Fact::Absent);
     assert_eq!(groups(json!({ "realm": null, "hasgroups": true })), Fact::Unknown);
+    assert_eq!(groups(json!({ "realm": null, "hasgroups": false })), Fact::Absent);
     assert_eq!(groups(json!({ "_claim_names": { "realm.groups": "src1" } })), Fact::Unknown);
+    assert_eq!(groups(json!({ "_claim_names": { "realm": "src1" } })), Fact::Unknown);
+    assert_eq!(groups(json!({ "realm": null, "_claim_names": { "realm": "src1" } })), Fact::Unknown);
+    assert_eq!(groups(json!({ "_claim_names": { "rea": "src1", "groups": "src1" } })), Fact::Known(1));
+}
+
+#[test]
+fn any_mapped_claim_that_is_kept_elsewhere_is_unknown_so_that_no_deny_by_it_misses() {
+    let signer = Signer::new();
+    let denying = |to: &Value| {
+        let mut set = policy_with(50, false, &[Value::Null, Value::Null]).set().clone();
+        let deny = json!({ "name": "some", "to": to, "items": ["desk:find"] });
+        set.denies = vec![serde_json::from_value(deny).unwrap()];
+        CompiledPolicy::compile(set, Positions::default())
+    };
+    let allowed = |change: &Value, to: &Value| {
+        let token = signer.sign(&header(), &with(claims(), change));
+        let verified = verify(&token, &signer.keys()).unwrap();
+        let mapped = verified.claims();
+        let (subject, token) = verified.facts(&mapped);
+        let made = event("find", &[]);
+        let mut request = made.request(&[]);
+        (request.subject, request.context.token) = (subject, token);
+        decide(&denying(to), &request).is_allow()
+    };
+    let (by_tenant, by_agent) = (json!({ "claims": { "tenant": ["acme"] } }), json!({ "agents": ["desk-assistant"] }));
+    let tenant = "https://example.com/tenant";
+    assert!(!allowed(&json!({}), &by_tenant) && !allowed(&json!({}), &by_agent));
+    // Without the claim the deny is not about the caller; with the claim elsewhere it may be.
+    for (gone, named, deny) in [
+        (json!({ tenant: null }), json!({ tenant: "src1" }), &by_tenant),
+        (json!({ "client_id": null }), json!({ "client_id": "src1" }), &by_agent),
+        (json!({ "client_id": null, "azp": "other" }), json!({ "client_id": "src1" }), &by_agent),
+    ] {
+        assert!(allowed(&gone, deny), "{gone}");
+        let naming = |names: &Value| {
+            let mut change = gone.clone();
+            change["_claim_names"] = names.clone();
+            change
+        };
+        assert!(allowed(&naming(&json!({ "other": "src1" })), deny), "{gone}");
+        assert!(!allowed(&naming(&named), deny), "{gone}");
+    }
+    for own in ["cnf", "act", "nbf", "scope", "sub"] {
+        let token = signer.sign(&header(), &with(claims(), &json!({ "_claim_names": { own: "src1" } })));
+        assert_eq!(verify(&token, &signer.keys()).map(|_| ()), Err(Refused::Claims), "{own}");
+    }
+    let token = signer.sign(&header(), &with(claims(), &json!({ "_claim_names": true })));
+    assert_eq!(verify(&token, &signer.keys()).map(|_| ()), Err(Refused::Claims));
+}
+
+#[test]
+fn no_fraction_of_a_second_helps_a_token() {
+    let signer = Signer::new();
+    for (iat, exp, nbf, seconds) in [
+        (1000.0, 1600.0, 1000.0, [1000, 1600, 1000]),
+        (1000.9, 1600.9, 1000.1, [1000, 1600, 1001]),
+        (1000.1, 1600.1, 1000.9, [1000, 1600, 1001]),
+    ] {
+        let change = json!({ "iat": iat, "exp": exp, "nbf": nbf });
+        let verified = verify(&signer.sign(&header(), &with(claims(), &change)), &signer.keys()).unwrap();
+        let (_, token) = verified.facts(&[]);
+        assert_eq!([token.issued_at, token.expires_at, token.not_before].map(|at| at.known().unwrap().0), seconds);
+    }
 }
 
 #[test]
