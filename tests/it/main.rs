@@ -33,6 +33,7 @@ mod logs;
 mod oracle;
 mod place;
 mod questions;
+mod rates;
 mod recordings;
 mod reference_servers;
 mod rehearsals;
