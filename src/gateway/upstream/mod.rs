@@ -11,12 +11,20 @@ mod headers;
 mod http;
 mod patience;
 mod quick;
+pub mod stdio;
+
+use std::sync::Arc;
 
 pub use breaker::{Breaker, Standing};
 pub use credential::{BadReference, Bearer};
 pub use failure::{Failure, FailureCode};
 pub use http::{BadUrl, Http};
 pub use patience::Patience;
+pub use stdio::Stdio;
+
+/// Who a request is for: one text a principal. An upstream that keeps state keeps it apart by this.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Caller(pub Arc<str>);
 
 /// Sees to it that TLS has its cryptography. Another's choice, made earlier in the process, stays.
 fn ensure_crypto() {

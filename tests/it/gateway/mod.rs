@@ -1,3 +1,6 @@
 //! The gateway: what it carries, what it never carries, and what it does when things break.
 
+mod calculator;
+mod fixture;
 mod upstream_http;
+mod upstream_stdio;
