@@ -99,6 +99,39 @@ fn a_failure_that_may_come_from_either_side_is_no_verdict() {
     let expected = ["none", "Allow no mcp.error.code", "none", "none", "Deny 403", "none", "none", "none", "none"];
     assert_eq!(verdicts("agentgateway", &log), expected);
 
+    let answers = [
+        r#""result":{}"#,
+        r#""result":{"isError":false}"#,
+        r#""result":{"isError":true,"content":[{"type":"text","text":"Forbidden"}]}"#,
+        r#""error":{"code":-32603,"message":"403 Forbidden"}"#,
+        r#""error":{"code":-32000,"message":"Unauthorized"}"#,
+        r#""error":{"code":-32000,"message":"no","data":{"error":"insufficient_scope"}}"#,
+        r#""error":{"code":403,"message":"no"}"#,
+    ];
+    let log: String = (1..)
+        .zip(answers)
+        .map(|(id, answer)| {
+            let request = format!(r#"{{"id":{id},"method":"tools/call","params":{{"name":"a"}}}}"#);
+            let record = |message: &str| {
+                format!("{{\"time\":\"2026-03-02T13:00:00Z\",\"server\":\"t\",\"message\":{message}}}\n")
+            };
+            record(&request) + &record(&format!(r#"{{"id":{id},{answer}}}"#))
+        })
+        .collect();
+    let counted = import(log.as_bytes(), &map("jsonrpc"), None);
+    let told: Vec<_> =
+        counted.0.iter().map(|event| event.foreign.as_ref().map(|f| format!("{:?} {}", f.effect, f.said))).collect();
+    let expected = [
+        Some("Allow result"),
+        Some("Allow result"),
+        None,
+        None,
+        None,
+        Some("Deny insufficient_scope"),
+        Some("Deny 403"),
+    ];
+    assert_eq!(told.iter().map(Option::as_deref).collect::<Vec<_>>(), expected);
+
     let attribute = |key: &str, value: &str| format!(r#"{{"key":"{key}","value":{{"stringValue":"{value}"}}}}"#);
     for (name, kind) in [("otlp", 2), ("otlp-client", 3)] {
         let span = |more: &str, attributes: &[(&str, &str)]| {
