@@ -68,7 +68,7 @@ pub(super) fn read(name: &str, issuer: &Issuer, claims: &Map<String, Value>) -> 
     let mut all_here = true;
     for (fact, path) in &mapping.others {
         // A request has no room to say of one claim that it is unknown: then all are.
-        all_here &= !elsewhere(claims, path) && !(path == "groups" && left_out(claims));
+        all_here &= !(elsewhere(claims, path) || path == "groups" && left_out(claims));
         if let Some(values) = strings(at(claims, path)?)? {
             others.insert(fact.clone(), values);
         }
