@@ -62,6 +62,67 @@ fn too_large(path: &Path, limit: u64) -> Failure {
         .help("check that this is the file you mean")
 }
 
+/// Which file a path names, however it is spelt: links are followed, and hard links are one file.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Which {
+    /// One that is there, by its device and number.
+    #[cfg(unix)]
+    There(u64, u64),
+    /// By its path from the root.
+    Path(PathBuf),
+}
+
+impl Which {
+    /// `None` for stdin and stdout, and for what is no plain file, such as a pipe.
+    pub(super) fn of(path: &Path) -> Option<Self> {
+        if is_stdin(path) {
+            return None;
+        }
+        match fs::metadata(path) {
+            Ok(found) if !found.is_file() => None,
+            #[cfg(unix)]
+            Ok(found) => {
+                use std::os::unix::fs::MetadataExt;
+                Some(Self::There(found.dev(), found.ino()))
+            }
+            #[cfg(not(unix))]
+            Ok(_) => Some(Self::Path(fs::canonicalize(path).unwrap_or_else(|_| path.to_owned()))),
+            Err(_) => {
+                let directory = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+                let directory = fs::canonicalize(directory).unwrap_or_else(|_| directory.to_owned());
+                Some(Self::Path(path.file_name().map_or(directory.clone(), |name| directory.join(name))))
+            }
+        }
+    }
+}
+
+/// Refuses to write over what is read, and to write twice to one file, however the paths are spelt.
+pub(super) fn apart<'p>(
+    outputs: impl IntoIterator<Item = &'p Path>,
+    inputs: impl IntoIterator<Item = &'p Path>,
+) -> Result<(), Failure> {
+    let which = |path: &'p Path| Some((Which::of(path)?, path));
+    let outputs: Vec<(Which, &Path)> = outputs.into_iter().filter_map(which).collect();
+    if outputs.is_empty() {
+        return Ok(());
+    }
+    for (number, (file, path)) in outputs.iter().enumerate() {
+        if let Some((_, twice)) = outputs.iter().take(number).find(|(other, _)| other == file) {
+            let also = if twice == path { String::new() } else { format!(", also named `{}`", display_name(twice)) };
+            let message = format!("two reports would be written to `{}`{also}", display_name(path));
+            return Err(Failure::new(Kind::Usage, message).help("name a file of its own for each"));
+        }
+    }
+    for (file, input) in inputs.into_iter().filter_map(which) {
+        if let Some((_, output)) = outputs.iter().find(|(other, _)| *other == file) {
+            let of = if *output == input { String::new() } else { format!(", which is `{}`,", display_name(output)) };
+            let message = format!("the input `{}`{of} would be written over", display_name(input));
+            return Err(Failure::new(Kind::Usage, message).help("name another file to write to"));
+        }
+    }
+    Ok(())
+}
+
 /// A file in the making. It takes its name when it is [finished](Output::finish); dropped before, it
 /// leaves nothing.
 #[derive(Debug)]
@@ -183,6 +244,27 @@ mod tests {
         assert_eq!(fs::read_to_string(&path).unwrap(), "new");
         assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
         assert!(Output::file(&path, false).is_err());
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn a_file_is_known_by_any_of_its_names() {
+        let directory = tempfile::tempdir().unwrap();
+        let at = |name: &str| directory.path().join(name);
+        fs::create_dir(at("d")).unwrap();
+        fs::write(at("a"), "").unwrap();
+        fs::write(at("b"), "").unwrap();
+        fs::hard_link(at("a"), at("hard")).unwrap();
+        std::os::unix::fs::symlink(at("a"), at("soft")).unwrap();
+        let refused = |output: &str, input: &str| apart([at(output).as_path()], [at(input).as_path()]).is_err();
+        for name in ["a", "d/../a", "hard", "soft"] {
+            assert!(refused(name, "a") && refused("a", name), "{name}");
+            assert!(apart([at(name).as_path(), at("a").as_path()], []).is_err(), "{name}");
+        }
+        assert!(!refused("b", "a") && !refused("new", "a"));
+        assert!(apart([at("new").as_path(), at("d/../new").as_path()], []).is_err());
+        assert!(apart([Path::new("-"), Path::new("-")], [Path::new("-")]).is_ok());
+        assert!(apart([Path::new("/dev/null"), Path::new("/dev/null")], []).is_ok());
     }
 
     #[test]

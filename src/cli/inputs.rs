@@ -3,11 +3,12 @@
 //! The order never depends on the file system: what a glob or directory gives is sorted. A pattern
 //! that finds nothing is an error, so that a typo never passes for an empty recording.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::failure::{Failure, Kind};
-use super::files;
+use super::files::{self, Which};
 
 /// How deep directories are followed.
 const MAX_DEPTH: usize = 16;
@@ -15,7 +16,9 @@ const MAX_DEPTH: usize = 16;
 /// The files, in order and each once; `-` stays as it is.
 pub(super) fn expand(given: &[PathBuf], extensions: &[&str]) -> Result<Vec<PathBuf>, Failure> {
     let mut found: Vec<PathBuf> = Vec::new();
+    let mut gathered: Vec<PathBuf> = Vec::new();
     for path in given {
+        let before = found.len();
         let more = if files::is_stdin(path) {
             vec![path.clone()]
         } else if path.is_dir() {
@@ -31,10 +34,46 @@ pub(super) fn expand(given: &[PathBuf], extensions: &[&str]) -> Result<Vec<PathB
             some(matching(path)?, path, &format!("nothing matches `{}`", path.display()))?
         };
         found.extend(more);
+        if !matches!(found.get(before..), Some([only]) if only == path) {
+            gathered.extend_from_slice(found.get(before..).unwrap_or_default());
+        }
     }
-    let mut seen = std::collections::BTreeSet::new();
-    found.retain(|path| seen.insert(path.clone()));
+    let mut seen = BTreeSet::new();
+    // Two names of one file are one file.
+    found.retain(|path| Which::of(path).is_none_or(|file| seen.insert(file)));
+    twice(&found, &gathered)?;
     Ok(found)
+}
+
+/// Refuses two forms of what looks like one recording, when nobody named both.
+fn twice(found: &[PathBuf], gathered: &[PathBuf]) -> Result<(), Failure> {
+    let mut known: BTreeMap<PathBuf, &PathBuf> = BTreeMap::new();
+    for path in found {
+        let Some(other) = known.insert(recording(path), path) else { continue };
+        if gathered.contains(path) || gathered.contains(other) {
+            let message = format!(
+                "`{}` and `{}` look like one recording in two forms, which would be counted twice",
+                other.display(),
+                path.display()
+            );
+            let help = "move one away, or name each file that is meant";
+            return Err(Failure::new(Kind::Usage, message).help(help));
+        }
+    }
+    Ok(())
+}
+
+/// The path of a file without what says how it is packed and in which form a recording is in it.
+fn recording(path: &Path) -> PathBuf {
+    let Some(name) = path.file_name().and_then(|name| name.to_str()) else { return path.to_owned() };
+    let plain = plain(name);
+    let form = [".jsonl", ".parquet"].iter().find_map(|form| plain.strip_suffix(form));
+    path.with_file_name(form.unwrap_or(plain))
+}
+
+/// A name without what says how the file is packed.
+fn plain(name: &str) -> &str {
+    name.strip_suffix(".gz").or_else(|| name.strip_suffix(".zst")).unwrap_or(name)
 }
 
 fn is_glob(path: &Path) -> bool {
@@ -87,8 +126,7 @@ fn walk(directory: &Path, extensions: &[&str], depth: usize, found: &mut Vec<Pat
 /// Whether a name ends in one of these, packed or not.
 fn is_one_of(path: &Path, extensions: &[&str]) -> bool {
     let Some(name) = path.file_name().and_then(|name| name.to_str()) else { return false };
-    let plain = name.strip_suffix(".gz").or_else(|| name.strip_suffix(".zst")).unwrap_or(name);
-    plain.rsplit_once('.').is_some_and(|(_, extension)| extensions.contains(&extension))
+    plain(name).rsplit_once('.').is_some_and(|(_, extension)| extensions.contains(&extension))
 }
 
 #[cfg(test)]
@@ -115,5 +153,31 @@ mod tests {
         assert!(expand(&[at("c/*.jsonl")], &["jsonl"]).is_err());
         assert!(expand(&[at("b")], &["csv"]).is_err());
         assert_eq!(expand(&["-".into()], &["jsonl"]).unwrap(), [PathBuf::from("-")]);
+    }
+
+    #[test]
+    fn one_recording_in_two_forms_is_not_counted_twice_in_silence() {
+        let root = tempfile::tempdir().unwrap();
+        let at = |name: &str| root.path().join(name);
+        for name in ["r.jsonl", "s.jsonl"] {
+            fs::write(at(name), "").unwrap();
+        }
+        let refused = |given: &[PathBuf]| match expand(given, &["jsonl"]) {
+            Ok(_) => String::new(),
+            Err(failure) => failure.to_string().replace(&root.path().display().to_string(), ""),
+        };
+        assert_eq!(refused(&[root.path().to_owned(), at("r.jsonl"), at("./r.jsonl")]), "");
+        for more in ["r.jsonl.gz", "r.jsonl.zst", "r.parquet"] {
+            fs::write(at(more), "").unwrap();
+            assert!(refused(&[at("r*")]).contains(&format!("`/{more}`")), "{more}");
+            assert!(refused(&[at("r.jsonl"), at(more)]).is_empty(), "{more}");
+            assert_eq!(refused(&[root.path().to_owned()]).is_empty(), more == "r.parquet");
+            fs::remove_file(at(more)).unwrap();
+        }
+        #[cfg(unix)]
+        {
+            std::os::unix::fs::symlink(at("r.jsonl"), at("latest.jsonl")).unwrap();
+            assert_eq!(expand(&[root.path().to_owned()], &["jsonl"]).unwrap().len(), 2);
+        }
     }
 }

@@ -80,7 +80,8 @@ impl PolicyArgs {
         Ok(path.parent().filter(|_| on_disk).map(Path::to_owned))
     }
 
-    fn path(&self) -> Result<PathBuf, Failure> {
+    /// Where it is: a file, `-` or `git:REV:PATH`.
+    pub(super) fn path(&self) -> Result<PathBuf, Failure> {
         match self.policy.clone().or_else(|| variable("DOORWARD_POLICY")) {
             Some(path) => Ok(PathBuf::from(path)),
             None => discover(),

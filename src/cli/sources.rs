@@ -54,6 +54,12 @@ impl SourceArgs {
         self.from.is_none() && self.mapping.is_none() && !self.strict_input
     }
 
+    /// The files that say how to read, where they are files.
+    pub(super) fn files(&self) -> Vec<PathBuf> {
+        let map = self.from.as_ref().map(PathBuf::from).filter(|path| path.is_file());
+        self.mapping.iter().cloned().chain(map).collect()
+    }
+
     /// Reads the field map and the mapping.
     pub(super) fn format(&self, color: When) -> Result<Format, Failure> {
         let mapping = || self.mapping.as_deref().map(|path| read_mapping(path, color)).transpose();

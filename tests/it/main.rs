@@ -18,10 +18,10 @@ mod codes;
 mod columns;
 mod decide;
 mod docs;
-#[cfg(feature = "gateway")]
-mod gateway;
 #[cfg(feature = "guard")]
 mod fetch;
+#[cfg(feature = "gateway")]
+mod gateway;
 #[cfg(feature = "guard")]
 mod identity;
 #[cfg(feature = "guard")]
@@ -31,6 +31,7 @@ mod livemcpbench;
 mod load;
 mod logs;
 mod oracle;
+mod outputs;
 mod place;
 mod questions;
 mod rates;

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use super::check::{Findings, findings};
 use crate::cli::answer::Answer;
 use crate::cli::failure::{Failure, Kind};
-use crate::cli::files::Output;
+use crate::cli::files::{self, Output};
 use crate::cli::policy::{PolicyArgs, bad};
 use crate::cli::terminal::When;
 use crate::cli::time::NowArg;
@@ -52,6 +52,7 @@ impl Args {
             return Err(Failure::new(Kind::BadPolicy, "an invariant was too large to prove")
                 .help("name fewer items or fewer conditions in it"));
         }
+        files::apart(self.output.as_deref(), [self.policy.path()?.as_path()])?;
         let bytes = policy
             .compiled
             .to_file()

@@ -64,6 +64,8 @@ impl Args {
         }
         let format = self.source.format(color)?;
         let paths = format.expand(&self.inputs)?;
+        let read = self.source.files();
+        files::apart(self.output.as_deref(), paths.iter().chain(&read).map(PathBuf::as_path))?;
         let mut import = Import::new(
             Output::to(self.output.as_deref())?,
             columns::is_wanted(self.output.as_deref()),

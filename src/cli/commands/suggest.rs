@@ -136,7 +136,11 @@ impl Args {
         let format = self.source.format(color)?;
         let strict = self.source.strict_input;
         let mut inputs = Vec::new();
-        for path in format.expand(&self.recordings)? {
+        let paths = format.expand(&self.recordings)?;
+        let read: Vec<PathBuf> =
+            self.source.files().into_iter().chain(self.policy.as_ref().map(PathBuf::from)).collect();
+        files::apart(self.output.as_deref(), paths.iter().chain(&read).map(PathBuf::as_path))?;
+        for path in paths {
             inputs.push(Input::open(path)?);
         }
         let today: Option<&CompiledPolicy> = opened.as_ref().map(|opened| &opened.compiled);

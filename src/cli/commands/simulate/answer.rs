@@ -1,6 +1,6 @@
 //! What came of a rehearsal as reports, with the exit code of its gate.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
@@ -145,16 +145,16 @@ impl AnswerArgs {
             return Err(Failure::new(Kind::Usage, "a matrix is written as `human` or `json`")
                 .help("leave --matrix out for the other formats"));
         }
-        let mut files: Vec<&PathBuf> = self.output.iter().chain(self.reports.iter().map(|(_, path)| path)).collect();
-        files.sort();
-        match files.windows(2).find(|pair| matches!(pair, [a, b] if a == b)) {
-            Some([twice, ..]) => {
-                let name = files::display_name(twice);
-                Err(Failure::new(Kind::Usage, format!("two reports would be written to `{name}`"))
-                    .help("name a file of its own for each"))
-            }
-            _ => Ok(()),
-        }
+        files::apart(self.files(), [])
+    }
+
+    /// Refuses to write over what is read.
+    pub(super) fn spare<'p>(&'p self, inputs: impl IntoIterator<Item = &'p Path>) -> Result<(), Failure> {
+        files::apart(self.files(), inputs)
+    }
+
+    fn files(&self) -> impl Iterator<Item = &Path> {
+        self.output.iter().chain(self.reports.iter().map(|(_, path)| path)).map(PathBuf::as_path)
     }
 }
 

@@ -37,11 +37,13 @@ impl Args {
     /// Merges one part after the other, so that no more than two are held.
     pub(super) fn run(self, color: When) -> Result<Answer, Failure> {
         let mut whole: Option<PartFile> = None;
-        for path in inputs::expand(&self.parts, &["part", "json"])? {
-            let part = read(&path)?;
+        let paths = inputs::expand(&self.parts, &["part", "json"])?;
+        self.answer.spare(paths.iter().map(PathBuf::as_path))?;
+        for path in &paths {
+            let part = read(path)?;
             match &mut whole {
                 None => whole = Some(part),
-                Some(whole) => whole.merge(part).map_err(|e| refused(&path, &e.to_string()))?,
+                Some(whole) => whole.merge(part).map_err(|e| refused(path, &e.to_string()))?,
             }
         }
         let Some(whole) = whole else {

@@ -95,10 +95,16 @@ impl Args {
         let threads = self.threads.or_else(|| thread::available_parallelism().ok()).map_or(1, NonZero::get);
         let scenarios = self.scenarios()?;
         if !scenarios.is_empty() {
+            self.answer.spare(scenarios.iter().map(PathBuf::as_path))?;
             return scenarios::run(&scenarios, &self.question.policy, self.answer, threads, color);
         }
         self.answer.check(self.question.matrix)?;
         let plan = if self.demo { Plan::demo()? } else { Plan::of(&self.question, color)? };
+        if !self.demo {
+            let read = self.question.files()?;
+            let recordings = plan.traffic.paths().iter().chain(&read);
+            self.answer.spare(recordings.map(PathBuf::as_path))?;
+        }
         if let Some(event) = &self.explain {
             return explain::explain(&plan, event, self.answer, color);
         }

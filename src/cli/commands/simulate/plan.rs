@@ -52,6 +52,14 @@ pub(super) enum Traffic {
 }
 
 impl Traffic {
+    /// The files.
+    pub(super) fn paths(&self) -> &[PathBuf] {
+        match self {
+            Self::BuiltIn => &[],
+            Self::Files { paths, .. } => paths,
+        }
+    }
+
     /// What it is called, in order.
     pub(super) fn names(&self) -> Vec<String> {
         match self {

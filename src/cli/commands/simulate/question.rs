@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use crate::cli::failure::Failure;
 use crate::cli::policy::PolicyArgs;
 use crate::cli::sources::SourceArgs;
 use crate::cli::time;
@@ -45,6 +46,12 @@ impl Question {
             (None, Some(instant)) => Clock::At { instant },
             (None, None) => Clock::AsRecorded,
         }
+    }
+
+    /// The files that are read besides recordings.
+    pub(super) fn files(&self) -> Result<Vec<PathBuf>, Failure> {
+        let policy = self.policy.path()?;
+        Ok(self.source.files().into_iter().chain(self.baseline.clone()).chain([policy]).collect())
     }
 
     /// Whether nothing says what to rehearse.
