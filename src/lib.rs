@@ -67,7 +67,8 @@
 //! | 3 | [`suggest`] | the least policy for recorded traffic |
 //! | 3 | [`report`] | one renderer a format |
 //! | 4 | `identity` | from an access token to the verified facts of a request |
-//! | 4 | `audit` | the audit log: hash chains, seals, stores |
+//! | 4 | `audit` | decisions on record before they take effect; hash chains, seals, stores |
+//! | 4 | `pep` | every MCP message authenticated, decided and recorded; a tower layer |
 //! | 5 | `gateway` | one process in front of many servers |
 //! | 5 | `cli` | the commands |
 //!
@@ -86,6 +87,8 @@ pub mod identity;
 pub mod mcp;
 pub mod model;
 pub mod pdp;
+#[cfg(feature = "guard")]
+pub mod pep;
 pub mod policy;
 pub mod report;
 pub mod simulate;

@@ -1,4 +1,81 @@
-//! The audit log: every access on record, in chains that show what was changed.
+//! The audit log: what was decided is on record before it takes effect.
+//!
+//! [`Log::intent`] resolves when the row can no longer be lost; only then may a call be forwarded.
+//! [`Log::outcome`] says afterwards what became of it. Where a row cannot be written the answer is
+//! [`Unavailable`], and the caller of this seam must refuse the request. A row never holds a token,
+//! the value of an argument or a session id, only digests of them.
+//!
+//! This module alone among those of the guard touches the file system, and only in [`Journal`]:
+//! promising that a row is durable means writing and flushing it.
 
 #[cfg(feature = "store")]
 pub mod chain;
+mod journal;
+mod row;
+mod writer;
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+
+use tokio::sync::OwnedSemaphorePermit;
+
+pub use journal::{Journal, JournalError, JournalOptions};
+pub use row::{Entry, Intent, Outcome, Refusals, Row, RowRule, SCHEMA, Verdict, digest};
+
+/// A future on the heap, so that a log can be used as `Arc<dyn Log>`.
+pub type Pending<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// Where rows go.
+pub trait Log: Send + Sync + fmt::Debug + 'static {
+    /// Writes what is about to be done, or what was refused. Resolves when the row is durable.
+    ///
+    /// Dropping the future does not take the row back.
+    fn intent(&self, intent: Intent) -> Pending<'_, Result<Receipt, Unavailable>>;
+
+    /// Writes what became of it. Never waits; a log keeps room for the outcome of every receipt that
+    /// it gave.
+    fn outcome(&self, receipt: Receipt, outcome: Outcome);
+
+    /// Writes how many requests were refused before anyone was known. Never waits, and may be left
+    /// out when the log is full: such rows are counts, and the next one carries on.
+    fn refusals(&self, refusals: Refusals);
+
+    /// Whether rows can be written, as far as is known.
+    fn is_available(&self) -> bool;
+}
+
+/// A row cannot be made durable now. The request is refused: 503 and `audit-unavailable`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Unavailable;
+
+impl fmt::Display for Unavailable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the audit log cannot be written (audit-unavailable)")
+    }
+}
+
+impl std::error::Error for Unavailable {}
+
+/// That an intent is durable, and room for its outcome.
+#[derive(Debug)]
+pub struct Receipt {
+    sequence: u64,
+    room: Option<OwnedSemaphorePermit>,
+}
+
+impl Receipt {
+    /// A receipt of a log that bounds its memory by itself.
+    pub const fn new(sequence: u64) -> Self {
+        Self { sequence, room: None }
+    }
+
+    const fn with_room(sequence: u64, room: OwnedSemaphorePermit) -> Self {
+        Self { sequence, room: Some(room) }
+    }
+
+    /// The number of the row.
+    pub const fn sequence(&self) -> u64 {
+        self.sequence
+    }
+}

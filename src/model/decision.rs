@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::Timestamp;
+
 /// Allow or deny. There is nothing between.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -221,6 +223,19 @@ pub struct Rate {
     pub seconds: u32,
     /// What is counted apart.
     pub per: RateKey,
+}
+
+impl Rate {
+    /// The start of the window that an instant lies in. Windows are aligned to 1970-01-01T00:00:00Z.
+    pub const fn window(self, at: Timestamp) -> Timestamp {
+        let seconds = if self.seconds == 0 { 1 } else { self.seconds as i64 };
+        Timestamp(at.0.saturating_sub(at.0.rem_euclid(seconds)))
+    }
+
+    /// Whether one more request is over the rate when so many were counted in its window before it.
+    pub const fn is_full(self, before: u64) -> bool {
+        before >= self.count as u64
+    }
 }
 
 /// What a rate is counted by.

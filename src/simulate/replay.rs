@@ -110,15 +110,14 @@ impl Lanes {
         for number in numbers {
             let Some(lane) = self.all.get_mut(*number) else { continue };
             let Some(shared) = self.shared.get_mut(lane.shared) else { continue };
-            let start = window(time, lane.rate.seconds);
-            let count = u64::from(lane.rate.count);
+            let (rate, start) = (lane.rate, lane.rate.window(time).0);
             lane.filling.turn(start);
             shared.anywhere.turn(start);
             shared.all.turn(start);
             let before =
                 if lane.known { lane.filling.possible + shared.anywhere.possible } else { shared.all.possible };
-            perhaps |= before >= count;
-            let limited = sure && (if lane.known { lane.filling.sure } else { 0 }) >= count;
+            perhaps |= rate.is_full(before);
+            let limited = sure && rate.is_full(if lane.known { lane.filling.sure } else { 0 });
             surely |= limited;
             shared.all.possible += 1;
             if !lane.known {
@@ -139,12 +138,6 @@ impl Lanes {
         }
         (surely, perhaps)
     }
-}
-
-/// The start of the window that an instant lies in.
-const fn window(time: Timestamp, seconds: u32) -> i64 {
-    let seconds = if seconds == 0 { 1 } else { seconds as i64 };
-    time.0.saturating_sub(time.0.rem_euclid(seconds))
 }
 
 /// Replays calls that are in order.

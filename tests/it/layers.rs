@@ -30,7 +30,7 @@ const GUARD: [&str; 3] = ["identity", "audit", "pep"];
 
 /// What is out of reach for them too.
 const OUTSIDE_GUARD: [&str; 9] =
-    ["std::env", "std::fs", "std::process", "SystemTime", "io::stdin", "io::stdout", "io::stderr", "now_utc", "clap"];
+    ["std::fs", "std::env", "std::process", "SystemTime", "io::stdin", "io::stdout", "io::stderr", "now_utc", "clap"];
 
 /// What is out of reach for the pure core.
 const OUTSIDE: [&str; 14] = [
@@ -146,6 +146,8 @@ fn the_core_touches_nothing_outside_and_the_guard_only_what_it_needs() {
         let module = place(&file).0;
         let forbidden: &[&str] = match module.as_str() {
             "cli" | "gateway" | "main" => continue,
+            // A log that promises durable rows writes and flushes a file; nothing else of it does.
+            "audit" if file.ends_with("audit/writer.rs") => &OUTSIDE_GUARD[1..],
             module if GUARD.contains(&module) => &OUTSIDE_GUARD,
             _ => &OUTSIDE,
         };

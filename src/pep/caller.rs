@@ -1,0 +1,280 @@
+//! A caller whose token holds, at one door: every question to the policy about it.
+
+use std::sync::Arc;
+
+use serde_json::{Map, Value};
+
+use super::door::{Door, scope_of};
+use super::guard::{Guard, Rules};
+use super::principal::Principal;
+use super::refusal::{Refusal, is_of_token};
+use crate::analyze;
+use crate::audit::{self, Intent, RowRule, Verdict as RowVerdict};
+use crate::identity::Verified;
+use crate::model::{
+    Action, Arguments, Context, Decision, Effect, Fact, FactSet, Reason, Request, Resource, ResourceKind, Strings,
+    Timestamp, Verdict, Withheld, WithheldBecause,
+};
+use crate::pdp;
+use crate::policy::CompiledPolicy;
+
+/// The longest text from a request that a row repeats, in characters.
+const SHOWN: usize = 1024;
+
+/// What is asked at a door.
+#[derive(Clone, Debug)]
+pub struct Ask {
+    /// The method as received, or how the message came.
+    pub(super) method: String,
+    pub(super) action: Action,
+    pub(super) kind: ResourceKind,
+    pub(super) name: String,
+    pub(super) arguments: Option<Arc<Map<String, Value>>>,
+    pub(super) era: Option<String>,
+    pub(super) session: Option<String>,
+    pub(super) trace: Option<String>,
+}
+
+impl Ask {
+    /// A tool call.
+    pub fn tool(name: impl Into<String>, arguments: Map<String, Value>) -> Self {
+        Self {
+            kind: ResourceKind::Tool,
+            name: name.into(),
+            arguments: Some(Arc::new(arguments)),
+            ..Self::server(Action::ToolsCall.method(), Action::ToolsCall)
+        }
+    }
+
+    /// Something of the server itself.
+    pub(super) fn server(method: &str, action: Action) -> Self {
+        Self {
+            method: method.to_owned(),
+            action,
+            kind: ResourceKind::Server,
+            name: String::new(),
+            arguments: None,
+            era: None,
+            session: None,
+            trace: None,
+        }
+    }
+}
+
+/// A caller at a door.
+pub(super) struct Caller {
+    pub(super) guard: Guard,
+    /// The policy that the request came under.
+    pub(super) rules: Arc<Rules>,
+    pub(super) door: Arc<Door>,
+    pub(super) verified: Arc<Verified>,
+    pub(super) principal: Principal,
+    /// The identifier of the request.
+    pub(super) request: String,
+    pub(super) now: Timestamp,
+}
+
+/// What is not known when a question is asked.
+#[derive(Clone, Copy)]
+enum Scopes<'a> {
+    OfToken,
+    Any,
+    These(&'a [&'a str]),
+}
+
+/// All arguments, not known.
+static ANY_ARGUMENTS: [Withheld; 1] = [Withheld { pointer: String::new(), because: WithheldBecause::NotRecorded }];
+
+impl Caller {
+    /// Puts a question to a policy.
+    fn question<R>(
+        &self,
+        now: Timestamp,
+        (action, kind, name): (Action, ResourceKind, &str),
+        arguments: Arguments<'_>,
+        scopes: Scopes<'_>,
+        answer: impl FnOnce(&Request<'_>) -> R,
+    ) -> R {
+        let claims = self.verified.claims();
+        let (subject, mut token) = self.verified.facts(&claims);
+        match scopes {
+            Scopes::OfToken => {}
+            Scopes::Any => token.scopes = Fact::Unknown,
+            Scopes::These(list) => token.scopes = Fact::Known(Strings::Borrowed(list)),
+        }
+        let resource = Resource { door: self.door.name(), kind, name };
+        answer(&Request { subject, action, resource, context: Context { now, token, arguments } })
+    }
+
+    /// Decides what is asked, and counts it in its rates when it is allowed. Gives the row that must
+    /// be written, and what the caller is told when it may not pass.
+    pub(super) fn judge(&self, ask: &Ask) -> (Intent, Result<(), Refusal>) {
+        let policy = &self.rules.policy;
+        let arguments = ask.arguments.as_deref().map_or(Arguments::NONE, Arguments::known);
+        self.question(self.now, (ask.action, ask.kind, &ask.name), arguments, Scopes::OfToken, |request| {
+            let decision = pdp::decide(policy, request);
+            let mut intent = self.intent(ask, &decision);
+            if !decision.is_allow() {
+                return (intent, Err(self.refusal(ask, &decision)));
+            }
+            let counted = pdp::Survey::of(policy, request).map_or(Ok(()), |survey| {
+                let names = survey.rated_door().into_iter().chain(std::iter::repeat(survey.item().name));
+                let rates = names.zip(survey.obligations().rates.iter().copied());
+                self.guard.0.rates.count(rates, &self.principal, self.now)
+            });
+            let passes = counted.map_err(|held| {
+                let verdict = RowVerdict { effect: Effect::Deny, reason: held.code.as_str().to_owned(), rule: None };
+                intent.verdict = verdict;
+                Refusal { retry_after: Some(held.seconds).filter(|s| *s > 0), ..held.code.into() }
+            });
+            (intent, passes)
+        })
+    }
+
+    /// The row of something that the guard itself refuses.
+    pub(super) fn refused(&self, ask: &Ask, refusal: &Refusal) -> Intent {
+        let verdict = RowVerdict { effect: Effect::Deny, reason: refusal.code().as_str().to_owned(), rule: None };
+        Intent { verdict, ..self.row(ask) }
+    }
+
+    /// The row of a decision.
+    fn intent(&self, ask: &Ask, decision: &Decision<'_>) -> Intent {
+        let rule = decision.rule.map(|rule| RowRule {
+            kind: rule.kind,
+            name: rule.name.to_owned(),
+            at: rule.position.clone(),
+        });
+        let verdict = RowVerdict { effect: decision.effect, reason: decision.reason.code().to_owned(), rule };
+        let mut intent = Intent { verdict, ..self.row(ask) };
+        if let Some(obligations) = decision.obligations {
+            obligations.audit.clone_into(&mut intent.class);
+        }
+        intent
+    }
+
+    /// A row with everything but the verdict.
+    fn row(&self, ask: &Ask) -> Intent {
+        let policy = &self.rules.policy;
+        let shown = |text: &str| text.chars().take(SHOWN).collect::<String>();
+        let arguments = ask.arguments.as_ref().and_then(|arguments| serde_json::to_vec(&**arguments).ok());
+        let scopes = match self.verified.facts(&[]).1.scopes {
+            Fact::Known(scopes) => scopes.iter().map(str::to_owned).collect(),
+            Fact::Absent | Fact::Unknown => Vec::new(),
+        };
+        Intent {
+            time: self.now,
+            request: self.request.clone(),
+            trace: ask.trace.clone(),
+            session: ask.session.as_ref().map(|session| audit::digest(session.as_bytes())),
+            issuer: self.principal.issuer().to_owned(),
+            subject: self.principal.subject().to_owned(),
+            agent: self.principal.agent().map(str::to_owned),
+            actors: self.verified.actors().to_vec(),
+            scopes,
+            token: self.verified.id().map(|id| audit::digest(id.as_bytes())),
+            door: self.door.name().to_string(),
+            era: ask.era.clone(),
+            method: shown(&ask.method),
+            name: shown(&ask.name),
+            arguments: arguments.map(|bytes| audit::digest(&bytes)),
+            message: None,
+            verdict: RowVerdict { effect: Effect::Deny, reason: String::new(), rule: None },
+            policy: policy.digest().to_string(),
+            class: policy.set().servers.get(&**self.door.name()).map(|s| s.audit.clone()).unwrap_or_default(),
+        }
+    }
+
+    /// What the caller is told of a denial. What it could not use with any scopes and arguments looks
+    /// like what does not exist.
+    fn refusal(&self, ask: &Ask, decision: &Decision<'_>) -> Refusal {
+        let policy = &self.rules.policy;
+        let what = (ask.action, ask.kind, ask.name.as_str());
+        let mut reason = decision.reason;
+        if is_of_token(reason) || matches!(reason, Reason::UnknownMethod | Reason::GrantExpired) {
+            return Refusal::new(super::code::Code::Policy(reason));
+        }
+        if reason == Reason::ScopeMissing
+            && let Some(scope) = scope_of(policy, self.door.name(), ask.kind, &ask.name)
+        {
+            let arguments = ask.arguments.as_deref().map_or(Arguments::NONE, Arguments::known);
+            let with = Scopes::These(&[&scope]);
+            let decision = self.question(self.now, what, arguments, with, |request| pdp::decide(policy, request));
+            if decision.is_allow() {
+                let refusal = Refusal::new(super::code::Code::Policy(Reason::ScopeMissing));
+                return Refusal { scopes: vec![scope], ..refusal };
+            }
+            reason = decision.reason;
+        }
+        let arguments = Arguments { object: None, withheld: &ANY_ARGUMENTS };
+        let hidden = self.question(
+            self.now,
+            what,
+            arguments,
+            Scopes::Any,
+            |request| matches!(pdp::judge(policy, request), Verdict::Decided(decision) if !decision.is_allow()),
+        );
+        Refusal::new(super::code::Code::Policy(if hidden { Reason::NoGrant } else { reason }))
+    }
+
+    /// Whether the caller may have one thing now, under the policy in force: a URI, a task.
+    pub(super) fn may(&self, what: (Action, ResourceKind, &str), arguments: Arguments<'_>) -> bool {
+        let rules = self.guard.0.rules.load();
+        self.question(self.guard.now(), what, arguments, Scopes::OfToken, |request| {
+            pdp::decide(&rules.policy, request).is_allow()
+        })
+    }
+
+    /// Whether some call of a tool or prompt, or a read of a URI, could be allowed to this caller with
+    /// this token: whether it belongs in a list.
+    pub(super) fn could(&self, what: (Action, ResourceKind, &str)) -> bool {
+        self.possible(&self.rules.policy, what, Scopes::OfToken)
+    }
+
+    fn possible(&self, policy: &CompiledPolicy, what: (Action, ResourceKind, &str), scopes: Scopes<'_>) -> bool {
+        let arguments = if what.1 == ResourceKind::Resource {
+            Arguments::NONE
+        } else {
+            Arguments { object: None, withheld: &ANY_ARGUMENTS }
+        };
+        let scopes_known = !matches!(scopes, Scopes::Any);
+        self.question(self.now, what, arguments, scopes, |request| match pdp::judge(policy, request) {
+            Verdict::Decided(decision) => decision.is_allow(),
+            Verdict::Undecided(missing) if missing.facts == FactSet::ARGUMENTS && scopes_known => {
+                // Only the arguments are open. A question too large to answer lists the entry; a call
+                // of it is decided in full.
+                analyze::some_arguments(policy, request, self.guard.limits().steps).unwrap_or(true)
+            }
+            Verdict::Undecided(missing) => {
+                let open = FactSet::ARGUMENTS.union(if scopes_known { FactSet::NONE } else { FactSet::SCOPES });
+                open.contains(missing.facts)
+            }
+        })
+    }
+
+    /// Whether some URI that fits a template (RFC 6570) could be read.
+    pub(super) fn could_fit(&self, template: &str) -> bool {
+        let policy = &self.rules.policy;
+        let Ok(uris) = analyze::uris_of(policy, self.door.name(), Some(template), self.guard.limits().steps) else {
+            return true;
+        };
+        uris.iter().any(|uri| self.could((Action::ResourcesRead, ResourceKind::Resource, uri)))
+    }
+
+    /// Whether anything of a kind could be allowed to this caller with some token: whether the server
+    /// has that kind at all for it.
+    pub(super) fn has_any(&self, kind: ResourceKind) -> bool {
+        let policy = &self.rules.policy;
+        let Some(server) = policy.set().servers.get(&**self.door.name()) else { return false };
+        let any = |action, name: &str| self.possible(policy, (action, kind, name), Scopes::Any);
+        match kind {
+            ResourceKind::Server => true,
+            ResourceKind::Tool => server.tools.keys().any(|name| any(Action::ToolsCall, name)),
+            ResourceKind::Prompt => server.prompts.keys().any(|name| any(Action::PromptsGet, name)),
+            ResourceKind::Resource => {
+                !server.resources.is_empty()
+                    && analyze::uris_of(policy, self.door.name(), None, self.guard.limits().steps)
+                        .map_or(true, |uris| uris.iter().any(|uri| any(Action::ResourcesRead, uri)))
+            }
+        }
+    }
+}

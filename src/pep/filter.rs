@@ -1,0 +1,169 @@
+//! Lists and capabilities, without what the caller may not have.
+//!
+//! An entry is listed when some call of it could be allowed to this caller with this token. Entries
+//! that stay keep their bytes, and so does the cursor; a page may be empty and still have a next one.
+
+use serde_json::{Map, Value};
+
+use super::asked::Lie;
+use super::caller::Caller;
+use super::edit::{Object, array, elements};
+use super::memory::TaskKey;
+use crate::model::{Action, Arguments, ResourceKind};
+
+/// The extension whose methods a policy can judge.
+const TASKS: &str = "io.modelcontextprotocol/tasks";
+
+/// A page of a list.
+pub(super) fn list(caller: &Caller, action: Action, text: &str, modern: bool) -> Result<String, Lie> {
+    let key = match action {
+        Action::ToolsList => "tools",
+        Action::PromptsList => "prompts",
+        Action::ResourcesList => "resources",
+        Action::ResourceTemplatesList => "resourceTemplates",
+        Action::TasksList => "tasks",
+        _ => return Err(Lie),
+    };
+    let mut result = Object::read(text)?;
+    let entries = elements(result.get(key).ok_or(Lie)?)?;
+    if entries.len() > caller.guard.limits().entries {
+        return Err(Lie);
+    }
+    let mut kept = Vec::with_capacity(entries.len());
+    for entry in entries {
+        if shows(caller, action, &Object::read(entry)?)? {
+            kept.push(entry);
+        }
+    }
+    let kept = array(&kept);
+    result.set(key, kept);
+    make_private(&mut result, modern);
+    Ok(result.write())
+}
+
+fn shows(caller: &Caller, action: Action, entry: &Object<'_>) -> Result<bool, Lie> {
+    Ok(match action {
+        Action::ToolsList => {
+            let name = entry.text("name").ok_or(Lie)?;
+            caller.could((Action::ToolsCall, ResourceKind::Tool, &name))
+        }
+        Action::PromptsList => {
+            let name = entry.text("name").ok_or(Lie)?;
+            caller.could((Action::PromptsGet, ResourceKind::Prompt, &name))
+        }
+        Action::ResourcesList => {
+            let uri = entry.text("uri").ok_or(Lie)?;
+            caller.could((Action::ResourcesRead, ResourceKind::Resource, &uri))
+        }
+        Action::ResourceTemplatesList => caller.could_fit(&entry.text("uriTemplate").ok_or(Lie)?),
+        _ => may_see_task(caller, &entry.text("taskId").ok_or(Lie)?),
+    })
+}
+
+/// Whether a task is the caller's, and the tool that made it still allowed.
+pub(super) fn may_see_task(caller: &Caller, id: &str) -> bool {
+    let key: TaskKey = (std::sync::Arc::clone(caller.door.name()), id.to_owned());
+    let Some(task) = caller.guard.0.memory.tasks.get(&key, &caller.principal, caller.guard.now()) else { return false };
+    let arguments = task.arguments.as_deref().map_or(Arguments::NONE, Arguments::known);
+    caller.may((Action::TasksGet, ResourceKind::Tool, &task.tool), arguments)
+}
+
+/// Whether the policy in force lets the caller hear of a URI.
+pub(super) fn may_hear_of(caller: &Caller, uri: &str) -> bool {
+    caller.may((Action::ResourcesRead, ResourceKind::Resource, uri), Arguments::NONE)
+}
+
+/// What is filtered for one caller must not be kept for another.
+fn make_private(result: &mut Object<'_>, modern: bool) {
+    if modern || result.get("cacheScope").is_some() {
+        result.set("cacheScope", "\"private\"".to_owned());
+    }
+}
+
+/// What a server says it can do, to a caller.
+pub(super) fn capabilities(caller: &Caller, text: &str, modern: bool) -> Result<String, Lie> {
+    let mut result = Object::read(text)?;
+    if let Some(announced) = result.get("capabilities") {
+        let mut announced = Object::read(announced)?;
+        let has = |kind| caller.has_any(kind);
+        let (tools, prompts, resources) =
+            (has(ResourceKind::Tool), has(ResourceKind::Prompt), has(ResourceKind::Resource));
+        announced.keep(|key| match key {
+            "tools" | "tasks" => tools,
+            "prompts" => prompts,
+            "resources" => resources,
+            "completions" => prompts || resources,
+            "logging" | "extensions" => true,
+            // Whatever else a server offers, no policy can allow.
+            _ => false,
+        });
+        keep_extensions(&mut announced, tools)?;
+        result.set("capabilities", announced.write());
+    }
+    if modern {
+        make_private(&mut result, modern);
+    }
+    Ok(result.write())
+}
+
+fn keep_extensions(announced: &mut Object<'_>, tasks: bool) -> Result<bool, Lie> {
+    let Some(extensions) = announced.get("extensions") else { return Ok(false) };
+    let mut extensions = Object::read(extensions)?;
+    let changed = extensions.keep(|name| name == TASKS && tasks);
+    let text = extensions.write();
+    announced.set("extensions", text);
+    Ok(changed)
+}
+
+/// Whether servers may ask a client for this at all.
+pub(super) fn client_answers(caller: &Caller, method: &str) -> bool {
+    let features = caller.guard.0.surroundings.features;
+    match method {
+        "sampling/createMessage" => features.sampling,
+        "elicitation/create" => features.elicitation,
+        "roots/list" => features.roots,
+        "ping" | "tasks/get" | "tasks/result" | "tasks/list" | "tasks/cancel" => true,
+        _ => false,
+    }
+}
+
+/// What a client says it can do, to a server: without what servers may not ask for, and without what
+/// cannot be judged. `None` when nothing has to go.
+pub(super) fn client_capabilities(caller: &Caller, text: &str) -> Result<Option<String>, Lie> {
+    let mut announced = Object::read(text)?;
+    let features = caller.guard.0.surroundings.features;
+    let mut changed = announced.keep(|key| match key {
+        "sampling" => features.sampling,
+        "elicitation" => features.elicitation,
+        "roots" => features.roots,
+        "tasks" | "extensions" => true,
+        _ => false,
+    });
+    changed |= keep_extensions(&mut announced, true)?;
+    Ok(changed.then(|| announced.write()))
+}
+
+/// Params of `subscriptions/listen` without the URIs and tasks that the caller may not hear of.
+/// `None` when nothing has to go.
+pub(super) fn listen(caller: &Caller, params: &Map<String, Value>, text: &str) -> Result<Option<String>, Lie> {
+    let mut object = Object::read(text)?;
+    let mut wanted = Object::read(object.get("notifications").ok_or(Lie)?)?;
+    let Some(asked) = params.get("notifications").and_then(Value::as_object) else { return Err(Lie) };
+    let mut changed = false;
+    let allowed: [(&str, fn(&Caller, &str) -> bool); 2] =
+        [("resourceSubscriptions", may_hear_of), ("taskIds", may_see_task)];
+    for (key, may) in allowed {
+        let Some(list) = asked.get(key).and_then(Value::as_array) else { continue };
+        let kept: Vec<&Value> = list.iter().filter(|one| one.as_str().is_some_and(|one| may(caller, one))).collect();
+        if kept.len() < list.len() {
+            wanted.set(key, serde_json::to_string(&kept).map_err(|_| Lie)?);
+            changed = true;
+        }
+    }
+    if !changed {
+        return Ok(None);
+    }
+    let text = wanted.write();
+    object.set("notifications", text);
+    Ok(Some(object.write()))
+}

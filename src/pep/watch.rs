@@ -1,0 +1,63 @@
+//! What becomes of a request that is on record. Written once, at the latest when nobody waits any more.
+
+use tokio::time::Instant;
+
+use super::guard::Guard;
+use crate::audit::{Outcome, Receipt};
+
+/// The end of a request whose caller went away.
+const DISCONNECTED: &str = "disconnected";
+
+/// Writes the outcome when it is dropped.
+#[derive(Debug)]
+pub(super) struct Watch {
+    guard: Guard,
+    receipt: Option<Receipt>,
+    sequence: u64,
+    started: Instant,
+    end: &'static str,
+    pub(super) status: Option<u16>,
+    pub(super) error: Option<i64>,
+    pub(super) bytes: u64,
+}
+
+impl Watch {
+    pub(super) fn new(guard: Guard, receipt: Receipt) -> Self {
+        let sequence = receipt.sequence();
+        Self {
+            guard,
+            receipt: Some(receipt),
+            sequence,
+            started: Instant::now(),
+            end: DISCONNECTED,
+            status: None,
+            error: None,
+            bytes: 0,
+        }
+    }
+
+    pub(super) const fn sequence(&self) -> u64 {
+        self.sequence
+    }
+
+    /// Says how it ended.
+    pub(super) const fn end(&mut self, end: &'static str) {
+        self.end = end;
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        let Some(receipt) = self.receipt.take() else { return };
+        let outcome = Outcome {
+            time: self.guard.now(),
+            of: self.sequence,
+            end: self.end.to_owned(),
+            status: self.status,
+            error: self.error,
+            milliseconds: u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX),
+            bytes: self.bytes,
+        };
+        self.guard.0.log.outcome(receipt, outcome);
+    }
+}
