@@ -74,11 +74,10 @@ pub(super) struct Caller {
     pub(super) now: Timestamp,
 }
 
-/// What is not known when a question is asked.
+/// The scopes with which a question is asked.
 #[derive(Clone, Copy)]
 enum Scopes<'a> {
     OfToken,
-    Any,
     These(&'a [&'a str]),
 }
 
@@ -99,7 +98,6 @@ impl Caller {
         let (subject, mut token) = self.verified.facts(&claims);
         match scopes {
             Scopes::OfToken => {}
-            Scopes::Any => token.scopes = Fact::Unknown,
             Scopes::These(list) => token.scopes = Fact::Known(Strings::Borrowed(list)),
         }
         let resource = Resource { door: self.door.name(), kind, name };
@@ -190,7 +188,7 @@ impl Caller {
         let policy = &self.rules.policy;
         let what = (ask.action, ask.kind, ask.name.as_str());
         let mut reason = decision.reason;
-        if is_of_token(reason) || matches!(reason, Reason::UnknownMethod | Reason::GrantExpired) {
+        if is_of_token(reason) || matches!(reason, Reason::UnknownMethod | Reason::GrantExpired | Reason::MissingFact) {
             return Refusal::new(super::code::Code::Policy(reason));
         }
         if reason == Reason::ScopeMissing
@@ -205,14 +203,7 @@ impl Caller {
             }
             reason = decision.reason;
         }
-        let arguments = Arguments { object: None, withheld: &ANY_ARGUMENTS };
-        let hidden = self.question(
-            self.now,
-            what,
-            arguments,
-            Scopes::Any,
-            |request| matches!(pdp::judge(policy, request), Verdict::Decided(decision) if !decision.is_allow()),
-        );
+        let hidden = !self.could_with_scope(policy, what);
         Refusal::new(super::code::Code::Policy(if hidden { Reason::NoGrant } else { reason }))
     }
 
@@ -230,24 +221,27 @@ impl Caller {
         self.possible(&self.rules.policy, what, Scopes::OfToken)
     }
 
+    /// The same with any token that carries the scope that it needs.
+    fn could_with_scope(&self, policy: &CompiledPolicy, what: (Action, ResourceKind, &str)) -> bool {
+        match scope_of(policy, self.door.name(), what.1, what.2) {
+            Some(scope) => self.possible(policy, what, Scopes::These(&[&scope])),
+            None => self.possible(policy, what, Scopes::OfToken),
+        }
+    }
+
     fn possible(&self, policy: &CompiledPolicy, what: (Action, ResourceKind, &str), scopes: Scopes<'_>) -> bool {
-        let arguments = if what.1 == ResourceKind::Resource {
-            Arguments::NONE
-        } else {
-            Arguments { object: None, withheld: &ANY_ARGUMENTS }
+        let arguments = match what.1 {
+            ResourceKind::Tool | ResourceKind::Prompt => Arguments { object: None, withheld: &ANY_ARGUMENTS },
+            ResourceKind::Server | ResourceKind::Resource => Arguments::NONE,
         };
-        let scopes_known = !matches!(scopes, Scopes::Any);
         self.question(self.now, what, arguments, scopes, |request| match pdp::judge(policy, request) {
             Verdict::Decided(decision) => decision.is_allow(),
-            Verdict::Undecided(missing) if missing.facts == FactSet::ARGUMENTS && scopes_known => {
-                // Only the arguments are open. A question too large to answer lists the entry; a call
-                // of it is decided in full.
+            // Only the arguments are open. A question too large to answer lists the entry; a call of it
+            // is decided in full.
+            Verdict::Undecided(missing) if missing.facts == FactSet::ARGUMENTS => {
                 analyze::some_arguments(policy, request, self.guard.limits().steps).unwrap_or(true)
             }
-            Verdict::Undecided(missing) => {
-                let open = FactSet::ARGUMENTS.union(if scopes_known { FactSet::NONE } else { FactSet::SCOPES });
-                open.contains(missing.facts)
-            }
+            Verdict::Undecided(_) => false,
         })
     }
 
@@ -265,7 +259,7 @@ impl Caller {
     pub(super) fn has_any(&self, kind: ResourceKind) -> bool {
         let policy = &self.rules.policy;
         let Some(server) = policy.set().servers.get(&**self.door.name()) else { return false };
-        let any = |action, name: &str| self.possible(policy, (action, kind, name), Scopes::Any);
+        let any = |action, name: &str| self.could_with_scope(policy, (action, kind, name));
         match kind {
             ResourceKind::Server => true,
             ResourceKind::Tool => server.tools.keys().any(|name| any(Action::ToolsCall, name)),

@@ -67,17 +67,18 @@ fn challenge(refusal: &Refusal, door: &Door) -> Option<String> {
         Code::Policy(_) if refusal.status() == 401 => (Some("invalid_token"), door.scopes()),
         _ => return None,
     };
-    let mut text = "Bearer ".to_owned();
-    if let Some(error) = error {
-        text.push_str(&format!("error=\"{error}\", "));
+    let mut parts = Vec::new();
+    parts.extend(error.map(|error| format!("error=\"{error}\"")));
+    if !door.metadata_url().is_empty() {
+        parts.push(format!("resource_metadata=\"{}\"", door.metadata_url()));
     }
-    text.push_str(&format!("resource_metadata=\"{}\"", door.metadata_url()));
     if !scopes.is_empty() {
-        text.push_str(&format!(", scope=\"{}\"", scopes.join(" ")));
+        parts.push(format!("scope=\"{}\"", scopes.join(" ")));
     }
     if error.is_some() {
-        // The message is fixed text without quotes or backslashes.
-        text.push_str(&format!(", error_description=\"{}\"", refusal.message.replace(['"', '\\', '`'], "'")));
+        // The message is fixed text; in a quoted string it has no quotes of its own.
+        parts.push(format!("error_description=\"{}\"", refusal.message.replace(['"', '\\', '`'], "'")));
     }
+    let text = format!("Bearer {}", parts.join(", ")).trim_end().to_owned();
     Some(text)
 }
