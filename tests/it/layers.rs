@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// The modules, lowest first. A module names only those before it.
-const ORDER: [&str; 15] = [
+const ORDER: [&str; 16] = [
     "model",
     "diagnostics",
     "mcp",
@@ -20,13 +20,14 @@ const ORDER: [&str; 15] = [
     "report",
     "identity",
     "audit",
+    "credentials",
     "pep",
     "gateway",
     "cli",
 ];
 
 /// The modules that enforce: they have a runtime and a network, and are given clock, randomness and limits.
-const GUARD: [&str; 3] = ["identity", "audit", "pep"];
+const GUARD: [&str; 4] = ["identity", "audit", "credentials", "pep"];
 
 /// What is out of reach for them too.
 const OUTSIDE_GUARD: [&str; 9] =

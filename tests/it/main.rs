@@ -16,6 +16,8 @@ mod browser;
 mod cli;
 mod codes;
 mod columns;
+#[cfg(feature = "vault")]
+mod credentials;
 mod decide;
 mod docs;
 #[cfg(feature = "guard")]
