@@ -12,6 +12,8 @@
 pub mod chain;
 mod journal;
 mod row;
+#[cfg(feature = "store")]
+pub mod store;
 mod writer;
 
 use std::fmt;

@@ -12,12 +12,16 @@
 mod accounts;
 mod action;
 mod analysis;
+#[cfg(feature = "store")]
+mod audit;
 mod browser;
 mod cli;
 mod codes;
 mod columns;
 #[cfg(feature = "vault")]
 mod credentials;
+#[cfg(feature = "store")]
+mod containers;
 mod decide;
 mod docs;
 #[cfg(feature = "guard")]

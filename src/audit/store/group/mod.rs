@@ -1,0 +1,171 @@
+//! Group commit: many callers, one task that writes, one flush for all who wait.
+//!
+//! There is no timer before a batch: while one is being flushed the next gathers. A caller waits at
+//! most [`LoggerOptions::patience`]; a queue that is full, or a store that is known to be away, is
+//! an answer at once. Recovery needs nobody: the task tries by itself, with a seal that says how many
+//! were refused meanwhile.
+
+mod task;
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::JoinHandle;
+
+use super::{Store, StoreError};
+use crate::audit::chain::{Entry, SigningKey};
+use task::{Order, Task};
+
+/// The clock, in microseconds since 1970 UTC.
+pub type Clock = Arc<dyn Fn() -> i64 + Send + Sync>;
+
+/// How a logger writes.
+#[derive(Clone)]
+pub struct LoggerOptions {
+    /// The name of the writer, never used before: 128 random bits as text.
+    pub writer: String,
+    /// The name of this process for people, in the row that opens the writer.
+    pub node: String,
+    /// The clock.
+    pub clock: Clock,
+    /// What signs the seals.
+    pub key: Option<Arc<SigningKey>>,
+    /// How many rows may wait.
+    pub queue: usize,
+    /// How many rows one transaction takes.
+    pub batch: usize,
+    /// How long a caller waits for its row to be durable.
+    pub patience: Duration,
+    /// A checkpoint is written after so many rows,
+    pub checkpoint_rows: u32,
+    /// and after this time, when there are rows that it would confirm.
+    pub checkpoint_every: Duration,
+}
+
+impl LoggerOptions {
+    /// 4,096 rows may wait, 512 go into a transaction, a caller waits 2 seconds; a checkpoint after
+    /// 10,000 rows or a minute.
+    pub fn new(writer: impl Into<String>, clock: Clock) -> Self {
+        Self {
+            writer: writer.into(),
+            node: String::new(),
+            clock,
+            key: None,
+            queue: 4_096,
+            batch: 512,
+            patience: Duration::from_secs(2),
+            checkpoint_rows: 10_000,
+            checkpoint_every: Duration::from_mins(1),
+        }
+    }
+}
+
+impl fmt::Debug for LoggerOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LoggerOptions")
+            .field("writer", &self.writer)
+            .field("queue", &self.queue)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Where a row stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Placed {
+    /// Its class.
+    pub class: Arc<str>,
+    /// Its number.
+    pub seq: i64,
+}
+
+/// A row is not known to be durable. It may turn out to be written; then a row of the kind
+/// `unconfirmed` with the same request says that nothing followed from it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refused {
+    /// Too many rows wait.
+    Full,
+    /// The store is away.
+    Away,
+    /// It took longer than the caller may wait.
+    Late,
+    /// The store will never take this row.
+    Impossible,
+}
+
+/// How the store is doing.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Health {
+    /// Why it is away; `None` when it is not.
+    pub away: Option<String>,
+    /// Rows that were made durable.
+    pub rows: u64,
+    /// Transactions that they took.
+    pub batches: u64,
+    /// Rows that were refused or given up.
+    pub refused: u64,
+}
+
+/// Writes an audit log. Clones write to the same one.
+#[derive(Clone, Debug)]
+pub struct Logger {
+    orders: mpsc::Sender<Order>,
+    health: watch::Receiver<Health>,
+    patience: Duration,
+}
+
+impl Logger {
+    /// Opens the log and begins a writer. The task that writes runs on the current tokio runtime
+    /// until [`Logger::close`], or until the last clone is gone.
+    ///
+    /// # Errors
+    ///
+    /// When the store cannot be opened or its first row not be written.
+    pub async fn open(store: Store, options: LoggerOptions) -> Result<(Self, JoinHandle<()>), StoreError> {
+        let (orders, received) = mpsc::channel(options.queue.max(1));
+        let (report, health) = watch::channel(Health::default());
+        let patience = options.patience;
+        let mut task = Task::new(store, options, report);
+        task.open().await?;
+        let handle = tokio::spawn(task.run(received));
+        Ok((Self { orders, health, patience }, handle))
+    }
+
+    /// Writes a row and waits until it is durable.
+    pub async fn append(&self, entry: Entry) -> Result<Placed, Refused> {
+        if self.health.borrow().away.is_some() {
+            return Err(Refused::Away);
+        }
+        let (reply, answer) = oneshot::channel();
+        self.orders.try_send(Order::Row(Box::new(entry), Some(reply))).map_err(|e| match e {
+            mpsc::error::TrySendError::Full(_) => Refused::Full,
+            mpsc::error::TrySendError::Closed(_) => Refused::Away,
+        })?;
+        match tokio::time::timeout(self.patience, answer).await {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(_)) => Err(Refused::Away),
+            Err(_) => Err(Refused::Late),
+        }
+    }
+
+    /// Writes a row and does not wait. While the store is away such rows are kept, up to the length
+    /// of the queue; how many were given up is written when it is back. False when the queue is full.
+    pub fn note(&self, entry: Entry) -> bool {
+        self.orders.try_send(Order::Row(Box::new(entry), None)).is_ok()
+    }
+
+    /// How the store is doing.
+    pub fn health(&self) -> Health {
+        self.health.borrow().clone()
+    }
+
+    /// Writes what waits and the row that closes the writer. What comes later is refused.
+    pub async fn close(&self) {
+        let (done, closed) = oneshot::channel();
+        if self.orders.send(Order::Close(done)).await.is_ok() {
+            // An error means that the task has ended already.
+            let _ = closed.await;
+        }
+    }
+}

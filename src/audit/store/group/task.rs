@@ -1,0 +1,349 @@
+//! The task that writes.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::{Map, json};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::{Instant, sleep, sleep_until};
+
+use super::{Health, LoggerOptions, Placed, Refused};
+use crate::audit::chain::{Column, Entry, Mark, Row, SealKind, Tail};
+use crate::audit::store::{Connection, Store, StoreError, StoreErrorKind};
+
+/// The first pause before the store is tried again, and the longest.
+const PAUSES: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
+
+type Reply = oneshot::Sender<Result<Placed, Refused>>;
+
+/// What the task is asked to do.
+#[derive(Debug)]
+pub(super) enum Order {
+    Row(Box<Entry>, Option<Reply>),
+    Close(oneshot::Sender<()>),
+}
+
+/// What became of a batch.
+enum Written {
+    Yes,
+    /// It is not there, and will not be.
+    No(StoreError),
+    /// Nobody knows.
+    Doubt(StoreError),
+}
+
+pub(super) struct Task {
+    store: Store,
+    options: LoggerOptions,
+    connection: Option<Connection>,
+    tail: Tail,
+    /// Rows for which nobody waits, that are still to be written.
+    backlog: VecDeque<Entry>,
+    report: watch::Sender<Health>,
+    /// Rows since the last seal.
+    unsealed: u32,
+    sealed_at: Instant,
+    /// Refused since the store went away.
+    refused: u64,
+    /// Rows for which nobody waited, that were given up.
+    lost: u64,
+    closing: Option<oneshot::Sender<()>>,
+    buffer: Vec<u8>,
+}
+
+impl Task {
+    pub(super) fn new(store: Store, options: LoggerOptions, report: watch::Sender<Health>) -> Self {
+        Self {
+            store,
+            tail: Tail::new(options.writer.as_str().into()),
+            options,
+            connection: None,
+            backlog: VecDeque::new(),
+            report,
+            unsealed: 0,
+            sealed_at: Instant::now(),
+            refused: 0,
+            lost: 0,
+            closing: None,
+            buffer: Vec::new(),
+        }
+    }
+
+    /// Begins the writer: its first row names the heads that are in the store.
+    pub(super) async fn open(&mut self) -> Result<(), StoreError> {
+        let mut connection = self.store.writer().await?;
+        let heads = connection.open_heads().await?;
+        let mut data = Map::new();
+        data.insert("heads".to_owned(), heads.iter().map(Mark::to_json).collect());
+        data.insert("node".to_owned(), self.options.node.as_str().into());
+        data.insert("version".to_owned(), env!("CARGO_PKG_VERSION").into());
+        let row = self.seal(SealKind::Open, data);
+        connection.insert(&[row]).await?;
+        self.connection = Some(connection);
+        self.report.send_modify(|health| (health.rows, health.batches) = (1, 1));
+        Ok(())
+    }
+
+    pub(super) async fn run(mut self, mut orders: mpsc::Receiver<Order>) {
+        let mut waiting: Vec<(Entry, Option<Reply>)> = Vec::new();
+        loop {
+            let idle = waiting.is_empty() && self.backlog.is_empty();
+            if idle && self.closing.is_none() {
+                let due = self.sealed_at + self.options.checkpoint_every;
+                tokio::select! {
+                    order = orders.recv() => match order {
+                        Some(order) => self.take(order, &mut waiting),
+                        None => break,
+                    },
+                    () = sleep_until(due), if self.unsealed > 0 => {
+                        self.unsealed = self.options.checkpoint_rows;
+                    }
+                }
+            }
+            while waiting.len() < self.options.batch && self.closing.is_none() {
+                let Ok(order) = orders.try_recv() else { break };
+                self.take(order, &mut waiting);
+            }
+            // Whoever has gone is not written at all.
+            waiting.retain(|(_, reply)| reply.as_ref().is_none_or(|reply| !reply.is_closed()));
+            if !self.batch(&mut waiting).await {
+                self.recover(&mut orders).await;
+            }
+            if self.closing.is_some() && waiting.is_empty() && self.backlog.is_empty() {
+                break;
+            }
+        }
+        self.end().await;
+    }
+
+    fn take(&mut self, order: Order, waiting: &mut Vec<(Entry, Option<Reply>)>) {
+        match order {
+            Order::Row(entry, reply) => waiting.push((*entry, reply)),
+            Order::Close(done) => self.closing = Some(done),
+        }
+    }
+
+    /// Writes what waits. False when the store is away.
+    async fn batch(&mut self, waiting: &mut Vec<(Entry, Option<Reply>)>) -> bool {
+        let before = (self.tail.clone(), self.unsealed);
+        let now = (self.options.clock)();
+        let mut rows = Vec::with_capacity(waiting.len() + 1);
+        let mut replies = Vec::with_capacity(waiting.len());
+        let left = self.options.batch.saturating_sub(waiting.len());
+        let old: Vec<Entry> = self.backlog.drain(..left.min(self.backlog.len())).collect();
+        for (entry, reply) in old.iter().cloned().map(|entry| (entry, None)).chain(waiting.drain(..)) {
+            rows.push(self.tail.append(entry, now, &mut self.buffer));
+            replies.push(reply);
+        }
+        self.unsealed = self.unsealed.saturating_add(u32::try_from(rows.len()).unwrap_or(u32::MAX));
+        if self.unsealed >= self.options.checkpoint_rows && self.unsealed > 0 {
+            let row = self.seal(SealKind::Checkpoint, Map::new());
+            rows.push(row);
+        }
+        if rows.is_empty() {
+            return true;
+        }
+        match self.write(&rows).await {
+            Written::Yes => {
+                self.acknowledge(&rows, replies);
+                true
+            }
+            Written::No(error) => {
+                (self.tail, self.unsealed) = before;
+                let impossible = error.kind == StoreErrorKind::Impossible;
+                self.away(&error, !impossible);
+                let why = if impossible { Refused::Impossible } else { Refused::Away };
+                for (row, reply) in rows.into_iter().zip(replies) {
+                    match reply {
+                        Some(reply) => self.refuse(reply, why),
+                        None if impossible => self.lost = self.lost.saturating_add(1),
+                        None => self.keep(row.entry),
+                    }
+                }
+                // What can never be written is given up; the others of the batch were refused with it.
+                impossible
+            }
+            Written::Doubt(error) => {
+                self.away(&error, true);
+                // Nobody waits for what may take long; the rows keep their places until they are there.
+                let mut left = Vec::new();
+                for (row, reply) in rows.iter().zip(replies) {
+                    if let Some(reply) = reply {
+                        self.refuse(reply, Refused::Away);
+                        left.push(unconfirmed(row));
+                    }
+                }
+                self.settle(rows).await;
+                for entry in left {
+                    self.keep(entry);
+                }
+                false
+            }
+        }
+    }
+
+    fn acknowledge(&mut self, rows: &[Row], replies: Vec<Option<Reply>>) {
+        self.report.send_modify(|health| {
+            health.away = None;
+            health.rows = health.rows.saturating_add(rows.len() as u64);
+            health.batches = health.batches.saturating_add(1);
+        });
+        let mut gone = Vec::new();
+        for (row, reply) in rows.iter().zip(replies) {
+            let placed = Placed { class: row.entry.class.clone(), seq: row.seq };
+            if let Some(reply) = reply
+                && reply.send(Ok(placed)).is_err()
+            {
+                gone.push(unconfirmed(row));
+            }
+        }
+        for entry in gone {
+            self.keep(entry);
+        }
+    }
+
+    /// Writes rows of which nobody knows whether they are there, until they are.
+    async fn settle(&mut self, rows: Vec<Row>) {
+        let mut pause = PAUSES.0;
+        loop {
+            sleep(pause).await;
+            pause = (pause * 2).min(PAUSES.1);
+            match self.write(&rows).await {
+                Written::Yes => return,
+                // The same rows are refused for what they hold: they cannot have been taken before.
+                Written::No(error) if error.kind == StoreErrorKind::Impossible => return,
+                Written::No(error) | Written::Doubt(error) => self.away(&error, true),
+            }
+        }
+    }
+
+    /// Tries the store until it takes a seal. Whoever asks meanwhile is refused.
+    async fn recover(&mut self, orders: &mut mpsc::Receiver<Order>) {
+        let mut pause = PAUSES.0;
+        loop {
+            let until = Instant::now() + pause;
+            pause = (pause * 2).min(PAUSES.1);
+            loop {
+                tokio::select! {
+                    () = sleep_until(until) => break,
+                    order = orders.recv(), if self.closing.is_none() => match order {
+                        Some(Order::Row(_, Some(reply))) => self.refuse(reply, Refused::Away),
+                        Some(Order::Row(entry, None)) => self.keep(*entry),
+                        Some(Order::Close(done)) => self.closing = Some(done),
+                        None => return,
+                    }
+                }
+            }
+            if self.probe().await {
+                return;
+            }
+            if self.closing.is_some() {
+                // Whoever closes cannot wait for a store that is away.
+                self.lost = self.lost.saturating_add(self.backlog.len() as u64);
+                self.backlog.clear();
+                return;
+            }
+        }
+    }
+
+    /// Writes a seal that says what was refused.
+    async fn probe(&mut self) -> bool {
+        let before = (self.tail.clone(), self.unsealed);
+        let mut data = Map::new();
+        data.insert("away".to_owned(), json!({"refused": self.refused, "lost": self.lost}));
+        let row = self.seal(SealKind::Checkpoint, data);
+        let written = match self.write(std::slice::from_ref(&row)).await {
+            Written::Yes => true,
+            Written::No(error) => {
+                (self.tail, self.unsealed) = before;
+                self.away(&error, true);
+                return false;
+            }
+            Written::Doubt(error) => {
+                self.away(&error, true);
+                self.settle(vec![row]).await;
+                true
+            }
+        };
+        (self.refused, self.lost) = (0, 0);
+        self.report.send_modify(|health| health.away = None);
+        tracing::info!("the audit log can be written again");
+        written
+    }
+
+    async fn write(&mut self, rows: &[Row]) -> Written {
+        let mut connection = match self.connection.take() {
+            Some(connection) => connection,
+            None => match self.store.writer().await {
+                Ok(connection) => connection,
+                Err(error) => return Written::No(error),
+            },
+        };
+        match connection.insert(rows).await {
+            Ok(()) => {
+                self.connection = Some(connection);
+                Written::Yes
+            }
+            // What a failure leaves of a connection is not worth keeping.
+            Err(error) if error.kind == StoreErrorKind::Doubt => Written::Doubt(error),
+            Err(error) => Written::No(error),
+        }
+    }
+
+    fn seal(&mut self, kind: SealKind, data: Map<String, serde_json::Value>) -> Row {
+        let now = (self.options.clock)();
+        self.unsealed = 0;
+        self.sealed_at = Instant::now();
+        let key = self.options.key.as_ref().map(Arc::clone);
+        self.tail.seal(kind, data, now, key.as_deref(), &mut self.buffer)
+    }
+
+    fn refuse(&mut self, reply: Reply, why: Refused) {
+        self.refused = self.refused.saturating_add(1);
+        self.report.send_modify(|health| health.refused = health.refused.saturating_add(1));
+        // Whoever asked may have gone.
+        let _ = reply.send(Err(why));
+    }
+
+    fn keep(&mut self, entry: Entry) {
+        if self.backlog.len() < self.options.queue {
+            self.backlog.push_back(entry);
+        } else {
+            self.lost = self.lost.saturating_add(1);
+        }
+    }
+
+    fn away(&mut self, error: &StoreError, is_away: bool) {
+        let first = self.report.borrow().away.is_none();
+        if first {
+            tracing::error!(code = "audit-unavailable", %error, "the audit log cannot be written");
+        }
+        if is_away {
+            self.report.send_modify(|health| health.away = Some(error.to_string()));
+        }
+    }
+
+    /// Closes the writer, if the store is there.
+    async fn end(mut self) {
+        let row = self.seal(SealKind::Close, Map::new());
+        // A close that is not written is like a crash: the next writer names the heads.
+        let _ = self.write(&[row]).await;
+        if let Some(connection) = self.connection.take() {
+            connection.close().await;
+        }
+        if let Some(done) = self.closing.take() {
+            let _ = done.send(());
+        }
+    }
+}
+
+/// The row that says of another that nobody was told of it, so that nothing followed from it.
+fn unconfirmed(row: &Row) -> Entry {
+    let mut data = Map::new();
+    data.insert("of".to_owned(), row.seq.into());
+    Entry::new(row.entry.class.clone(), "unconfirmed", row.entry.at)
+        .with(Column::Request, row.entry.get(Column::Request))
+        .with(Column::Door, row.entry.get(Column::Door))
+        .with_data(data)
+}

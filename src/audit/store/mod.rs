@@ -1,0 +1,156 @@
+//! The audit log in a database: `SQLite` beside one gateway, `PostgreSQL` for several.
+//!
+//! Both hold a table `audit_log` whose rows are only ever inserted. [`Logger`] writes: many rows a
+//! transaction, one flush for all, and a row is acknowledged once it is durable. [`Connection`] reads.
+//! A batch of which it is not known whether it was committed is written again as it was, with the
+//! same places, until it is there: what is there already is passed over.
+
+mod error;
+mod group;
+mod postgres;
+mod select;
+mod sqlite;
+
+use std::fmt;
+use std::ops::ControlFlow;
+use std::str::FromStr;
+
+use futures_util::future::BoxFuture;
+use sqlx::postgres::PgConnectOptions;
+use sqlx::sqlite::SqliteConnectOptions;
+
+use crate::audit::chain::{Mark, Row};
+pub use error::{StoreError, StoreErrorKind};
+pub use group::{Clock, Health, Logger, LoggerOptions, Placed, Refused};
+pub use select::{Order, Select};
+
+/// Where an audit log is.
+#[derive(Clone)]
+pub struct Store(Place);
+
+#[derive(Clone)]
+enum Place {
+    Sqlite(Box<SqliteConnectOptions>),
+    Postgres(Box<PgConnectOptions>),
+}
+
+impl fmt::Debug for Store {
+    /// Without a password.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl fmt::Display for Store {
+    /// Without a password.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Place::Sqlite(options) => write!(f, "sqlite:{}", options.get_filename().display()),
+            Place::Postgres(options) => {
+                let database = options.get_database().unwrap_or(options.get_username());
+                write!(f, "postgres://{}:{}/{database}", options.get_host(), options.get_port())
+            }
+        }
+    }
+}
+
+impl FromStr for Store {
+    type Err = StoreError;
+
+    /// Reads `sqlite:PATH` or `postgres://USER:PASSWORD@HOST/DATABASE`. A server that is not on this
+    /// host is spoken to by TLS with its certificate verified, unless `sslmode` says otherwise.
+    fn from_str(url: &str) -> Result<Self, StoreError> {
+        if let Some(path) = url.strip_prefix("sqlite:") {
+            // `sqlite://` is what other programs write.
+            let path = path.strip_prefix("//").unwrap_or(path);
+            return Ok(Self(Place::Sqlite(Box::new(sqlite::options(path)))));
+        }
+        if url.starts_with("postgres://") || url.starts_with("postgresql://") {
+            return Ok(Self(Place::Postgres(Box::new(postgres::options(url)?))));
+        }
+        Err(StoreError::not_a_store("a store is `sqlite:PATH` or `postgres://…`"))
+    }
+}
+
+impl Store {
+    /// Whether the log is in a file of this machine.
+    pub const fn is_sqlite(&self) -> bool {
+        matches!(self.0, Place::Sqlite(_))
+    }
+
+    /// Connects for writing. Makes the tables, or brings them up to date, where that is needed.
+    pub fn writer(&self) -> BoxFuture<'_, Result<Connection, StoreError>> {
+        Box::pin(async move {
+            Ok(match &self.0 {
+                Place::Sqlite(options) => Connection(Inner::Sqlite(sqlite::writer(options).await?)),
+                Place::Postgres(options) => Connection(Inner::Postgres(Box::new(postgres::writer(options).await?))),
+            })
+        })
+    }
+
+    /// Connects for reading. The store must be there.
+    pub async fn reader(&self) -> Result<Connection, StoreError> {
+        Ok(match &self.0 {
+            Place::Sqlite(options) => Connection(Inner::Sqlite(sqlite::reader(options).await?)),
+            Place::Postgres(options) => Connection(Inner::Postgres(Box::new(postgres::reader(options).await?))),
+        })
+    }
+}
+
+/// A connection to an audit log.
+#[derive(Debug)]
+pub struct Connection(Inner);
+
+#[derive(Debug)]
+enum Inner {
+    Sqlite(sqlx::SqliteConnection),
+    Postgres(Box<postgres::Postgres>),
+}
+
+/// What [`Connection::read`] hands each row to.
+pub type Take<'a> = dyn FnMut(Row) -> ControlFlow<()> + Send + 'a;
+
+impl Connection {
+    /// Inserts rows, all or none. Rows that are there already are passed over.
+    pub fn insert<'a>(&'a mut self, rows: &'a [Row]) -> BoxFuture<'a, Result<(), StoreError>> {
+        Box::pin(async move {
+            match &mut self.0 {
+                Inner::Sqlite(connection) => sqlite::insert(connection, rows).await,
+                Inner::Postgres(connection) => connection.insert(rows).await,
+            }
+        })
+    }
+
+    /// Hands over the rows that are asked for, one after the other.
+    pub async fn read(&mut self, select: &Select, take: &mut Take<'_>) -> Result<(), StoreError> {
+        match &mut self.0 {
+            Inner::Sqlite(connection) => sqlite::read(connection, select, take).await,
+            Inner::Postgres(connection) => connection.read(select, take).await,
+        }
+    }
+
+    /// The heads of the chains whose writers have not closed them.
+    pub async fn open_heads(&mut self) -> Result<Vec<Mark>, StoreError> {
+        match &mut self.0 {
+            Inner::Sqlite(connection) => sqlite::open_heads(connection).await,
+            Inner::Postgres(connection) => connection.open_heads().await,
+        }
+    }
+
+    /// Says goodbye.
+    pub async fn close(self) {
+        use sqlx::Connection as _;
+        // There is nothing left to lose: what was acknowledged is durable.
+        match self.0 {
+            Inner::Sqlite(connection) => drop(connection.close().await),
+            Inner::Postgres(connection) => connection.close().await,
+        }
+    }
+}
+
+/// Runs a future that is not `Send` on a thread of its own, as what the migrations of the database
+/// library give is not. `None` when it ended by itself, which it only does with the runtime.
+async fn apart<T: Send + 'static, F: AsyncFnOnce() -> T + Send + 'static>(make: F) -> Option<T> {
+    let runtime = tokio::runtime::Handle::current();
+    tokio::task::spawn_blocking(move || runtime.block_on(make())).await.ok()
+}

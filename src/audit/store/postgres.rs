@@ -1,0 +1,283 @@
+//! The audit log in `PostgreSQL`: one table, partitioned by class and month.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use futures_util::TryStreamExt as _;
+use sqlx::migrate::{Migration, MigrationType, Migrator};
+use sqlx::postgres::{PgConnectOptions, PgConnection, PgRow, PgSslMode};
+use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, Executor as _, Row as _, SqlSafeStr as _};
+use time::OffsetDateTime;
+
+use super::Take;
+use super::error::{StoreError, StoreErrorKind};
+use super::select::{Bound, OPEN, OPEN_HEADS, Select};
+use crate::audit::chain::{Column, Entry, Hash, LOG_CLASS, Mark, Row};
+
+/// The newest version of the tables.
+const VERSION: i64 = 1;
+/// How long a connection may take to be made.
+const CONNECT: Duration = Duration::from_secs(5);
+/// How long one statement of a writer may take, at the server too.
+const STATEMENT: Duration = Duration::from_secs(5);
+/// Partitions are made for this month and so many more.
+const AHEAD: u32 = 2;
+
+/// A connection, and the partitions that it knows to be there.
+#[derive(Debug)]
+pub(super) struct Postgres {
+    connection: PgConnection,
+    /// Class, year and month.
+    known: BTreeSet<(String, i32, u8)>,
+}
+
+pub(super) fn options(url: &str) -> Result<PgConnectOptions, StoreError> {
+    let options: PgConnectOptions = url.parse().map_err(|e: sqlx::Error| match e {
+        // The address may hold a password: it is not shown.
+        sqlx::Error::Configuration(_) => StoreError::not_a_store("it is no `postgres://` address"),
+        other => StoreError::connecting(&other),
+    })?;
+    let host = options.get_host().to_owned();
+    let local = options.get_socket().is_some()
+        || host.starts_with('/')
+        || host == "localhost"
+        || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback());
+    let said = url.split_once('?').is_some_and(|(_, query)| {
+        query.split('&').any(|pair| pair.starts_with("sslmode=") || pair.starts_with("ssl-mode="))
+    });
+    let options = if local || said { options } else { options.ssl_mode(PgSslMode::VerifyFull) };
+    Ok(options.application_name("doorward"))
+}
+
+async fn connect(options: &PgConnectOptions) -> Result<PgConnection, StoreError> {
+    match tokio::time::timeout(CONNECT, options.connect()).await {
+        Ok(connected) => connected.map_err(|e| StoreError::connecting(&e)),
+        Err(_) => Err(StoreError::new(StoreErrorKind::Unreachable, "the server does not answer")),
+    }
+}
+
+pub(super) async fn reader(options: &PgConnectOptions) -> Result<Postgres, StoreError> {
+    let options = options.clone().options([("default_transaction_read_only", "on")]);
+    Ok(Postgres { connection: connect(&options).await?, known: BTreeSet::new() })
+}
+
+pub(super) async fn writer(options: &PgConnectOptions) -> Result<Postgres, StoreError> {
+    let milliseconds = STATEMENT.as_millis().to_string();
+    let options = options.clone().options([("statement_timeout", &milliseconds)]);
+    let ready = super::apart(async move || {
+        let mut connection = connect(&options).await?;
+        // A commit that is acknowledged before it is on a disk is none. What asks for more is left.
+        let durable = "select set_config('synchronous_commit', 'on', false) \
+                       where current_setting('synchronous_commit') = 'off'";
+        connection.execute(durable).await.map_err(|e| StoreError::connecting(&e))?;
+        migrate(&mut connection).await?;
+        Ok(Postgres { connection, known: BTreeSet::new() })
+    });
+    match tokio::time::timeout(STATEMENT * 4, ready).await {
+        Ok(Some(ready)) => ready,
+        Ok(None) | Err(_) => Err(StoreError::new(StoreErrorKind::Unreachable, "the server does not answer")),
+    }
+}
+
+/// Makes the tables or brings them up to date. Whoever may only insert finds them made.
+async fn migrate(connection: &mut PgConnection) -> Result<(), StoreError> {
+    let version = "select max(version) from audit_log_migrations where success";
+    if let Ok(Some(version)) = sqlx::query_scalar::<_, Option<i64>>(version).fetch_one(&mut *connection).await {
+        if version == VERSION {
+            return Ok(());
+        }
+        if version > VERSION {
+            let message = format!("the audit log is of version {version}, and this build knows {VERSION}: update it");
+            return Err(StoreError::new(StoreErrorKind::NoLog, message));
+        }
+    }
+    let first = include_str!("postgres/0001_audit_log.sql").into_sql_str();
+    let mut migrator = Migrator::with_migrations(vec![Migration::new(
+        VERSION,
+        "audit log".into(),
+        MigrationType::Simple,
+        first,
+        false,
+    )]);
+    migrator.dangerous_set_table_name("audit_log_migrations");
+    migrator.run(&mut *connection).await.map_err(|e| StoreError::connecting(&e.into()))
+}
+
+impl Postgres {
+    /// In one statement, which is one transaction: one way there, one flush, one way back.
+    pub(super) async fn insert(&mut self, rows: &[Row]) -> Result<(), StoreError> {
+        self.partitions(rows).await?;
+        let doubt = || StoreError::new(StoreErrorKind::Doubt, "the server does not answer");
+        let written = tokio::time::timeout(STATEMENT + CONNECT, self.send(rows)).await;
+        written.unwrap_or_else(|_| Err(doubt()))
+    }
+
+    async fn send(&mut self, rows: &[Row]) -> Result<(), StoreError> {
+        let time = |at: i64| {
+            instant(at).ok_or_else(|| {
+                StoreError::new(StoreErrorKind::Impossible, "an instant is out of the range of the calendar")
+            })
+        };
+        let at = rows.iter().map(|r| time(r.entry.at)).collect::<Result<Vec<_>, _>>()?;
+        let written = rows.iter().map(|r| time(r.written)).collect::<Result<Vec<_>, _>>()?;
+        let mut query = sqlx::query(AssertSqlSafe(statement()))
+            .bind(rows.iter().map(|r| &*r.entry.class).collect::<Vec<_>>())
+            .bind(rows.iter().map(|r| &*r.writer).collect::<Vec<_>>())
+            .bind(rows.iter().map(|r| r.seq).collect::<Vec<_>>())
+            .bind(rows.iter().map(|r| &*r.entry.kind).collect::<Vec<_>>())
+            .bind(rows.iter().map(|r| r.entry.status).collect::<Vec<_>>())
+            .bind(rows.iter().map(|r| r.entry.latency).collect::<Vec<_>>())
+            .bind(rows.iter().map(|r| r.prev.as_bytes().as_slice()).collect::<Vec<_>>())
+            .bind(rows.iter().map(|r| r.hash.as_bytes().as_slice()).collect::<Vec<_>>())
+            .bind(written)
+            .bind(at)
+            .bind(rows.iter().map(|r| r.entry.data()).collect::<Vec<_>>());
+        for column in Column::ALL {
+            query = query.bind(rows.iter().map(|r| r.entry.get(column)).collect::<Vec<_>>());
+        }
+        query.execute(&mut self.connection).await.map(drop).map_err(|e| StoreError::writing(&e))
+    }
+
+    /// Makes the partitions of these rows, and those of the months to come.
+    async fn partitions(&mut self, rows: &[Row]) -> Result<(), StoreError> {
+        for row in rows {
+            let Some(month) = instant(row.written) else { continue };
+            let key = |month: OffsetDateTime| (row.entry.class.to_string(), month.year(), u8::from(month.month()));
+            if self.known.contains(&key(month)) {
+                continue;
+            }
+            let mut next = month;
+            for _ in 0..=AHEAD {
+                let made = sqlx::query("select audit_log_partition($1, $2)")
+                    .bind(&*row.entry.class)
+                    .bind(next)
+                    .execute(&mut self.connection);
+                match tokio::time::timeout(STATEMENT + CONNECT, made).await {
+                    Ok(Ok(_)) => {}
+                    // No row was sent yet: there is no doubt.
+                    Ok(Err(e)) => {
+                        return Err(StoreError::new(StoreErrorKind::Refused, StoreError::writing(&e).to_string()));
+                    }
+                    Err(_) => return Err(StoreError::new(StoreErrorKind::Refused, "the server does not answer")),
+                }
+                next = following(next);
+            }
+            self.known.insert(key(month));
+        }
+        Ok(())
+    }
+
+    pub(super) async fn read(&mut self, select: &Select, take: &mut Take<'_>) -> Result<(), StoreError> {
+        let (sql, bound) = select.sql(|n| format!("${n}"), "class, writer, seq, written", "data::text");
+        let mut query = sqlx::query(AssertSqlSafe(sql));
+        for value in bound {
+            query = match value {
+                Bound::Text(text) => query.bind(text),
+                Bound::Instant(at) => query.bind(instant(at).unwrap_or(OffsetDateTime::UNIX_EPOCH)),
+                Bound::Number(n) => query.bind(n),
+            };
+        }
+        let mut rows = query.fetch(&mut self.connection);
+        while let Some(row) = rows.try_next().await.map_err(|e| StoreError::reading(&e))? {
+            let row = opened(&row).map_err(|e| StoreError::reading(&e))?;
+            if take(row).is_break() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) async fn open_heads(&mut self) -> Result<Vec<Mark>, StoreError> {
+        let rows = sqlx::query(OPEN_HEADS).bind(LOG_CLASS).bind(OPEN).fetch_all(&mut self.connection).await;
+        let rows = rows.map_err(|e| StoreError::reading(&e))?;
+        rows.iter().map(|row| mark(row).map_err(|e| StoreError::reading(&e))).collect()
+    }
+
+    pub(super) async fn close(self) {
+        // There is nothing left to lose: what was acknowledged is durable.
+        let _ = tokio::time::timeout(CONNECT, self.connection.close()).await;
+    }
+}
+
+fn statement() -> String {
+    let names: Vec<&str> = Column::ALL.iter().map(|c| c.name()).collect();
+    let texts: Vec<String> = (12..12 + names.len()).map(|n| format!("${n}::text[]")).collect();
+    let names = names.join(", ");
+    format!(
+        "insert into audit_log ({columns}, {names}) \
+         select class, writer, seq, kind, status, latency, prev, hash, written, at, data::jsonb, {names} \
+         from unnest($1::text[], $2::text[], $3::bigint[], $4::text[], $5::integer[], $6::bigint[], $7::bytea[], \
+         $8::bytea[], $9::timestamptz[], $10::timestamptz[], $11::text[], {}) as r({columns}, {names}) \
+         on conflict do nothing",
+        texts.join(", "),
+        columns = super::select::COLUMNS,
+    )
+}
+
+fn opened(row: &PgRow) -> Result<Row, sqlx::Error> {
+    let time = |i: usize| row.try_get::<OffsetDateTime, _>(i).map(microseconds);
+    let mut entry = Entry::new(row.try_get::<&str, _>(0)?.into(), row.try_get::<String, _>(3)?, time(9)?);
+    entry.status = row.try_get(4)?;
+    entry.latency = row.try_get(5)?;
+    entry.put_data(row.try_get::<&str, _>(10)?.into());
+    for (i, column) in (11..).zip(Column::ALL) {
+        entry.put(column, row.try_get::<Option<&str>, _>(i)?.map(Box::from));
+    }
+    let hash = |i: usize| row.try_get::<&[u8], _>(i).map(|bytes| Hash::from_bytes(bytes).unwrap_or(Hash::ZERO));
+    Ok(Row {
+        writer: row.try_get::<&str, _>(1)?.into(),
+        seq: row.try_get(2)?,
+        written: time(8)?,
+        prev: hash(6)?,
+        entry,
+        hash: hash(7)?,
+    })
+}
+
+fn mark(row: &PgRow) -> Result<Mark, sqlx::Error> {
+    Ok(Mark {
+        class: row.try_get(0)?,
+        writer: row.try_get(1)?,
+        seq: row.try_get(2)?,
+        hash: Hash::from_bytes(row.try_get(3)?).unwrap_or(Hash::ZERO),
+    })
+}
+
+fn instant(microseconds: i64) -> Option<OffsetDateTime> {
+    OffsetDateTime::from_unix_timestamp_nanos(i128::from(microseconds) * 1_000).ok()
+}
+
+fn microseconds(instant: OffsetDateTime) -> i64 {
+    i64::try_from(instant.unix_timestamp_nanos() / 1_000).unwrap_or(i64::MAX)
+}
+
+/// The same day of the next month, or its first days.
+fn following(month: OffsetDateTime) -> OffsetDateTime {
+    month.replace_day(1).unwrap_or(month).saturating_add(time::Duration::days(31))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_elsewhere_is_spoken_to_by_verified_tls_unless_told_otherwise() {
+        let mode = |url: &str| options(url).unwrap().get_ssl_mode();
+        assert!(matches!(mode("postgres://u:p@db.example.com/audit"), PgSslMode::VerifyFull));
+        assert!(matches!(mode("postgres://u:p@192.0.2.7/audit?sslmode=verify-ca"), PgSslMode::VerifyCa));
+        assert!(matches!(mode("postgres://u:p@127.0.0.1/audit"), PgSslMode::Prefer));
+        assert!(matches!(mode("postgres://u:p@localhost/audit"), PgSslMode::Prefer));
+        let error = options("postgres://u:secret@host:notaport/x").unwrap_err();
+        assert!(!error.to_string().contains("secret"), "{error}");
+    }
+
+    #[test]
+    fn the_months_follow_each_other() {
+        let mut month = instant(1_769_860_000_000_000).unwrap();
+        assert_eq!((month.year(), month.month().into(), month.day()), (2026, 1_u8, 31));
+        for expected in [2_u8, 3, 4] {
+            month = following(month);
+            assert_eq!(u8::from(month.month()), expected);
+        }
+    }
+}

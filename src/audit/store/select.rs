@@ -1,0 +1,164 @@
+//! Which rows to read, as SQL that both databases understand.
+
+use std::fmt::Write as _;
+
+use crate::audit::chain::Column;
+
+/// The columns in the order in which they are read, without the text columns, which follow.
+pub(super) const COLUMNS: &str = "class, writer, seq, kind, status, latency, prev, hash, written, at, data";
+
+/// How many writers that did not close are looked at when another opens.
+pub(super) const OPEN: i64 = 1_000;
+
+/// The heads of the chains of those writers; `$1` is the class of the log, `$2` is [`OPEN`]. Every
+/// step finds its rows in the index of places.
+pub(super) const OPEN_HEADS: &str = "
+with recursive classes(class) as (
+    select min(class) from audit_log
+    union all
+    select (select min(a.class) from audit_log a where a.class > c.class) from classes c where c.class is not null
+), writers(writer) as (
+    select o.writer from audit_log o where o.class = $1 and o.kind = 'open' and not exists (
+        select 1 from audit_log e where e.class = $1 and e.writer = o.writer and e.kind = 'close'
+    ) order by o.written desc limit $2
+), ends(class, writer, seq) as (
+    select c.class, w.writer,
+        (select a.seq from audit_log a where a.class = c.class and a.writer = w.writer order by a.seq desc limit 1)
+    from classes c cross join writers w where c.class is not null
+)
+select a.class, a.writer, a.seq, a.hash from ends e
+join audit_log a on a.class = e.class and a.writer = e.writer and a.seq = e.seq
+order by a.writer, a.class";
+
+/// In which order rows come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Order {
+    /// Those of a chain one after the other as they were written, whatever stands between them.
+    #[default]
+    Chain,
+    /// The latest event first.
+    Latest,
+    /// The earliest event first.
+    Earliest,
+}
+
+/// Which rows to read.
+#[derive(Clone, Debug, Default)]
+pub struct Select {
+    /// Rows of this class.
+    pub class: Option<String>,
+    /// Rows of this kind.
+    pub kind: Option<String>,
+    /// Rows of this writer.
+    pub writer: Option<String>,
+    /// Rows with these texts. The same column twice means either.
+    pub texts: Vec<(Column, String)>,
+    /// Events from this instant on, in microseconds since 1970 UTC.
+    pub since: Option<i64>,
+    /// Events before this one.
+    pub until: Option<i64>,
+    /// Rows written from this instant on.
+    pub written_since: Option<i64>,
+    /// Rows written before this one.
+    pub written_until: Option<i64>,
+    /// In which order.
+    pub order: Order,
+    /// At most so many.
+    pub limit: Option<i64>,
+}
+
+/// A value that is bound to a placeholder.
+#[derive(Clone, Debug)]
+pub(super) enum Bound {
+    Text(String),
+    Instant(i64),
+    Number(i64),
+}
+
+impl Select {
+    /// The whole of a class in the order of its chains.
+    pub fn class(name: impl Into<String>) -> Self {
+        Self { class: Some(name.into()), ..Self::default() }
+    }
+
+    /// The condition, and what it binds. `place` writes the placeholder of a number from 1.
+    pub(super) fn condition(&self, place: fn(usize) -> String) -> (String, Vec<Bound>) {
+        let mut bound = Vec::new();
+        let mut all: Vec<String> = Vec::new();
+        let mut add = |sql: &str, value: Bound, bound: &mut Vec<Bound>| {
+            bound.push(value);
+            all.push(format!("{sql} {}", place(bound.len())));
+        };
+        for (column, text) in [("class", &self.class), ("kind", &self.kind), ("writer", &self.writer)] {
+            if let Some(text) = text {
+                add(&format!("{column} ="), Bound::Text(text.clone()), &mut bound);
+            }
+        }
+        for (sql, at) in [
+            ("at >=", self.since),
+            ("at <", self.until),
+            ("written >=", self.written_since),
+            ("written <", self.written_until),
+        ] {
+            if let Some(at) = at {
+                add(sql, Bound::Instant(at), &mut bound);
+            }
+        }
+        for column in Column::ALL {
+            let texts: Vec<&String> = self.texts.iter().filter(|(c, _)| *c == column).map(|(_, text)| text).collect();
+            if texts.is_empty() {
+                continue;
+            }
+            let mut either = format!("{} in (", column.name());
+            for (i, text) in texts.into_iter().enumerate() {
+                bound.push(Bound::Text(text.clone()));
+                let _ = write!(either, "{}{}", if i > 0 { ", " } else { "" }, place(bound.len()));
+            }
+            all.push(either + ")");
+        }
+        (if all.is_empty() { String::new() } else { format!(" where {}", all.join(" and ")) }, bound)
+    }
+
+    /// The whole question. `chain` is the order of the chains in this database, `data` how the data are read.
+    pub(super) fn sql(&self, place: fn(usize) -> String, chain: &str, data: &str) -> (String, Vec<Bound>) {
+        let mut columns = COLUMNS.replace("data", data);
+        for column in Column::ALL {
+            let _ = write!(columns, ", {}", column.name());
+        }
+        let (condition, mut bound) = self.condition(place);
+        let order = match self.order {
+            Order::Chain => chain,
+            Order::Latest => "at desc, written desc, writer, seq desc",
+            Order::Earliest => "at, written, writer, seq",
+        };
+        let mut sql = format!("select {columns} from audit_log{condition} order by {order}");
+        if let Some(limit) = self.limit {
+            bound.push(Bound::Number(limit));
+            let _ = write!(sql, " limit {}", place(bound.len()));
+        }
+        (sql, bound)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_asked_for_is_bound_and_never_written_into_the_question() {
+        let select = Select {
+            kind: Some("intent'; drop".into()),
+            texts: vec![(Column::Door, "a".into()), (Column::Subject, "x".into()), (Column::Door, "b".into())],
+            since: Some(1),
+            order: Order::Latest,
+            limit: Some(7),
+            ..Select::class("standard")
+        };
+        let (sql, bound) = select.sql(|n| format!("${n}"), "rowid", "data");
+        insta::assert_snapshot!(sql, @"select class, writer, seq, kind, status, latency, prev, hash, written, at, data, agent, decision, door, issuer, method, name, policy, reason, request, rule, session, subject, trace from audit_log where class = $1 and kind = $2 and at >= $3 and door in ($4, $5) and subject in ($6) order by at desc, written desc, writer, seq desc limit $7");
+        assert_eq!(bound.len(), 7);
+        assert!(
+            Select::default().sql(|n| format!("${n}"), "rowid", "data").0.ends_with("from audit_log order by rowid")
+        );
+    }
+}

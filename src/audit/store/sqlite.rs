@@ -1,0 +1,166 @@
+//! The audit log in a file: `SQLite` in WAL mode, with a flush at each commit.
+
+use std::time::Duration;
+
+use futures_util::TryStreamExt as _;
+use sqlx::migrate::{Migration, MigrationType, Migrator};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteRow, SqliteSynchronous};
+use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, Row as _, SqlSafeStr as _, SqliteConnection};
+
+use super::Take;
+use super::error::{StoreError, StoreErrorKind};
+use super::select::{Bound, OPEN, OPEN_HEADS, Select};
+use crate::audit::chain::{Column, Entry, Hash, LOG_CLASS, Mark, Row};
+
+/// How long to wait for another process that writes.
+const BUSY: Duration = Duration::from_secs(5);
+/// How often the tables are tried to be made, when another process makes them at the same time.
+const TRIES: u32 = 40;
+/// How many rows one statement inserts. Few sizes, so that the statements are prepared once.
+const SIZES: [usize; 3] = [64, 8, 1];
+
+pub(super) fn options(path: &str) -> SqliteConnectOptions {
+    SqliteConnectOptions::new().filename(path).busy_timeout(BUSY)
+}
+
+pub(super) async fn writer(options: &SqliteConnectOptions) -> Result<SqliteConnection, StoreError> {
+    let options = options
+        .clone()
+        .create_if_missing(true)
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(SqliteSynchronous::Full);
+    let mut last = None;
+    for _ in 0..TRIES {
+        // The lock of the library is none on SQLite: of two that make the tables at once one fails,
+        // and finds them made when it tries again.
+        let options = options.clone();
+        let made = super::apart(async move || {
+            let mut connection = options.connect().await?;
+            migrator().run(&mut connection).await?;
+            Ok::<_, sqlx::Error>(connection)
+        });
+        match made.await {
+            Some(Ok(connection)) => return Ok(connection),
+            Some(Err(error)) => last = Some(error),
+            None => {}
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    Err(StoreError::connecting(&last.unwrap_or(sqlx::Error::WorkerCrashed)))
+}
+
+pub(super) async fn reader(options: &SqliteConnectOptions) -> Result<SqliteConnection, StoreError> {
+    options.clone().read_only(true).connect().await.map_err(|e| StoreError::connecting(&e))
+}
+
+fn migrator() -> Migrator {
+    let first = include_str!("sqlite/0001_audit_log.sql").into_sql_str();
+    let mut migrator =
+        Migrator::with_migrations(vec![Migration::new(1, "audit log".into(), MigrationType::Simple, first, false)]);
+    migrator.dangerous_set_table_name("audit_log_migrations");
+    migrator
+}
+
+pub(super) async fn insert(connection: &mut SqliteConnection, rows: &[Row]) -> Result<(), StoreError> {
+    let failed = |e: sqlx::Error| StoreError::writing(&e);
+    let mut transaction = connection.begin_with("begin immediate").await.map_err(|e| {
+        // Nothing was sent but the wish to write.
+        StoreError::new(StoreErrorKind::Refused, StoreError::writing(&e).to_string())
+    })?;
+    let mut rest = rows;
+    for size in SIZES {
+        while let Some((chunk, tail)) = rest.split_at_checked(size) {
+            rest = tail;
+            let mut query = sqlx::query(AssertSqlSafe(statement(size)));
+            for row in chunk {
+                let Row { writer, seq, written, prev, entry, hash } = row;
+                query = query
+                    .bind(&*entry.class)
+                    .bind(&**writer)
+                    .bind(seq)
+                    .bind(&*entry.kind)
+                    .bind(entry.status)
+                    .bind(entry.latency)
+                    .bind(prev.as_bytes().as_slice())
+                    .bind(hash.as_bytes().as_slice())
+                    .bind(written)
+                    .bind(entry.at)
+                    .bind(entry.data());
+                for column in Column::ALL {
+                    query = query.bind(entry.get(column));
+                }
+            }
+            query.execute(&mut *transaction).await.map_err(failed)?;
+        }
+    }
+    transaction.commit().await.map_err(failed)
+}
+
+fn statement(rows: usize) -> String {
+    let names: Vec<&str> = Column::ALL.iter().map(|c| c.name()).collect();
+    let row = format!("({}?)", "?, ".repeat(11 + names.len() - 1));
+    let values = vec![row; rows].join(", ");
+    format!(
+        "insert into audit_log ({}, {}) values {values} on conflict (class, writer, seq) do nothing",
+        super::select::COLUMNS,
+        names.join(", ")
+    )
+}
+
+pub(super) async fn read(
+    connection: &mut SqliteConnection,
+    select: &Select,
+    take: &mut Take<'_>,
+) -> Result<(), StoreError> {
+    let (sql, bound) = select.sql(|n| format!("?{n}"), "rowid", "data");
+    let mut query = sqlx::query(AssertSqlSafe(sql));
+    for value in bound {
+        query = match value {
+            Bound::Text(text) => query.bind(text),
+            Bound::Instant(n) | Bound::Number(n) => query.bind(n),
+        };
+    }
+    let mut rows = query.fetch(connection);
+    while let Some(row) = rows.try_next().await.map_err(|e| StoreError::reading(&e))? {
+        let row = opened(&row).map_err(|e| StoreError::reading(&e))?;
+        if take(row).is_break() {
+            break;
+        }
+    }
+    Ok(())
+}
+
+fn opened(row: &SqliteRow) -> Result<Row, sqlx::Error> {
+    let mut entry = Entry::new(row.try_get::<&str, _>(0)?.into(), row.try_get::<String, _>(3)?, row.try_get(9)?);
+    entry.status = row.try_get(4)?;
+    entry.latency = row.try_get(5)?;
+    entry.put_data(row.try_get::<&str, _>(10)?.into());
+    for (i, column) in (11..).zip(Column::ALL) {
+        entry.put(column, row.try_get::<Option<&str>, _>(i)?.map(Box::from));
+    }
+    let hash = |i: usize| row.try_get::<&[u8], _>(i).map(|bytes| Hash::from_bytes(bytes).unwrap_or(Hash::ZERO));
+    Ok(Row {
+        writer: row.try_get::<&str, _>(1)?.into(),
+        seq: row.try_get(2)?,
+        written: row.try_get(8)?,
+        prev: hash(6)?,
+        entry,
+        hash: hash(7)?,
+    })
+}
+
+pub(super) async fn open_heads(connection: &mut SqliteConnection) -> Result<Vec<Mark>, StoreError> {
+    let sql = OPEN_HEADS.replace("$1", "?1").replace("$2", "?2");
+    let rows = sqlx::query(AssertSqlSafe(sql)).bind(LOG_CLASS).bind(OPEN).fetch_all(connection).await;
+    let rows = rows.map_err(|e| StoreError::reading(&e))?;
+    rows.iter().map(|row| mark(row).map_err(|e| StoreError::reading(&e))).collect()
+}
+
+fn mark(row: &SqliteRow) -> Result<Mark, sqlx::Error> {
+    Ok(Mark {
+        class: row.try_get(0)?,
+        writer: row.try_get(1)?,
+        seq: row.try_get(2)?,
+        hash: Hash::from_bytes(row.try_get(3)?).unwrap_or(Hash::ZERO),
+    })
+}
