@@ -4,6 +4,8 @@
 //! never turns a decision into an answer, and never sends the caller's token to a server.
 
 mod body;
+mod issuer;
 pub mod upstream;
 
 pub use body::{Body, BoxError, empty, full};
+pub use issuer::serve_dev_issuer;

@@ -33,7 +33,7 @@ fn origin_and_path(url: &str) -> Option<(&str, &str)> {
 }
 
 /// The host of a URL is this machine by its very text.
-fn is_loopback(url: &str) -> bool {
+pub(super) fn is_loopback(url: &str) -> bool {
     let host = url.split_once("://").and_then(|(_, rest)| rest.split(['/', '?', '#']).next()).unwrap_or_default();
     let name = match host.strip_prefix('[') {
         Some(rest) => rest.split(']').next().unwrap_or_default(),

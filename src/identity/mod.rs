@@ -9,6 +9,7 @@
 mod cache;
 mod claims;
 mod compact;
+pub mod dev;
 pub mod fetch;
 mod keys;
 mod metadata;

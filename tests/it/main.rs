@@ -23,6 +23,8 @@ mod credentials;
 #[cfg(feature = "store")]
 mod containers;
 mod decide;
+#[cfg(feature = "gateway")]
+mod dev_issuer;
 mod docs;
 #[cfg(feature = "guard")]
 mod fetch;
