@@ -65,6 +65,8 @@ failures! {
     UnknownName = "unknown-name", "a name that the policy, or doorward itself, does not have";
     /// There is nothing to judge.
     NothingToDo = "nothing-to-do", "there is nothing to judge: no test, no recording";
+    /// The development issuer cannot be used.
+    DevIssuer = "dev-issuer", "the development issuer cannot be used";
     /// `git` did not give the file.
     Git = "git", "git did not give the file of that revision";
     /// A file is not the JSON of a compiled policy.

@@ -13,6 +13,8 @@ mod files;
 mod git;
 mod inputs;
 mod interrupt;
+#[cfg(feature = "gateway")]
+mod keys;
 mod policy;
 mod reference;
 mod request;

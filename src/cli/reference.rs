@@ -11,9 +11,13 @@ pub fn reference() -> String {
     let mut page = String::from("# The command line\n\nWritten from `doorward --help`; a test compares them.\n");
     let mut root = super::command();
     root.build();
-    section(&mut page, &root, 2);
-    for command in root.get_subcommands().filter(|c| !c.is_hide_set() && c.get_name() != "help") {
-        section(&mut page, command, 2);
+    section(&mut page, &root, "doorward", 2);
+    for command in below(&root) {
+        let title = format!("doorward {}", command.get_name());
+        section(&mut page, command, &title, 2);
+        for inner in below(command) {
+            section(&mut page, inner, &format!("{title} {}", inner.get_name()), 3);
+        }
     }
     page.push_str("\n## Errors\n\nErrors go to stderr as `error[code]: ...` with a `help` line.\n\n| code | meaning |\n| --- | --- |\n");
     for kind in Kind::ALL {
@@ -25,9 +29,13 @@ pub fn reference() -> String {
     page
 }
 
-fn section(page: &mut String, command: &Command, level: usize) {
-    let root = command.get_name() == "doorward";
-    let title = if root { "doorward".to_owned() } else { format!("doorward {}", command.get_name()) };
+/// The commands of a command that are shown.
+fn below(command: &Command) -> impl Iterator<Item = &Command> {
+    command.get_subcommands().filter(|c| !c.is_hide_set() && c.get_name() != "help")
+}
+
+fn section(page: &mut String, command: &Command, title: &str, level: usize) {
+    let root = title == "doorward";
     line(page, format_args!("\n{} {title}\n", "#".repeat(level)));
     if let Some(about) = command.get_long_about().or(command.get_about()) {
         line(page, format_args!("{about}.\n"));

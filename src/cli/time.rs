@@ -23,7 +23,7 @@ impl NowArg {
 }
 
 /// The clock. Before 1970 it is 1970: every token is then not valid yet.
-fn clock() -> Timestamp {
+pub(super) fn clock() -> Timestamp {
     let seconds = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |d| d.as_secs());
     Timestamp(i64::try_from(seconds).unwrap_or(i64::MAX))
 }

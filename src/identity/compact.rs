@@ -22,7 +22,7 @@ const MAX_KID: usize = 512;
 const ACCESS_TOKEN_TYPES: [&str; 2] = ["at+jwt", "jwt"];
 /// Header members that extend the format (RFC 7515 section 4.1.11, RFC 7797), nest another token or
 /// name a key: whoever signs must not choose what it is verified with.
-const FORBIDDEN: [&str; 8] = ["crit", "b64", "jwk", "jku", "x5u", "cty", "zip", "enc"];
+const FORBIDDEN: [&str; 9] = ["crit", "b64", "jwk", "jku", "x5u", "x5c", "cty", "zip", "enc"];
 
 /// A token of which nothing is believed but that it can be read.
 pub struct Unverified<'t> {
@@ -55,6 +55,17 @@ impl<'t> Unverified<'t> {
         let jws = Jws::read(token)?;
         let claims = object(jws.payload)?;
         Ok(Self { jws, claims })
+    }
+
+    /// Header and claims as they stand there, for showing them to whoever holds the token. Not
+    /// believed: nothing may rest on them.
+    pub fn parts(token: &str) -> (Option<Map<String, Value>>, Option<Map<String, Value>>) {
+        if token.len() > MAX_TOKEN {
+            return (None, None);
+        }
+        let mut parts = token.splitn(3, '.');
+        let mut next = || parts.next().and_then(|part| object(part).ok());
+        (next(), next())
     }
 
     /// The declared issuer that the token names, by its name in the policy. Nothing but the choice of

@@ -39,6 +39,8 @@ macro_rules! refusals {
 
 pub(super) use refusals;
 
+use super::fetch::FetchError;
+
 refusals! {
     /// Why a token is not believed. A caller is told `invalid_token` (RFC 6750) and nothing more.
     Refused:
@@ -81,4 +83,44 @@ refusals! {
     Strength = "key-strength", "the RSA key is shorter than 2,048 bits, longer than 8,192 or has a weak exponent";
     /// Its values cannot be read.
     Malformed = "key-malformed", "the key's values cannot be read";
+}
+
+impl Refused {
+    /// What to do next. For the operator; never goes to a caller.
+    pub const fn help(self) -> &'static str {
+        match self {
+            Self::TooLarge => "have the issuer put fewer groups into the token: 16 KiB is the limit",
+            Self::Malformed => "check that this is the access token, whole and alone",
+            Self::Type => "use the access token; an ID token or an ID-JAG is for somebody else",
+            Self::Header => "have the issuer sign plain tokens; keys are never taken from a token",
+            Self::Algorithm => "see `algorithms` of the issuer in the policy, and which one it signs with",
+            Self::Issuer => "`iss` must be the `url` of an issuer in the policy, to the letter",
+            Self::UnknownKey => "see which keys the issuer publishes; a new one is found within seconds",
+            Self::Signature => "the token was changed, or signed by somebody else than its issuer",
+            Self::Claims => "see what the issuer puts into the token, and `claims` of it in the policy",
+            Self::IdToken => "use the access token of the same answer",
+            Self::ProofRequired => "have the issuer give a token that is not bound to a key",
+        }
+    }
+}
+
+impl FetchError {
+    /// What to do next. For the operator.
+    pub const fn help(self) -> &'static str {
+        match self {
+            Self::Url => "write the issuer's URLs with `https`, without a user, a password or a fragment",
+            Self::Address => "write `network = \"private\"` if the issuer is on the organisation's own network",
+            Self::Unreachable | Self::TimedOut => "see whether the issuer runs and can be reached from here",
+            Self::NotFound => "check `url`, `jwks_url` or `jwks_file` of the issuer",
+            Self::Answer => "see what the issuer's own log says",
+            Self::Redirect => "name the place that it leads to as `jwks_url`",
+            Self::TooLarge => "have the issuer publish fewer keys: 256 KiB is the limit",
+            Self::ContentType => "have the issuer serve its metadata and keys as `application/json`",
+            Self::File => "let this user read the file of `jwks_file`",
+            Self::Metadata => "name the issuer's keys as `jwks_url` in place of discovery",
+            Self::Issuer => "write `url` of the issuer exactly as its metadata says `issuer`",
+            Self::Keys => "check that `jwks_url` or `jwks_file` leads to a JWK set",
+            Self::Stopped => "start again",
+        }
+    }
 }

@@ -24,6 +24,7 @@ mod style;
 pub mod suggest;
 pub mod suite;
 mod text;
+pub mod token;
 mod toml;
 pub mod witness;
 

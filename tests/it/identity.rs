@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 
 use super::rehearsals::{event, policy_with};
 
-fn b64(bytes: impl AsRef<[u8]>) -> String {
+pub(crate) fn b64(bytes: impl AsRef<[u8]>) -> String {
     URL_SAFE_NO_PAD.encode(bytes)
 }
 

@@ -14,6 +14,8 @@ mod action;
 mod analysis;
 #[cfg(feature = "store")]
 mod audit;
+#[cfg(feature = "guard")]
+mod attacks;
 mod browser;
 mod cli;
 mod codes;
@@ -57,6 +59,8 @@ mod suggest_examples;
 mod suggest_real;
 mod suites;
 mod threads;
+#[cfg(feature = "gateway")]
+mod tokens;
 mod ui;
 mod universe;
 mod what_if;

@@ -132,10 +132,11 @@ pub(crate) fn ran(output: Output) -> Ran {
 
 impl Ran {
     /// One line on stderr with that code, nothing on stdout, exit code 2.
-    pub(crate) fn fails_with(&self, code: &str) {
+    pub(crate) fn fails_with(&self, code: &str) -> &str {
         assert_eq!(self.code, 2, "{}{}", self.stdout, self.stderr);
         assert!(self.stderr.contains(&format!("error[{code}]: ")), "expected {code}: {}", self.stderr);
         assert!(self.stderr.len() < 8_000, "{} bytes", self.stderr.len());
         assert_eq!(self.stdout, "");
+        &self.stderr
     }
 }

@@ -8,10 +8,14 @@ mod diff;
 mod explain;
 mod import;
 mod init;
+#[cfg(feature = "gateway")]
+mod issuer;
 mod schema;
 mod simulate;
 mod suggest;
 mod test;
+#[cfg(feature = "gateway")]
+mod token;
 mod what_can;
 mod who_can;
 
@@ -34,6 +38,10 @@ pub(super) enum Command {
     Suggest(Box<suggest::Args>),
     Simulate(Box<simulate::Args>),
     Import(import::Args),
+    #[cfg(feature = "gateway")]
+    Token(token::Args),
+    #[cfg(feature = "gateway")]
+    Issuer(issuer::Args),
     Schema(schema::Args),
     Completions(completions::Args),
 }
@@ -54,6 +62,10 @@ impl Command {
             Self::Simulate(args) => args.run(color),
             Self::Suggest(args) => args.run(color),
             Self::Import(args) => args.run(color),
+            #[cfg(feature = "gateway")]
+            Self::Token(args) => args.run(color),
+            #[cfg(feature = "gateway")]
+            Self::Issuer(args) => args.run(color),
             Self::Schema(args) => args.run(),
             Self::Completions(args) => args.run(),
         }

@@ -5,6 +5,7 @@
 //! `iss` ends with [`PATH`], the `kid` of its keys begins with [`KID`], and each token has the claim
 //! `doorward_development`. It is never part of a decision: its tokens are verified like any other's.
 
+mod ask;
 mod endpoint;
 mod keys;
 mod mint;
@@ -13,6 +14,7 @@ use std::fmt;
 
 use reqwest::Url;
 
+pub use ask::{NoToken, ask};
 pub use endpoint::MAX_BODY;
 pub use keys::DevKeys;
 pub use mint::Wanted;
@@ -46,6 +48,10 @@ refusals! {
     Keys = "dev-keys-malformed", "the file does not hold the keys of a development issuer";
     /// The cryptographic library refused.
     Crypto = "dev-crypto", "the cryptographic library refused";
+    /// A running development issuer that does not answer.
+    Unreachable = "dev-issuer-unreachable", "no development issuer answers at the issuer's URL";
+    /// A running development issuer that gives no token.
+    Refused = "dev-issuer-refused", "the development issuer gives no such token";
     /// A lifetime of nothing, or longer than the issuer's `max_lifetime`.
     Lifetime = "dev-token-lifetime", "the lifetime is nothing or longer than the `max_lifetime` of the issuer";
     /// A claim that the mapping of the policy has no place for, or too many.
@@ -88,11 +94,9 @@ impl DevIssuer {
     ///
     /// When it is not declared, or not as a development issuer.
     pub fn new(policy: &PolicySet, name: &str, keys: DevKeys) -> Result<Self, DevError> {
+        Self::check(policy, name)?;
         let declared = policy.issuers.get(name).ok_or(DevError::Undeclared)?;
         let url = served_at(declared)?;
-        if signing(declared).is_none() {
-            return Err(DevError::Algorithm);
-        }
         let accepts = |issuers: &Option<Vec<String>>| {
             issuers.as_ref().is_none_or(|issuers| issuers.iter().any(|issuer| issuer == name))
         };
@@ -102,6 +106,17 @@ impl DevIssuer {
             audiences => audiences.to_vec(),
         };
         Ok(Self { name: name.to_owned(), declared: declared.clone(), url, keys, resources })
+    }
+
+    /// Whether the policy declares that issuer as a development issuer.
+    ///
+    /// # Errors
+    ///
+    /// As [`DevIssuer::new`].
+    pub fn check(policy: &PolicySet, name: &str) -> Result<(), DevError> {
+        let declared = policy.issuers.get(name).ok_or(DevError::Undeclared)?;
+        served_at(declared)?;
+        if signing(declared).is_some() { Ok(()) } else { Err(DevError::Algorithm) }
     }
 
     /// The name of the issuer in the policy.
