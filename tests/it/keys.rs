@@ -8,7 +8,8 @@ use std::time::Duration;
 use doorward::identity::fetch::{Fetched, Given, Network, Place};
 use doorward::identity::{Fetch, FetchError, Limits, NotVerified, Refused, Verifier};
 use doorward::model::Timestamp;
-use doorward::policy::set::{KeySource, PolicySet};
+use doorward::policy::set::{Algorithm, KeySource, PolicySet};
+use proptest::prelude::*;
 use serde_json::{Value, json};
 use tokio::time::advance;
 
@@ -208,7 +209,7 @@ async fn another_policy_keeps_the_keys_of_issuers_that_it_declares_as_before() {
     assert_eq!(outcome(&same, &token(&signer, "ed")).await, Ok(()));
     assert_eq!(wire.asked(), 1);
     let mut stricter = policy();
-    stricter.issuers.get_mut("corp").unwrap().algorithms = vec![doorward::policy::set::Algorithm::ES256];
+    stricter.issuers.get_mut("corp").unwrap().algorithms = vec![Algorithm::ES256];
     let stricter = first.for_policy(&stricter);
     assert_eq!(outcome(&stricter, &token(&signer, "ed")).await, Err(NotVerified::Refused(Refused::Algorithm)));
     let mut renamed = policy();
@@ -244,4 +245,92 @@ async fn keys_are_discovered_only_in_metadata_of_exactly_that_issuer() {
     let other = metadata("https://login.example.com/realms/b");
     let lying = found(vec![(OIDC, other), (RFC8414, metadata(url))]).await;
     assert_eq!((lying.keys, lying.failed), (0, Some(FetchError::Issuer)), "a lie is no absence");
+}
+
+/// What happens in a life of keys.
+#[derive(Clone, Debug)]
+enum Happens {
+    /// Time passes, in seconds.
+    Time(u64),
+    /// These of three keys are published, the second pair under the names of the first.
+    Publish(Vec<bool>, bool),
+    /// The issuer cannot be reached, or can be again.
+    Down(bool),
+    /// The policy is replaced by that of this number.
+    Policy(usize),
+    /// Somebody shows the token of that number.
+    Shown(usize),
+}
+
+fn happens() -> impl Strategy<Value = Happens> {
+    prop_oneof![
+        2 => prop_oneof![0_u64..15, 100_u64..400, 3_000_u64..5_000].prop_map(Happens::Time),
+        1 => (proptest::collection::vec(any::<bool>(), 3), any::<bool>()).prop_map(|(keys, same)| Happens::Publish(keys, same)),
+        1 => any::<bool>().prop_map(Happens::Down),
+        1 => (0_usize..4).prop_map(Happens::Policy),
+        6 => (0_usize..12).prop_map(Happens::Shown),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// What is remembered of tokens never changes an answer.
+    #[test]
+    fn a_verifier_that_remembers_answers_as_one_that_does_not(story in proptest::collection::vec(happens(), 1..60)) {
+        thread_local!(static SIGNERS: Vec<Signer> = (0..3).map(|_| Signer::new()).collect());
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+        SIGNERS.with(|signers| runtime.block_on(async {
+            let wire = Arc::new(Wire::default());
+            wire.publish(&named(&signers[0], "k0"));
+            let start = tokio::time::Instant::now();
+            let policies: Vec<PolicySet> = [vec![Algorithm::EdDSA], vec![Algorithm::EdDSA, Algorithm::ES256], vec![Algorithm::ES256]]
+                .into_iter()
+                .map(|algorithms| {
+                    let mut set = policy();
+                    set.issuers.get_mut("corp").unwrap().algorithms = algorithms;
+                    set
+                })
+                .chain([PolicySet::default()])
+                .collect();
+            // Each signer's key under each of two names, living short and long.
+            let tokens: Vec<String> = (0..12)
+                .map(|n| {
+                    let lives = if n % 2 == 0 { 300 } else { 9_000 };
+                    let claims = with(claims(), &json!({ "iat": NOW.0, "exp": NOW.0 + lives, "jti": n.to_string() }));
+                    let kid = if n % 4 < 2 { format!("k{}", n / 4) } else { "k0".to_owned() };
+                    signers[n / 4].sign(&with(header(), &json!({ "kid": kid })), &claims)
+                })
+                .collect();
+            let none = Limits { cache: 0, ..Limits::default() };
+            let verifier = |limits| Verifier::new(&policies[0], Arc::clone(&wire) as Arc<dyn Fetch>, limits);
+            let (mut remembers, mut forgets) = (verifier(Limits::default()), verifier(none));
+            for happens in story {
+                match happens {
+                    Happens::Time(seconds) => advance(Duration::from_secs(seconds)).await,
+                    Happens::Publish(which, same) => {
+                        let keys = which.iter().enumerate().filter(|(_, there)| **there).map(|(n, _)| {
+                            let kid = if same { "k0".to_owned() } else { format!("k{n}") };
+                            named(&signers[n], &kid)["keys"][0].clone()
+                        });
+                        wire.publish(&json!({ "keys": keys.collect::<Vec<_>>() }));
+                    }
+                    Happens::Down(down) => wire.down.store(down, Ordering::SeqCst),
+                    Happens::Policy(n) => {
+                        remembers = remembers.for_policy(&policies[n]);
+                        forgets = forgets.for_policy(&policies[n]);
+                    }
+                    Happens::Shown(n) => {
+                        let now = NOW.plus(i64::try_from(start.elapsed().as_secs()).unwrap());
+                        let first = remembers.verify(&tokens[n], now).await;
+                        let second = forgets.verify(&tokens[n], now).await;
+                        prop_assert_eq!(first, second);
+                    }
+                }
+                // What was asked for behind the callers' backs has come before the next thing happens.
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+            Ok(())
+        }))?;
+    }
 }
