@@ -171,3 +171,64 @@ fn end(file: &mut File) -> io::Result<(u64, u64)> {
 fn not_a_journal() -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, "the last line is no row of an audit log")
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicBool;
+
+    use super::super::row::Refusals;
+    use super::*;
+    use crate::model::Timestamp;
+
+    fn order() -> (Order, oneshot::Receiver<u64>) {
+        let entry = Entry::Refusals(Refusals {
+            since: Timestamp(1),
+            until: Timestamp(1),
+            door: "desk".to_owned(),
+            reason: "token-missing".to_owned(),
+            count: 1,
+        });
+        let place = std::sync::Arc::new(tokio::sync::Semaphore::new(1)).try_acquire_owned().unwrap();
+        let (reply, durable) = oneshot::channel();
+        (Order { entry, reply: Some((reply, place)), room: None }, durable)
+    }
+
+    #[test]
+    fn what_fails_is_not_confirmed_and_writing_recovers_where_it_stopped() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("audit.jsonl");
+        let available = Arc::new(AtomicBool::new(true));
+        let mut writer = Writer::open(&path, "w".to_owned(), Arc::clone(&available)).unwrap();
+        let (first, mut durable) = order();
+        writer.write(vec![first]);
+        assert_eq!(durable.try_recv(), Ok(0));
+        // The disk is gone: the next rows fail, and so does opening the file anew.
+        writer.file = None;
+        writer.path = folder.path().join("none").join("audit.jsonl");
+        let (lost, mut durable) = order();
+        writer.write(vec![lost]);
+        assert!(durable.try_recv().is_err() && !available.load(Ordering::Relaxed));
+        // It is back, with half of a row that nobody was told of.
+        writer.path = path.clone();
+        std::fs::OpenOptions::new().append(true).open(&path).unwrap().write_all(b"{\"sche").unwrap();
+        let (next, mut durable) = order();
+        writer.write(vec![next]);
+        assert_eq!((durable.try_recv(), available.load(Ordering::Relaxed)), (Ok(1), true));
+        let text = std::fs::read_to_string(&path).unwrap();
+        let rows: Vec<Row> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        assert_eq!(rows.iter().map(|row| row.sequence).collect::<Vec<_>>(), [0, 1]);
+    }
+
+    #[test]
+    fn a_log_that_lost_rows_is_not_written_on() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("audit.jsonl");
+        let mut writer = Writer::open(&path, "w".to_owned(), Arc::new(AtomicBool::new(true))).unwrap();
+        writer.write(vec![order().0]);
+        writer.file = None;
+        std::fs::write(&path, "").unwrap();
+        let (next, mut durable) = order();
+        writer.write(vec![next]);
+        assert!(durable.try_recv().is_err());
+    }
+}

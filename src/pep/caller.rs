@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
+use super::code::Code;
 use super::door::{Door, scope_of};
 use super::guard::{Guard, Rules};
 use super::principal::Principal;
@@ -74,11 +75,15 @@ pub(super) struct Caller {
     pub(super) now: Timestamp,
 }
 
-/// The scopes with which a question is asked.
+/// The token with which a question is asked.
 #[derive(Clone, Copy)]
-enum Scopes<'a> {
-    OfToken,
-    These(&'a [&'a str]),
+enum With<'a> {
+    /// As it came.
+    Token,
+    /// The same with another scope.
+    Scope(&'a [&'a str]),
+    /// The same, issued just now, with another scope where one is needed.
+    Fresh(Option<&'a [&'a str]>),
 }
 
 /// All arguments, not known.
@@ -91,14 +96,18 @@ impl Caller {
         now: Timestamp,
         (action, kind, name): (Action, ResourceKind, &str),
         arguments: Arguments<'_>,
-        scopes: Scopes<'_>,
+        with: With<'_>,
         answer: impl FnOnce(&Request<'_>) -> R,
     ) -> R {
         let claims = self.verified.claims();
         let (subject, mut token) = self.verified.facts(&claims);
-        match scopes {
-            Scopes::OfToken => {}
-            Scopes::These(list) => token.scopes = Fact::Known(Strings::Borrowed(list)),
+        if let With::Scope(list) | With::Fresh(Some(list)) = with {
+            token.scopes = Fact::Known(Strings::Borrowed(list));
+        }
+        if let (With::Fresh(_), Fact::Known(issued), Fact::Known(expires)) = (with, token.issued_at, token.expires_at) {
+            token.issued_at = Fact::Known(now);
+            token.expires_at = Fact::Known(now.plus(expires.since(issued)));
+            token.not_before = Fact::Absent;
         }
         let resource = Resource { door: self.door.name(), kind, name };
         answer(&Request { subject, action, resource, context: Context { now, token, arguments } })
@@ -109,7 +118,7 @@ impl Caller {
     pub(super) fn judge(&self, ask: &Ask) -> (Intent, Result<(), Refusal>) {
         let policy = &self.rules.policy;
         let arguments = ask.arguments.as_deref().map_or(Arguments::NONE, Arguments::known);
-        self.question(self.now, (ask.action, ask.kind, &ask.name), arguments, Scopes::OfToken, |request| {
+        self.question(self.now, (ask.action, ask.kind, &ask.name), arguments, With::Token, |request| {
             let decision = pdp::decide(policy, request);
             let mut intent = self.intent(ask, &decision);
             if !decision.is_allow() {
@@ -182,35 +191,46 @@ impl Caller {
         }
     }
 
-    /// What the caller is told of a denial. What it could not use with any scopes and arguments looks
-    /// like what does not exist.
+    /// What the caller is told of a denial. What it could not use with a fresh token, any scopes and
+    /// any arguments looks like what does not exist.
     fn refusal(&self, ask: &Ask, decision: &Decision<'_>) -> Refusal {
         let policy = &self.rules.policy;
         let what = (ask.action, ask.kind, ask.name.as_str());
+        let because = |reason| Refusal::new(Code::Policy(reason));
         let mut reason = decision.reason;
-        if is_of_token(reason) || matches!(reason, Reason::UnknownMethod | Reason::GrantExpired | Reason::MissingFact) {
-            return Refusal::new(super::code::Code::Policy(reason));
+        if matches!(reason, Reason::UnknownMethod | Reason::GrantExpired | Reason::MissingFact) {
+            return because(reason);
+        }
+        if ask.kind != ResourceKind::Server {
+            // A token that opens no door says nothing of what is behind this one.
+            let door = (Action::Ping, ResourceKind::Server, "");
+            let of_door = self
+                .question(self.now, door, Arguments::NONE, With::Token, |request| pdp::decide(policy, request).reason);
+            if is_of_token(of_door) {
+                return because(of_door);
+            }
+            if !self.could_with_scope(policy, what) {
+                return because(Reason::NoGrant);
+            }
         }
         if reason == Reason::ScopeMissing
             && let Some(scope) = scope_of(policy, self.door.name(), ask.kind, &ask.name)
         {
             let arguments = ask.arguments.as_deref().map_or(Arguments::NONE, Arguments::known);
-            let with = Scopes::These(&[&scope]);
+            let with = With::Scope(&[&scope]);
             let decision = self.question(self.now, what, arguments, with, |request| pdp::decide(policy, request));
             if decision.is_allow() {
-                let refusal = Refusal::new(super::code::Code::Policy(Reason::ScopeMissing));
-                return Refusal { scopes: vec![scope], ..refusal };
+                return Refusal { scopes: vec![scope], ..because(reason) };
             }
             reason = decision.reason;
         }
-        let hidden = !self.could_with_scope(policy, what);
-        Refusal::new(super::code::Code::Policy(if hidden { Reason::NoGrant } else { reason }))
+        because(reason)
     }
 
     /// Whether the caller may have one thing now, under the policy in force: a URI, a task.
     pub(super) fn may(&self, what: (Action, ResourceKind, &str), arguments: Arguments<'_>) -> bool {
         let rules = self.guard.0.rules.load();
-        self.question(self.guard.now(), what, arguments, Scopes::OfToken, |request| {
+        self.question(self.guard.now(), what, arguments, With::Token, |request| {
             pdp::decide(&rules.policy, request).is_allow()
         })
     }
@@ -218,23 +238,23 @@ impl Caller {
     /// Whether some call of a tool or prompt, or a read of a URI, could be allowed to this caller with
     /// this token: whether it belongs in a list.
     pub(super) fn could(&self, what: (Action, ResourceKind, &str)) -> bool {
-        self.possible(&self.rules.policy, what, Scopes::OfToken)
+        self.possible(&self.rules.policy, what, With::Token)
     }
 
-    /// The same with any token that carries the scope that it needs.
+    /// The same with a fresh token that carries the scope that it needs.
     fn could_with_scope(&self, policy: &CompiledPolicy, what: (Action, ResourceKind, &str)) -> bool {
         match scope_of(policy, self.door.name(), what.1, what.2) {
-            Some(scope) => self.possible(policy, what, Scopes::These(&[&scope])),
-            None => self.possible(policy, what, Scopes::OfToken),
+            Some(scope) => self.possible(policy, what, With::Fresh(Some(&[&scope]))),
+            None => self.possible(policy, what, With::Fresh(None)),
         }
     }
 
-    fn possible(&self, policy: &CompiledPolicy, what: (Action, ResourceKind, &str), scopes: Scopes<'_>) -> bool {
+    fn possible(&self, policy: &CompiledPolicy, what: (Action, ResourceKind, &str), with: With<'_>) -> bool {
         let arguments = match what.1 {
             ResourceKind::Tool | ResourceKind::Prompt => Arguments { object: None, withheld: &ANY_ARGUMENTS },
             ResourceKind::Server | ResourceKind::Resource => Arguments::NONE,
         };
-        self.question(self.now, what, arguments, scopes, |request| match pdp::judge(policy, request) {
+        self.question(self.now, what, arguments, with, |request| match pdp::judge(policy, request) {
             Verdict::Decided(decision) => decision.is_allow(),
             // Only the arguments are open. A question too large to answer lists the entry; a call of it
             // is decided in full.

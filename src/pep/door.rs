@@ -38,14 +38,16 @@ impl Door {
         let accepted = |issuer: &str| server.issuers.as_ref().is_none_or(|list| list.iter().any(|i| i == issuer));
         let issuers: Vec<&str> =
             set.issuers.iter().filter(|(name, _)| accepted(name)).map(|(_, issuer)| issuer.url.as_str()).collect();
-        // The bundles that an operator made are what a client should ask for; without any, each scope.
+        // The bundles that an operator made are what a client should ask for; without any, the scope of
+        // each thing that someone is granted.
         let items: Vec<_> = server.items().map(|(kind, item, declared)| (item_name(kind, item), declared)).collect();
         let bundles = set.scopes.iter().filter(|(_, patterns)| {
             patterns.iter().any(|pattern| items.iter().any(|(item, _)| pattern.matches(name, item)))
         });
         let mut scopes: BTreeSet<&str> = bundles.map(|(scope, _)| scope.as_str()).collect();
         if scopes.is_empty() {
-            scopes = items.iter().filter_map(|(_, declared)| declared.scopes.first()).map(String::as_str).collect();
+            let granted = items.iter().filter(|(item, _)| set.grants.iter().any(|grant| grant.covers(name, item)));
+            scopes = granted.filter_map(|(_, declared)| declared.scopes.first()).map(String::as_str).collect();
         }
         let mut metadata = json!({
             "resource": resource,

@@ -36,6 +36,9 @@ impl Refusal {
         let (message, help) = match code {
             Code::Guard(code) => (said(code), code.help().to_owned()),
             Code::Policy(reason) => (reason.text().to_owned(), helps(reason).to_owned()),
+            Code::Message(MalformedCode::Params) => {
+                ("the parameters cannot be judged".to_owned(), "send the parameters that the method takes".to_owned())
+            }
             Code::Message(_) => ("the body is no MCP message".to_owned(), "send one JSON-RPC message".to_owned()),
         };
         let retry_after = match code {

@@ -33,6 +33,8 @@ mod fetch;
 #[cfg(feature = "gateway")]
 mod gateway;
 #[cfg(feature = "guard")]
+mod guard;
+#[cfg(feature = "guard")]
 mod identity;
 #[cfg(feature = "guard")]
 mod keys;

@@ -1,0 +1,12 @@
+//! The guard as callers, servers and attackers meet it.
+
+mod answers;
+mod attacks;
+mod bindings;
+mod journal;
+mod lists;
+mod promises;
+mod property;
+mod real;
+mod streams;
+pub(crate) mod world;
