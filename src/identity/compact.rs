@@ -24,6 +24,9 @@ const ACCESS_TOKEN_TYPES: [&str; 2] = ["at+jwt", "jwt"];
 /// name a key: whoever signs must not choose what it is verified with.
 const FORBIDDEN: [&str; 9] = ["crit", "b64", "jwk", "jku", "x5u", "x5c", "cty", "zip", "enc"];
 
+/// The members of a JSON object.
+type Members = Map<String, Value>;
+
 /// A token of which nothing is believed but that it can be read.
 pub struct Unverified<'t> {
     jws: Jws<'t>,
@@ -59,7 +62,7 @@ impl<'t> Unverified<'t> {
 
     /// Header and claims as they stand there, for showing them to whoever holds the token. Not
     /// believed: nothing may rest on them.
-    pub fn parts(token: &str) -> (Option<Map<String, Value>>, Option<Map<String, Value>>) {
+    pub fn parts(token: &str) -> (Option<Members>, Option<Members>) {
         if token.len() > MAX_TOKEN {
             return (None, None);
         }

@@ -16,6 +16,7 @@ mod instant;
 mod layers;
 mod load;
 mod lookup;
+mod loopback;
 pub mod matcher;
 mod name;
 pub mod number;
@@ -32,6 +33,8 @@ pub(crate) use duration::{duration as span_of_time, written};
 pub use file::{FORMAT, FileError};
 pub(crate) use index::{Door, Entry, Filed, GroupHash, GroupSet, Index, IssuerEntry, Target};
 pub use load::{Layers, Loaded, LoadedPolicy, load, load_with};
+#[cfg(feature = "guard")]
+pub(crate) use loopback::is_loopback;
 pub(crate) use name::{hides, is_item, is_plain, is_scope};
 pub(crate) use secret::{
     REDACTED, holds as holds_secret, in_argument as looks_secret, is_named as names_secret, mask as mask_secrets,

@@ -154,7 +154,7 @@ mod tests {
 
     use super::*;
 
-    fn object(value: Value) -> Option<Map<String, Value>> {
+    fn object(value: &Value) -> Option<Map<String, Value>> {
         value.as_object().cloned()
     }
 
@@ -166,14 +166,27 @@ mod tests {
             found: "`https://mcp.example.com/a`".into(),
         };
         let inspection = Inspection {
-            header: object(json!({ "alg": "EdDSA", "kid": "k\u{1b}[31m" })),
-            claims: object(json!({ "exp": 100, "iat": -1, "sub": "ana", "groups": ["a", "b"] })),
+            header: object(&json!({ "alg": "EdDSA", "kid": "k\u{1b}[31m" })),
+            claims: object(&json!({ "exp": 100, "iat": -1, "sub": "ana", "groups": ["a", "b"] })),
             issuer: Some("corp".into()),
             problem: None,
             doors: vec![Door { door: "a".into(), failed: Vec::new() }, Door { door: "b".into(), failed: vec![failed] }],
         };
         assert!(inspection.is_good());
-        insta::assert_snapshot!(human(&inspection, Timestamp(40), Style::default()), @"");
+        insta::assert_snapshot!(human(&inspection, Timestamp(40), Style::default()), @r#"
+        header
+          alg  EdDSA
+          kid  k␛[31m
+        claims
+          exp     100  1970-01-01T00:01:40Z, in 60 s
+          groups  ["a","b"]
+          iat     -1  1969-12-31T23:59:59Z, 41 s ago
+          sub     ana
+        verified: signed by issuer `corp`
+          a: taken
+          b: refused: the token was not issued for this door [audience]
+            asked for `https://mcp.example.com/b`, has `https://mcp.example.com/a`
+        "#);
     }
 
     #[test]
@@ -183,7 +196,27 @@ mod tests {
         let inspection =
             Inspection { header: None, claims: None, issuer: None, problem: Some(problem), doors: Vec::new() };
         assert!(!inspection.is_good());
-        insta::assert_snapshot!(human(&inspection, Timestamp(0), Style::default()), @"");
-        insta::assert_snapshot!(json(&inspection, "sha256:0"), @"");
+        insta::assert_snapshot!(human(&inspection, Timestamp(0), Style::default()), @"
+        header: cannot be read
+        claims: cannot be read
+        not verified: it is no access token [token-type]
+          = help: ask for one
+        ");
+        insta::assert_snapshot!(json(&inspection, "sha256:0"), @r#"
+        {
+          "schema": "doorward.token/v1",
+          "policy": "sha256:0",
+          "good": false,
+          "header": null,
+          "claims": null,
+          "issuer": null,
+          "problem": {
+            "code": "token-type",
+            "message": "it is no access token",
+            "help": "ask for one"
+          },
+          "doors": []
+        }
+        "#);
     }
 }

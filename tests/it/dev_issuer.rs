@@ -10,7 +10,7 @@ use doorward::identity::fetch::Web;
 use doorward::identity::{Limits, Verifier};
 use doorward::model::{Action, Arguments, Context, Fact, Request, Resource, ResourceKind, Timestamp};
 use doorward::pdp::decide;
-use doorward::policy::set::PolicySet;
+use doorward::policy::set::{Algorithm, KeySource, PolicySet};
 use doorward::policy::{CompiledPolicy, Layers, load};
 use http::{Response, StatusCode, header};
 use secrecy::ExposeSecret;
@@ -90,7 +90,6 @@ fn only_an_issuer_that_is_declared_as_one_on_loopback_can_be_a_development_issue
         let change = |set: &mut PolicySet| set.issuers.get_mut("dev").unwrap().url = url.into();
         assert_eq!(refused(&change, "dev"), DevError::Url, "{url}");
     }
-    use doorward::policy::set::{Algorithm, KeySource};
     let keys = |set: &mut PolicySet| set.issuers.get_mut("dev").unwrap().keys = KeySource::Url("http://x".into());
     assert_eq!(refused(&keys, "dev"), DevError::Url);
     let algorithms = |set: &mut PolicySet| set.issuers.get_mut("dev").unwrap().algorithms = vec![Algorithm::RS256];

@@ -60,7 +60,7 @@ async fn only_one_whole_json_document_of_bounded_size_is_taken() {
         .route(
             "/headers",
             get(async |headers: HeaderMap| {
-                let names: Vec<_> = headers.keys().map(|name| name.to_string()).collect();
+                let names: Vec<_> = headers.keys().map(ToString::to_string).collect();
                 (JSON, json!(names).to_string())
             }),
         );

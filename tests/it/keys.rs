@@ -15,6 +15,8 @@ use tokio::time::advance;
 
 use crate::identity::{Signer, claims, header, issuer, with};
 
+const OIDC: &str = "https://login.example.com/realms/a/.well-known/openid-configuration";
+const RFC8414: &str = "https://login.example.com/.well-known/oauth-authorization-server/realms/a";
 const NOW: Timestamp = Timestamp(1200);
 
 /// An issuer behind a network that a test can cut.
@@ -237,8 +239,6 @@ async fn keys_are_discovered_only_in_metadata_of_exactly_that_issuer() {
         let verifier = Verifier::new(&set, Arc::new(given), Limits::default());
         async move { verifier.prepare().await.remove(0) }
     };
-    const OIDC: &str = "https://login.example.com/realms/a/.well-known/openid-configuration";
-    const RFC8414: &str = "https://login.example.com/.well-known/oauth-authorization-server/realms/a";
     assert_eq!(found(vec![(OIDC, metadata(url))]).await.keys, 2);
     assert_eq!(found(vec![(RFC8414, metadata(url))]).await.keys, 2);
     assert_eq!(found(vec![]).await.failed, Some(FetchError::NotFound));

@@ -12,18 +12,18 @@
 mod accounts;
 mod action;
 mod analysis;
-#[cfg(feature = "store")]
-mod audit;
 #[cfg(feature = "guard")]
 mod attacks;
+#[cfg(feature = "store")]
+mod audit;
 mod browser;
 mod cli;
 mod codes;
 mod columns;
-#[cfg(feature = "vault")]
-mod credentials;
 #[cfg(feature = "store")]
 mod containers;
+#[cfg(feature = "vault")]
+mod credentials;
 mod decide;
 #[cfg(feature = "gateway")]
 mod dev_issuer;

@@ -17,6 +17,7 @@ use serde_json::{Value, json};
 use super::{DevError, DevIssuer, PATH, WARNING, Wanted};
 use crate::identity::metadata;
 use crate::model::Timestamp;
+use crate::policy::is_loopback;
 use crate::policy::set::Algorithm;
 
 /// The longest body that is read, in bytes.
@@ -60,7 +61,7 @@ impl DevIssuer {
         let header = request.headers().get(HOST).and_then(|host| host.to_str().ok());
         let host = request.uri().authority().map(http::uri::Authority::as_str).or(header).unwrap_or_default();
         let port = host.rsplit_once(':').and_then(|(_, port)| port.parse().ok());
-        metadata::is_loopback(&format!("http://{host}/")) && port == Some(self.listen().1)
+        is_loopback(&format!("http://{host}/")) && port == Some(self.listen().1)
     }
 
     fn is_metadata(&self, path: &str) -> bool {

@@ -19,8 +19,8 @@ pub use endpoint::MAX_BODY;
 pub use keys::DevKeys;
 pub use mint::Wanted;
 
-use super::metadata;
 use super::refused::refusals;
+use crate::policy::is_loopback;
 use crate::policy::set::{Algorithm, Issuer, PolicySet};
 
 /// What the URL of the development issuer ends with.
@@ -152,7 +152,7 @@ fn served_at(issuer: &Issuer) -> Result<Url, DevError> {
     let url = Url::parse(&issuer.url).map_err(|_| DevError::Url)?;
     // To the letter: `iss` is compared as text, so a spelling that a parser changes would never match.
     let plain = url.as_str() == issuer.url && url.scheme() == "http" && url.path() == PATH && url.query().is_none();
-    let loopback = metadata::is_loopback(&issuer.url) && issuer.network == Network::Public;
+    let loopback = is_loopback(&issuer.url) && issuer.network == Network::Public;
     let keys = matches!(issuer.keys, KeySource::Discovery) || matches!(issuer.keys, KeySource::File(_));
     if plain && loopback && keys && url.port().is_some() { Ok(url) } else { Err(DevError::Url) }
 }

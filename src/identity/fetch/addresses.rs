@@ -12,7 +12,7 @@ use super::Network;
 /// IPv4 addresses that are not public, as (first address, prefix length), from the IANA registries
 /// of special-purpose and multicast addresses. The last two are answered inside clouds.
 const NOT_PUBLIC_V4: [(Ipv4Addr, u32); 17] = [
-    (Ipv4Addr::new(0, 0, 0, 0), 8),
+    (Ipv4Addr::UNSPECIFIED, 8),
     (Ipv4Addr::new(10, 0, 0, 0), 8),
     (Ipv4Addr::new(100, 64, 0, 0), 10),
     (Ipv4Addr::new(127, 0, 0, 0), 8),

@@ -7,6 +7,7 @@ use super::places::url;
 use crate::diagnostics::{Code, Diagnostic, Span};
 use crate::policy::argument::sorted;
 use crate::policy::duration::{DURATION_HELP, duration, lifetime};
+use crate::policy::loopback::is_loopback;
 use crate::policy::name::{is_plain, quoted};
 use crate::policy::set::{Algorithm, ClaimMapping, Issuer, KeySource, Network};
 
@@ -73,10 +74,21 @@ fn issuer(reader: &mut Reader<'_>, name: At<String>, fields: Fields<'_>) -> Decl
         _ => None,
     });
     let network = network.map(|at| at.value);
+    let keys = keys(reader, fields);
+    let by_http = match &keys {
+        KeySource::Discovery => issuer_url.as_ref().map(|at| (at.value, at.span)),
+        KeySource::Url(url) => fields.get("jwks_url").map(|node| (url.as_str(), node.span)),
+        KeySource::File(_) => None,
+    };
+    if let Some((_, span)) = by_http.filter(|(url, _)| url.starts_with("http://") && !is_loopback(url)) {
+        let message = "keys are not fetched by plain `http` from another machine";
+        let help = "write `https://`, or name a file with the keys as `jwks_file`";
+        reader.invalid(Code::InvalidValue, span, message, help);
+    }
     let groups = reader.strings(fields, "groups").map(|list| owned(&list));
     let issuer = Issuer {
         url: issuer_url.as_ref().map_or_else(String::new, |at| at.value.to_owned()),
-        keys: keys(reader, fields),
+        keys,
         network: network.unwrap_or_default(),
         audiences: sorted(owned(&reader.strings(fields, "audiences").unwrap_or_default())),
         algorithms: algorithms(reader, fields),
