@@ -76,7 +76,7 @@ async fn json(asked: &Arc<Asked>, response: Response<Body>, watch: &mut Watch) -
         Err(_) if status.is_success() => return Err(GuardCode::UpstreamInvalid.into()),
         Err(_) => return Err(refused(asked, status)),
     };
-    if status.is_success() == said.error.is_some() && said.error.is_none() {
+    if !status.is_success() && said.error.is_none() {
         // A result under a status of failure.
         return Err(GuardCode::UpstreamInvalid.into());
     }

@@ -54,12 +54,13 @@ pub(super) async fn request(mut visit: Visit, bytes: Bytes, request: Request) ->
             return Err(visit.who.refuse(&ask, answering(refusal)).await.answering(Some(&request.id), modern));
         }
     };
-    let recorded = visit.clear(with_head(ask), &bytes).await.map_err(&answering)?;
+    let mut recorded = visit.clear(with_head(ask), &bytes).await.map_err(&answering)?;
     if !modern {
         // An older client may come back for an answer on another stream, or cancel.
         let caller = &asked.caller;
         let memory = &caller.guard.0.memory.under_way;
         if memory.put(asked.key(), &caller.principal, Arc::clone(&asked), caller.guard.now()).is_err() {
+            recorded.watch.end(GuardCode::Overloaded.as_str());
             return Err(answering(GuardCode::Overloaded.into()));
         }
     }

@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
-use doorward::pep::Body;
+use doorward::pep::{Body, GuardCode};
 use http::Request;
 use serde_json::json;
 
@@ -155,5 +155,14 @@ async fn a_hidden_tool_cannot_be_told_from_one_that_does_not_exist() {
         for (tool, arguments) in [("refund", json!({})), ("never", json!({ "amount": 5 })), ("never", json!({}))] {
             assert_eq!(whole(&world.call(&token, tool, &arguments).await), none, "{change} {tool}");
         }
+    }
+}
+
+#[test]
+fn the_page_of_the_guard_names_each_code_with_its_answer() {
+    let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/guard.md")).unwrap();
+    for code in GuardCode::ALL {
+        let row = format!("| `{}` | {} | {} | ", code.as_str(), code.status(), code.rpc());
+        assert!(page.contains(&row), "{row}");
     }
 }

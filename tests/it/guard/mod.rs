@@ -3,6 +3,8 @@
 mod answers;
 mod attacks;
 mod bindings;
+#[cfg(feature = "gateway")]
+mod examples;
 mod journal;
 mod lists;
 mod promises;

@@ -125,7 +125,6 @@ impl Log for Rows {
 /// What reached the server.
 #[derive(Clone, Debug)]
 pub(crate) struct Seen {
-    pub(crate) method: String,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
     pub(crate) permit: Permit,
@@ -168,7 +167,7 @@ impl Service<Request<Body>> for Server {
             let (parts, body) = request.into_parts();
             let body = body.collect().await.unwrap().to_bytes();
             let permit = parts.extensions.get::<Permit>().expect("a permit").clone();
-            let seen = Seen { method: parts.method.to_string(), headers: parts.headers, body, permit };
+            let seen = Seen { headers: parts.headers, body, permit };
             this.journal.lock().unwrap().push(seen.clone());
             let answers = Arc::clone(&this.answers.lock().unwrap());
             Ok(answers(&seen))
