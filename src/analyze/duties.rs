@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::wording;
 use crate::model::Rate;
-use crate::policy::set::{Credential, Issuer, Item, KeySource, PolicySet, Server, Upstream, item_name};
+use crate::policy::set::{Credential, Gateway, Issuer, Item, KeySource, PolicySet, Server, Upstream, item_name};
 
 /// What kind of thing changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -93,7 +93,10 @@ pub(super) fn changes(old: &PolicySet, new: &PolicySet) -> Vec<Change> {
         add(&format!("audit class {class}"), ChangeKind::Retention, text(before), text(after), weaker);
     }
     add("audit", ChangeKind::AuditStore, old.audit.store.clone(), new.audit.store.clone(), false);
-    add("gateway", ChangeKind::Location, gateway(old), gateway(new), false);
+    let (before, after) = (&old.gateway, &new.gateway);
+    let asks = |gateway: &Gateway| gateway.tls.as_ref().is_some_and(|tls| tls.client_ca_file.is_some());
+    let weaker = (after.danger_plain_http && !before.danger_plain_http) || (asks(before) && !asks(after));
+    add("gateway", ChangeKind::Location, gateway(before), gateway(after), weaker);
     add("vault", ChangeKind::Location, vault(old), vault(new), false);
     found.sort();
     found
@@ -122,7 +125,8 @@ fn trust(issuer: &Issuer) -> [String; 4] {
 fn upstream(server: &Server) -> String {
     match &server.upstream {
         Upstream::Url(url) => url.clone(),
-        Upstream::Command(command) => command.join(" "),
+        Upstream::Command(command) if server.environment.is_empty() => command.join(" "),
+        Upstream::Command(command) => format!("{} with {}", command.join(" "), server.environment.join(" ")),
     }
 }
 
@@ -177,8 +181,29 @@ fn is_at_least_as_strict(a: &Rate, b: &Rate) -> bool {
     a.per == b.per && a.count <= b.count && a.seconds >= b.seconds
 }
 
-fn gateway(set: &PolicySet) -> String {
-    format!("{} as {}", set.gateway.listen, set.gateway.url)
+fn gateway(gateway: &Gateway) -> String {
+    let mut text = format!("{} as {}", gateway.listen, gateway.url);
+    let mut with = |what: &str, value: &str| text.push_str(&format!(", {what}{value}"));
+    if !gateway.admin.is_empty() {
+        with("admin at ", &gateway.admin);
+    }
+    if let Some(tls) = &gateway.tls {
+        with("certificate in ", &tls.certificate_file);
+        with("key in ", &tls.key_file);
+        if let Some(file) = &tls.client_ca_file {
+            with("certificates of callers by ", file);
+        }
+    }
+    if !gateway.hosts.is_empty() {
+        with("hosts ", &gateway.hosts.join(" "));
+    }
+    if !gateway.origins.is_empty() {
+        with("origins ", &gateway.origins.join(" "));
+    }
+    if gateway.danger_plain_http {
+        with("plain HTTP", "");
+    }
+    text
 }
 
 fn vault(set: &PolicySet) -> String {

@@ -156,6 +156,9 @@ pub struct Server {
     pub callers: Vec<String>,
     /// How this server is known when it calls another.
     pub identity: Option<Identity>,
+    /// Variables of the gateway's environment that a child process gets, by name. Sorted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub environment: Vec<String>,
     /// The tools by name.
     pub tools: BTreeMap<String, Item>,
     /// The prompts by name.
@@ -307,6 +310,34 @@ pub struct Gateway {
     pub listen: String,
     /// The URL callers use; door resources are below it.
     pub url: String,
+    /// The address for health and metrics; empty for the default.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub admin: String,
+    /// The certificate it shows, and whose certificates it asks of callers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<Tls>,
+    /// Names under which it is called, on top of those of `url` and of the loopback. Sorted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub hosts: Vec<String>,
+    /// Origins (RFC 6454) whose pages may call it. Sorted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub origins: Vec<String>,
+    /// Whether tokens may cross a network in the clear.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub danger_plain_http: bool,
+}
+
+/// Where the files are that TLS needs. Paths are as written: relative ones are relative to the policy.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Tls {
+    /// The certificate chain, in PEM.
+    pub certificate_file: String,
+    /// Its private key, in PEM.
+    pub key_file: String,
+    /// The authorities whose certificates callers must show, in PEM; `None` when none is asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_ca_file: Option<String>,
 }
 
 /// Where Vault is.

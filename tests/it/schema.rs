@@ -222,6 +222,7 @@ const TABLES: [(&str, &str, &str); 28] = [
     ("version = 1\n[[denies]]\nto = { ", " }\n", "/$defs/selector"),
     ("version = 1\n[[denies]]\nargs.\"a:x\".y = { ", " }\n", "/$defs/matcher"),
     ("version = 1\n[audit]\n", "", "/properties/audit"),
+    ("version = 1\n[gateway.tls]\n", "", "/properties/gateway/properties/tls"),
     ("version = 1\n[[invariants]]\n", "", "/$defs/invariant"),
     ("version = 1\n[[invariants]]\nto = { ", " }\n", "/$defs/selector"),
     ("version = 1\n[[invariants]]\nexcept = { ", " }\n", "/$defs/selector"),

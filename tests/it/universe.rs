@@ -140,6 +140,7 @@ fn server(name: &'static str) -> impl Strategy<Value = Server> {
             audit: "standard".into(),
             rate: Some(Rate { count: 1, seconds: 1, per: RateKey::Subject }),
             callers: callers.unwrap_or_default(),
+            environment: Vec::new(),
             identity: (name == "b").then(|| Identity { issuer: "i1".into(), subject: "svc-b".into() }),
             tools: BTreeMap::from([("get".to_owned(), get), ("put".to_owned(), put)]),
             prompts: BTreeMap::from([("hi".to_owned(), hi)]),

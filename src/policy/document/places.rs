@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 
 use super::fields::{At, Fields, Reader, owned};
 use crate::diagnostics::{Code, Span};
+use crate::policy::argument::sorted;
 use crate::policy::checks::{Allowance, Rollout};
 use crate::policy::duration::{DURATION_HELP, duration};
 use crate::policy::name::{is_plain, quoted};
 use crate::policy::secret;
-use crate::policy::set::{Audit, Gateway, Vault};
+use crate::policy::set::{Audit, Gateway, Tls, Vault};
 use crate::policy::source::{Kind, Node};
 
 const LISTEN: &str = "127.0.0.1:8787";
@@ -21,20 +22,65 @@ const STORE_HELP: &str =
     "write `sqlite:PATH`, `postgres://HOST/DATABASE` without a password, `env:NAME` or `file:PATH`";
 
 pub(super) fn gateway(reader: &mut Reader<'_>, node: Option<&Node<'_>>) -> Gateway {
-    let mut gateway = Gateway { listen: LISTEN.to_owned(), url: URL.to_owned() };
-    let fields = node.and_then(|node| reader.table(node, "gateway", "the gateway", &["listen", "url"]));
-    if let Some(fields) = fields {
-        let listen = reader.parsed(fields, "listen", "write `HOST:PORT`, as in `127.0.0.1:8787`", |text| {
-            let (host, port) = text.rsplit_once(':')?;
-            let host_fits = !host.is_empty() && host.bytes().all(|b| b.is_ascii_graphic() && b != b'/' && b != b'@');
-            (host_fits && port.parse::<u16>().is_ok()).then(|| text.to_owned())
-        });
-        gateway.listen = listen.map_or(gateway.listen, |at| at.value);
-        if let Some(url) = url(reader, fields, "url") {
-            gateway.url = url.value.trim_end_matches('/').to_owned();
+    let mut gateway = Gateway { listen: LISTEN.to_owned(), url: URL.to_owned(), ..Gateway::default() };
+    let keys = &["listen", "url", "admin", "tls", "hosts", "origins", "danger_plain_http"];
+    let Some(fields) = node.and_then(|node| reader.table(node, "gateway", "the gateway", keys)) else {
+        return gateway;
+    };
+    gateway.listen = address(reader, fields, "listen").unwrap_or(gateway.listen);
+    gateway.admin = address(reader, fields, "admin").unwrap_or_default();
+    if let Some(url) = url(reader, fields, "url") {
+        gateway.url = url.value.trim_end_matches('/').to_owned();
+    }
+    gateway.tls = fields.get("tls").and_then(|node| tls(reader, node));
+    let host_help = "write a host name without scheme and path, with a port only where callers send one";
+    let is_host = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_graphic() && !b"/@?#*".contains(&b));
+    gateway.hosts = each(reader, fields, "hosts", host_help, is_host);
+    let origin_help = "write scheme, host and port as a browser sends them, as in `https://app.example.com`";
+    let is_origin = |text: &str| is_url(text) && text.split("://").nth(1).is_some_and(|host| !host.contains('/'));
+    gateway.origins = each(reader, fields, "origins", origin_help, is_origin);
+    gateway.danger_plain_http = reader.boolean(fields, "danger_plain_http").is_some_and(|at| at.value);
+    gateway
+}
+
+fn address(reader: &mut Reader<'_>, fields: Fields<'_>, key: &str) -> Option<String> {
+    let at = reader.parsed(fields, key, "write `HOST:PORT`, as in `127.0.0.1:8787`", |text| {
+        let (host, port) = text.rsplit_once(':')?;
+        let host_fits = !host.is_empty() && host.bytes().all(|b| b.is_ascii_graphic() && b != b'/' && b != b'@');
+        (host_fits && port.parse::<u16>().is_ok()).then(|| text.to_owned())
+    })?;
+    Some(at.value)
+}
+
+fn tls(reader: &mut Reader<'_>, node: &Node<'_>) -> Option<Tls> {
+    let fields = reader.table(node, "tls", "TLS", &["certificate_file", "key_file", "client_ca_file"])?;
+    for key in ["certificate_file", "key_file"] {
+        reader.required(fields, key, "TLS", "\"/etc/doorward/tls.pem\"");
+    }
+    let mut file = |key| {
+        let at = reader.text(fields, key)?;
+        (!leak(reader, at.span, secret::is_token(at.value))).then(|| at.value.to_owned())
+    };
+    let (certificate, key, client_ca_file) = (file("certificate_file"), file("key_file"), file("client_ca_file"));
+    Some(Tls { certificate_file: certificate?, key_file: key?, client_ca_file })
+}
+
+/// The strings of a list, each of which must fit. Sorted.
+fn each(
+    reader: &mut Reader<'_>,
+    fields: Fields<'_>,
+    key: &str,
+    help: &str,
+    fits: impl Fn(&str) -> bool,
+) -> Vec<String> {
+    let list = reader.strings(fields, key).unwrap_or_default();
+    for at in &list {
+        if !fits(at.value) {
+            let message = format!("`{key}` cannot hold `{}`", quoted(at.value));
+            reader.invalid(Code::InvalidValue, at.span, message, help);
         }
     }
-    gateway
+    sorted(owned(&list))
 }
 
 pub(super) fn vault(reader: &mut Reader<'_>, node: &Node<'_>) -> Vault {

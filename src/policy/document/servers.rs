@@ -16,7 +16,7 @@ use crate::policy::secret::{self, REFERENCE_HELP};
 use crate::policy::set::{Credential, Gateway, Identity, Item, Server, Upstream, VaultKind, item_name};
 use crate::policy::uri;
 
-const KEYS: [&str; 13] = [
+const KEYS: [&str; 14] = [
     "url",
     "command",
     "resource",
@@ -27,6 +27,7 @@ const KEYS: [&str; 13] = [
     "rate",
     "callers",
     "identity",
+    "environment",
     "tools",
     "prompts",
     "resources",
@@ -118,6 +119,7 @@ fn server(reader: &mut Reader<'_>, name: At<String>, fields: Fields<'_>, gateway
         rate: reader.parsed(fields, "rate", RATE_HELP, rate).map(|at| at.value),
         callers: sorted(owned(&callers)),
         identity: identity.as_ref().map(|at| at.value.clone()),
+        environment: environment(reader, fields),
         tools: BTreeMap::new(),
         prompts: BTreeMap::new(),
         resources: BTreeMap::new(),
@@ -177,6 +179,23 @@ fn upstream(reader: &mut Reader<'_>, fields: Fields<'_>) -> Upstream {
             Upstream::Url(String::new())
         }
     }
+}
+
+/// The names of variables for a child process.
+fn environment(reader: &mut Reader<'_>, fields: Fields<'_>) -> Vec<String> {
+    let names = reader.strings(fields, "environment").unwrap_or_default();
+    if let (Some(node), None) = (fields.get("environment"), fields.get("command")) {
+        let help = "remove it: a server with a `url` has an environment of its own";
+        reader.invalid(Code::InvalidValue, node.span, "`environment` is for servers with a `command`", help);
+    }
+    for at in &names {
+        if !is_variable(at.value) {
+            let message = format!("`{}` cannot name a variable", quoted(at.value));
+            let help = "write names only, as in `[\"NODE_PATH\"]`; their values are the gateway's own";
+            reader.invalid(Code::InvalidValue, at.span, message, help);
+        }
+    }
+    sorted(owned(&names))
 }
 
 fn credential(reader: &mut Reader<'_>, fields: Fields<'_>, token_ttl: Option<u32>) -> (Credential, Option<Span>) {

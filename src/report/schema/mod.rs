@@ -98,6 +98,27 @@ fn gateway() -> Value {
     table([
         key("listen", "The address that the gateway listens on.", or("127.0.0.1:8787", text())),
         key("url", "The URL that callers use; door resources lie below it.", or("http://127.0.0.1:8787", text())),
+        key("admin", "The address for health and metrics; on the loopback.", or("127.0.0.1:8788", text())),
+        key("tls", "The files for TLS. Default: none, on the loopback only.", tls()),
+        key(
+            "hosts",
+            "Names under which it is called, beside that of `url` and those of the loopback.",
+            one_or_list(&text()),
+        ),
+        key("origins", "Origins whose pages may call it. Default: none.", one_or_list(&text())),
+        key(
+            "danger_plain_http",
+            "Lets tokens cross a network in the clear, such as behind a proxy that ends TLS.",
+            or(false, json!({ "type": "boolean" })),
+        ),
+    ])
+}
+
+fn tls() -> Value {
+    table([
+        required("certificate_file", "The certificate chain, in PEM.", text()),
+        required("key_file", "Its private key, in PEM.", text()),
+        key("client_ca_file", "The authorities whose certificates callers must show, in PEM.", text()),
     ])
 }
 
@@ -155,6 +176,7 @@ fn server() -> Value {
         key("rate", "How often this door may be passed.", defined("rate")),
         key("callers", "The servers that may call this one; a grant is needed as well.", one_or_list(&form(NAME))),
         key("identity", "Who this server is when it calls another.", identity()),
+        key("environment", "Variables of the gateway that a child process gets, by name.", one_or_list(&text())),
         key("tools", "The tools that may be called, by name.", named(ITEM_NAME, &defined("tool"))),
         key("prompts", "The prompts that may be used, by name.", named(ITEM_NAME, &defined("prompt"))),
         key("resources", "Patterns of URIs that may be read, by name.", named(ITEM_NAME, &defined("resource"))),

@@ -2,5 +2,6 @@
 
 mod calculator;
 mod fixture;
+mod settings;
 mod upstream_http;
 mod upstream_stdio;
