@@ -67,6 +67,8 @@ failures! {
     NothingToDo = "nothing-to-do", "there is nothing to judge: no test, no recording";
     /// The development issuer cannot be used.
     DevIssuer = "dev-issuer", "the development issuer cannot be used";
+    /// The gateway cannot start or go on.
+    CannotServe = "cannot-serve", "the gateway cannot start, or cannot go on";
     /// `git` did not give the file.
     Git = "git", "git did not give the file of that revision";
     /// A file is not the JSON of a compiled policy.

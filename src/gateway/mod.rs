@@ -3,9 +3,22 @@
 //! The gateway carries what the guard (`pep`) has let through, and nothing else. It never decides,
 //! never turns a decision into an answer, and never sends the caller's token to a server.
 
+mod admin;
 mod body;
+mod door;
 mod issuer;
+mod listener;
+mod open;
+mod router;
+mod run;
+mod settings;
 pub mod upstream;
+mod watched;
 
 pub use body::{Body, BoxError, empty, full};
+pub use door::Upstream;
 pub use issuer::serve_dev_issuer;
+pub use open::{Options, open};
+pub use run::Gateway;
+pub use settings::{Bounds, Names, Overrides, Refusal, Settings, TlsFiles};
+pub use watched::Watched;

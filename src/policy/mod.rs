@@ -7,7 +7,7 @@ pub mod argument;
 pub mod checks;
 mod compiled;
 mod document;
-mod duration;
+pub(crate) mod duration;
 mod environment;
 mod file;
 pub mod glob;

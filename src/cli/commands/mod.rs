@@ -11,6 +11,8 @@ mod init;
 #[cfg(feature = "gateway")]
 mod issuer;
 mod schema;
+#[cfg(feature = "gateway")]
+mod serve;
 mod simulate;
 mod suggest;
 mod test;
@@ -42,6 +44,8 @@ pub(super) enum Command {
     Token(token::Args),
     #[cfg(feature = "gateway")]
     Issuer(issuer::Args),
+    #[cfg(feature = "gateway")]
+    Serve(Box<serve::Args>),
     Schema(schema::Args),
     Completions(completions::Args),
 }
@@ -66,6 +70,8 @@ impl Command {
             Self::Token(args) => args.run(color),
             #[cfg(feature = "gateway")]
             Self::Issuer(args) => args.run(color),
+            #[cfg(feature = "gateway")]
+            Self::Serve(args) => args.run(color),
             Self::Schema(args) => args.run(),
             Self::Completions(args) => args.run(),
         }

@@ -2,6 +2,9 @@
 
 mod calculator;
 mod fixture;
+mod process;
+mod rig;
+mod served;
 mod settings;
 mod upstream_http;
 mod upstream_stdio;

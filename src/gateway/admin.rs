@@ -1,0 +1,87 @@
+//! Health and metrics, on the loopback.
+//!
+//! They ask nobody who they are, so they tell nothing of callers, tokens or requests.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::IntoResponse;
+use axum::routing::get;
+use metrics::gauge;
+use metrics_exporter_prometheus::PrometheusHandle;
+use serde_json::json;
+use tokio_util::sync::CancellationToken;
+
+use super::door::Doorway;
+use super::watched::Watched;
+use crate::pep::Guard;
+
+/// What can be asked.
+pub(super) struct Status {
+    pub(super) guard: Guard,
+    pub(super) log: Arc<Watched>,
+    pub(super) doorways: Vec<Doorway>,
+    pub(super) draining: CancellationToken,
+    pub(super) metrics: Option<PrometheusHandle>,
+}
+
+impl Status {
+    /// Why no request should be sent here; empty when it may.
+    fn unready(&self) -> Vec<&'static str> {
+        let mut why = Vec::new();
+        if self.draining.is_cancelled() {
+            why.push("draining");
+        }
+        if !self.guard.is_recording() {
+            why.push("audit-unavailable");
+        }
+        let issuers = self.guard.verifier().status();
+        if !issuers.is_empty() && issuers.iter().all(|issuer| issuer.keys == 0) {
+            why.push("token-keys-unavailable");
+        }
+        why
+    }
+
+    /// Metrics that are looked up and not counted.
+    fn measure(&self) {
+        for doorway in &self.doorways {
+            gauge!("doorward_upstream_state", "door" => doorway.door.to_string()).set(doorway.upstream.standing());
+        }
+        for issuer in self.guard.verifier().status() {
+            let labels = [("issuer", issuer.issuer.clone())];
+            gauge!("doorward_issuer_keys", &labels).set(u32::try_from(issuer.keys).unwrap_or(u32::MAX));
+            if let Some(age) = issuer.age {
+                gauge!("doorward_issuer_keys_age_seconds", &labels).set(age.as_secs_f64());
+            }
+        }
+        gauge!("doorward_audit_waiting").set(u32::try_from(self.log.waiting()).unwrap_or(u32::MAX));
+        gauge!("doorward_audit_available").set(u32::from(self.guard.is_recording()));
+    }
+}
+
+/// The router of the admin listener.
+pub(super) fn router(status: Status) -> Router {
+    Router::new()
+        .route("/healthz", get(async || "ok\n"))
+        .route("/readyz", get(ready))
+        .route("/metrics", get(metrics))
+        .with_state(Arc::new(status))
+}
+
+async fn ready(State(status): State<Arc<Status>>) -> impl IntoResponse {
+    let why = status.unready();
+    let code = if why.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (code, format!("{}\n", json!({"ready": why.is_empty(), "because": why})))
+}
+
+async fn metrics(State(status): State<Arc<Status>>) -> impl IntoResponse {
+    // Counts that are held back for the audit log belong in the numbers.
+    status.guard.flush();
+    status.measure();
+    match &status.metrics {
+        Some(handle) => (StatusCode::OK, handle.render()),
+        None => (StatusCode::NOT_FOUND, "metrics are not recorded in this process\n".to_owned()),
+    }
+}

@@ -1,0 +1,172 @@
+//! What stands between the guard and a server: who asks is handed on, what goes wrong is said in the
+//! guard's words, and long streams end when the gateway does.
+
+use std::error::Error;
+use std::fmt;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http::{Method, Request, Response};
+use http_body::{Body as HttpBody, Frame, SizeHint};
+use http_body_util::BodyExt;
+use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
+use tower_service::Service;
+
+use super::body::{Body, BoxError};
+use super::upstream::{Caller, Failure, FailureCode, Http, Standing, Stdio};
+use crate::mcp::Message;
+use crate::pep::{self, Permit, Principal, UpstreamError};
+
+/// A server behind a door.
+#[derive(Clone, Debug)]
+pub enum Upstream {
+    /// Over HTTP.
+    Http(Http),
+    /// A program.
+    Stdio(Stdio),
+}
+
+impl Upstream {
+    /// How it stands, for metrics: 0 is well, 1 is being tried, 2 is left alone.
+    pub(super) fn standing(&self) -> u8 {
+        match self {
+            Self::Http(http) => match http.standing() {
+                Standing::Closed => 0,
+                Standing::HalfOpen => 1,
+                Standing::Open => 2,
+            },
+            Self::Stdio(stdio) => {
+                if stdio.is_resting() {
+                    2
+                } else {
+                    0
+                }
+            }
+        }
+    }
+
+    /// Ends what it has started.
+    pub(super) async fn shutdown(&self) {
+        if let Self::Stdio(stdio) = self {
+            stdio.shutdown().await;
+        }
+    }
+}
+
+/// The service below the guard of one door.
+#[derive(Clone, Debug)]
+pub(super) struct Doorway {
+    pub(super) door: Arc<str>,
+    pub(super) upstream: Upstream,
+    pub(super) draining: CancellationToken,
+}
+
+/// A failure of the server, in the words of the guard for the caller and in its own for the operator.
+#[derive(Debug)]
+pub(super) struct Failed {
+    said: UpstreamError,
+    failure: Failure,
+}
+
+impl fmt::Display for Failed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.failure.fmt(f)
+    }
+}
+
+impl Error for Failed {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        Some(&self.said)
+    }
+}
+
+const fn said(code: FailureCode) -> UpstreamError {
+    match code {
+        FailureCode::Unreachable => UpstreamError::Failed,
+        FailureCode::TimedOut => UpstreamError::Timeout,
+        FailureCode::Resting | FailureCode::Busy | FailureCode::NoCredential => UpstreamError::Unavailable,
+        FailureCode::Garbled | FailureCode::Redirects | FailureCode::Unauthorized => UpstreamError::Invalid,
+    }
+}
+
+/// One text a principal, that no two share.
+fn caller(principal: &Principal) -> Caller {
+    let (issuer, subject) = (principal.issuer(), principal.subject());
+    // Lengths first, so that no text can pass for two.
+    Caller(format!("{}:{}:{issuer}{subject}{:?}", issuer.len(), subject.len(), principal.agent()).into())
+}
+
+/// Whether an answer lasts until someone ends it: a session's own stream, or a subscription.
+fn lasts(method: &Method, permit: &Permit) -> bool {
+    *method == Method::GET
+        || matches!(permit.message(), Some(Message::Request(request)) if request.method == "subscriptions/listen")
+}
+
+impl Service<Request<pep::Body>> for Doorway {
+    type Response = Response<Body>;
+    type Error = Failed;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Failed>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Failed>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, mut request: Request<pep::Body>) -> Self::Future {
+        let Self { door, mut upstream, draining } = self.clone();
+        Box::pin(async move {
+            // Only the guard makes a permit: without one nothing was judged.
+            let Some(permit) = request.extensions().get::<Permit>().cloned() else {
+                let failure = Failure::new(FailureCode::Busy, "a request came past the guard");
+                return Err(Failed { said: UpstreamError::Unavailable, failure });
+            };
+            let lasts = lasts(request.method(), &permit);
+            request.extensions_mut().insert(caller(permit.principal()));
+            let answer = match &mut upstream {
+                Upstream::Http(http) => http.call(request).await,
+                Upstream::Stdio(stdio) => stdio.call(request).await,
+            };
+            match answer {
+                Ok(answer) if lasts => {
+                    let over = Box::pin(draining.cancelled_owned());
+                    Ok(answer.map(|inner| Until { inner, over }.boxed_unsync()))
+                }
+                Ok(answer) => Ok(answer),
+                Err(failure) => {
+                    let (code, detail) = (failure.code.code(), &*failure.detail);
+                    tracing::warn!(door = &*door, request = permit.request(), code, detail, "a server failed");
+                    metrics::counter!("doorward_upstream_failures_total", "door" => door.to_string(), "code" => code)
+                        .increment(1);
+                    Err(Failed { said: said(failure.code), failure })
+                }
+            }
+        })
+    }
+}
+
+/// A body that ends in good order when the gateway goes down.
+struct Until {
+    inner: Body,
+    over: Pin<Box<WaitForCancellationFutureOwned>>,
+}
+
+impl HttpBody for Until {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        if self.over.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(None);
+        }
+        Pin::new(&mut self.inner).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::default()
+    }
+}

@@ -1,0 +1,180 @@
+//! Which request goes to which door, after what can be refused without knowing who asks.
+
+use std::collections::HashMap;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use axum::Router;
+use axum::body::Body as AxumBody;
+use axum::extract::{Path, Request, State};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
+use axum::routing::any;
+use bytes::Bytes;
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, HOST, ORIGIN, RETRY_AFTER};
+use http::{HeaderValue, Method, StatusCode};
+use http_body::{Frame, SizeHint};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_layer::Layer;
+use tower_service::Service;
+
+use super::door::Doorway;
+use super::settings::{Bounds, Names};
+use crate::pep::{Guard, GuardLayer, GuardService};
+
+/// What every request meets first.
+#[derive(Clone)]
+struct Entrance {
+    names: Arc<Names>,
+    places: Arc<Semaphore>,
+    path: usize,
+}
+
+/// The doors by name.
+struct Doors {
+    guard: Guard,
+    services: HashMap<String, GuardService<Doorway>>,
+}
+
+/// A router with a door for each server.
+pub(super) fn router(guard: &Guard, doorways: Vec<Doorway>, names: Names, bounds: &Bounds) -> Router {
+    let services = doorways.into_iter().map(|doorway| {
+        let layer = GuardLayer::new(guard.clone(), Arc::clone(&doorway.door));
+        (doorway.door.to_string(), layer.layer(doorway))
+    });
+    let doors = Arc::new(Doors { guard: guard.clone(), services: services.collect() });
+    let places = Arc::new(Semaphore::new(bounds.requests.min(Semaphore::MAX_PERMITS)));
+    let entrance = Entrance { names: Arc::new(names), places, path: bounds.path };
+    Router::new()
+        .route("/{server}/mcp", any(door))
+        .fallback(elsewhere)
+        .with_state(doors)
+        .layer(from_fn_with_state(entrance, enter))
+        .layer(CatchPanicLayer::custom(panicked))
+}
+
+async fn door(State(doors): State<Arc<Doors>>, Path(server): Path<String>, request: Request) -> Response {
+    let Some(mut service) = doors.services.get(&server).cloned() else { return nothing() };
+    match service.call(request).await {
+        Ok(answer) => answer.map(AxumBody::new),
+        Err(never) => match never {},
+    }
+}
+
+/// The metadata of each door (RFC 9728), and nothing else.
+async fn elsewhere(State(doors): State<Arc<Doors>>, request: Request) -> Response {
+    let path = request.uri().path();
+    let all = || doors.services.keys().filter_map(|name| doors.guard.door(name));
+    let mut found = all().find(|door| !door.metadata_path().is_empty() && door.metadata_path() == path);
+    if found.is_none() && path == "/.well-known/oauth-protected-resource" && doors.services.len() == 1 {
+        found = all().next();
+    }
+    match (found, request.method()) {
+        (Some(door), &Method::GET | &Method::HEAD) => {
+            let mut answer = AxumBody::from(door.metadata().clone()).into_response();
+            answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+            answer.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("public, max-age=300"));
+            answer
+        }
+        (Some(_), _) => refused(StatusCode::METHOD_NOT_ALLOWED, "the metadata can only be read"),
+        (None, _) => nothing(),
+    }
+}
+
+fn nothing() -> Response {
+    refused(StatusCode::NOT_FOUND, "there is no such door")
+}
+
+/// An answer to a request that reached no door.
+fn refused(status: StatusCode, message: &'static str) -> Response {
+    let body = serde_json::json!({"jsonrpc": "2.0", "error": {"code": -32600, "message": message}}).to_string();
+    let mut answer = AxumBody::from(body).into_response();
+    *answer.status_mut() = status;
+    answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    answer.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    answer
+}
+
+async fn enter(State(entrance): State<Entrance>, request: Request, next: Next) -> Response {
+    let answer = admitted(&entrance, request, next).await;
+    let status = answer.status().as_u16().to_string();
+    metrics::counter!("doorward_http_responses_total", "status" => status).increment(1);
+    answer
+}
+
+async fn admitted(entrance: &Entrance, request: Request, next: Next) -> Response {
+    if request.uri().path_and_query().is_some_and(|path| path.as_str().len() > entrance.path) {
+        return refused(StatusCode::URI_TOO_LONG, "the path is too long");
+    }
+    if let Err(answer) = names(&entrance.names, &request) {
+        return *answer;
+    }
+    let Ok(place) = Arc::clone(&entrance.places).try_acquire_owned() else {
+        let mut answer = refused(StatusCode::SERVICE_UNAVAILABLE, "too many requests are under way");
+        answer.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
+        return answer;
+    };
+    next.run(request).await.map(|inner| AxumBody::new(Placed { inner, _place: place }))
+}
+
+/// Holds `Host` and `Origin` against the names of the gateway, so that no page of another site can
+/// reach it through a name that was pointed here (DNS rebinding).
+fn names(names: &Names, request: &Request) -> Result<(), Box<Response>> {
+    let mut hosts = request.headers().get_all(HOST).iter();
+    let host = match (request.uri().authority(), hosts.next()) {
+        // HTTP/2 has no `Host`; where both are there they must agree.
+        (Some(authority), None) => Some(authority.as_str()),
+        (Some(authority), Some(host)) if host.as_bytes().eq_ignore_ascii_case(authority.as_str().as_bytes()) => {
+            Some(authority.as_str())
+        }
+        (None, Some(host)) => host.to_str().ok(),
+        _ => None,
+    };
+    let Some(host) = host.filter(|_| hosts.next().is_none()) else {
+        return Err(Box::new(refused(StatusCode::BAD_REQUEST, "one `Host` is needed")));
+    };
+    if !names.is_host(host) {
+        return Err(Box::new(refused(StatusCode::FORBIDDEN, "the gateway is not called so: add the name to `hosts`")));
+    }
+    let mut origins = request.headers().get_all(ORIGIN).iter();
+    let good = match (origins.next(), origins.next()) {
+        (None, _) => true,
+        (Some(origin), None) => origin.to_str().is_ok_and(|origin| names.is_origin(origin, host)),
+        _ => false,
+    };
+    if !good {
+        return Err(Box::new(refused(StatusCode::FORBIDDEN, "pages of this origin may not call the gateway")));
+    }
+    Ok(())
+}
+
+fn panicked(_: Box<dyn std::any::Any + Send>) -> Response {
+    tracing::error!("a fault in doorward: a request was refused");
+    metrics::counter!("doorward_faults_total").increment(1);
+    refused(StatusCode::INTERNAL_SERVER_ERROR, "a fault in the gateway")
+}
+
+/// A body that holds a place until its end.
+struct Placed {
+    inner: AxumBody,
+    _place: OwnedSemaphorePermit,
+}
+
+impl http_body::Body for Placed {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        Pin::new(&mut self.inner).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
+    }
+}

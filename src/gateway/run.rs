@@ -1,0 +1,218 @@
+//! The running gateway: two listeners, and an end in good order.
+//!
+//! Told to stop, it takes no new connection, ends the streams that would never end, lets calls
+//! finish until a deadline, and leaves no child and no unwritten row behind.
+
+use std::fmt;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum_server::tls_rustls::{RustlsAcceptor, RustlsConfig};
+use axum_server::{Handle, Server};
+use hyper_util::rt::TokioTimer;
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use super::admin::{self, Status};
+use super::door::{Doorway, Upstream};
+use super::listener::{self, Bounded};
+use super::router;
+use super::settings::{Bounds, Refusal, Settings};
+use super::watched::Watched;
+use crate::pep::Guard;
+
+/// Streams of one HTTP/2 connection.
+const STREAMS: u32 = 128;
+/// How often counts of refused requests are written.
+const FLUSH: Duration = Duration::from_secs(10);
+/// Connections of the admin listener.
+const ADMINS: usize = 32;
+
+/// A gateway whose listeners are bound.
+pub struct Gateway {
+    guard: Guard,
+    log: Arc<Watched>,
+    settings: Settings,
+    doorways: Vec<Doorway>,
+    draining: CancellationToken,
+    tls: Option<RustlsConfig>,
+    listener: TcpListener,
+    admin: TcpListener,
+}
+
+impl Gateway {
+    /// Binds both listeners. Must be called within a tokio runtime.
+    ///
+    /// # Errors
+    ///
+    /// An address that is taken, or files for TLS that cannot be used.
+    pub(super) fn bind(
+        guard: Guard,
+        log: Arc<Watched>,
+        upstreams: Vec<(String, Upstream)>,
+        settings: Settings,
+    ) -> Result<Self, Refusal> {
+        let tls = settings.tls.as_ref().map(listener::tls).transpose()?;
+        let draining = CancellationToken::new();
+        let doorway =
+            |(name, upstream): (String, Upstream)| Doorway { door: name.into(), upstream, draining: draining.clone() };
+        let doorways = upstreams.into_iter().map(doorway).collect();
+        let (listener, admin) = (bind(settings.listen)?, bind(settings.admin)?);
+        Ok(Self { guard, log, settings, doorways, draining, tls, listener, admin })
+    }
+
+    /// Where callers reach it.
+    pub fn address(&self) -> Option<SocketAddr> {
+        self.listener.local_addr().ok()
+    }
+
+    /// Where health and metrics are.
+    pub fn admin_address(&self) -> Option<SocketAddr> {
+        self.admin.local_addr().ok()
+    }
+
+    /// Whether callers reach it by TLS.
+    pub fn is_tls(&self) -> bool {
+        self.tls.is_some()
+    }
+
+    /// The names of its doors.
+    pub fn doors(&self) -> impl Iterator<Item = &str> {
+        self.doorways.iter().map(|doorway| &*doorway.door)
+    }
+
+    /// The guard that it enforces with.
+    pub fn guard(&self) -> &Guard {
+        &self.guard
+    }
+
+    /// Runs until `stop` resolves and everything under way has ended, or its time is over. Gives
+    /// whether all of it ended by itself.
+    ///
+    /// # Errors
+    ///
+    /// When a listener breaks.
+    pub async fn run(self, stop: impl Future<Output = ()> + Send) -> std::io::Result<bool> {
+        let Self { guard, log, settings, doorways, draining, tls, listener, admin } = self;
+        let bounds = settings.bounds;
+        let app = router::router(&guard, doorways.clone(), settings.names, &bounds);
+        let status = Status {
+            guard: guard.clone(),
+            log,
+            doorways: doorways.clone(),
+            draining: draining.clone(),
+            metrics: recorder(),
+        };
+        let handle = Handle::new();
+        let serving = tokio::spawn(serve(listener, app, tls, handle.clone(), bounds));
+        let admin_bounds = Bounds { connections: ADMINS, ..bounds };
+        let admin_handle = Handle::new();
+        let admin = tokio::spawn(serve(admin, admin::router(status), None, admin_handle.clone(), admin_bounds));
+        let flushing = tokio::spawn(flush(guard.clone()));
+        // Keys that can be had are had before the first caller comes; whoever comes before that waits.
+        let verifier = guard.verifier();
+        let preparing = tokio::spawn(async move { report(&verifier.prepare().await) });
+
+        stop.await;
+        draining.cancel();
+        tracing::info!(connections = handle.connection_count(), "draining");
+        handle.graceful_shutdown(Some(bounds.drain));
+        let served = ended(serving).await;
+        let by_itself = handle.connection_count() == 0;
+        preparing.abort();
+        flushing.abort();
+        for doorway in &doorways {
+            doorway.upstream.shutdown().await;
+        }
+        admin_handle.shutdown();
+        let admin = ended(admin).await;
+        guard.flush();
+        served.and(admin).map(|()| by_itself)
+    }
+}
+
+impl fmt::Debug for Gateway {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Gateway").field("settings", &self.settings).finish_non_exhaustive()
+    }
+}
+
+fn bind(address: SocketAddr) -> Result<TcpListener, Refusal> {
+    let bound = TcpListener::bind(address).and_then(|listener| {
+        listener.set_nonblocking(true)?;
+        Ok(listener)
+    });
+    bound.map_err(|error| {
+        let message = format!("`{address}` cannot be listened on: {}", error.kind());
+        Refusal::new("address", message, "end what listens there, or choose another address")
+    })
+}
+
+/// The metrics of this process. `None` when it records them by other means.
+fn recorder() -> Option<PrometheusHandle> {
+    let seconds = [0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0];
+    PrometheusBuilder::new().set_buckets(&seconds).ok()?.install_recorder().ok()
+}
+
+fn report(issuers: &[crate::identity::RingStatus]) {
+    for issuer in issuers {
+        match &issuer.failed {
+            None => tracing::info!(issuer = issuer.issuer, keys = issuer.keys, "keys are here"),
+            Some(failed) => {
+                tracing::warn!(
+                    issuer = issuer.issuer,
+                    code = failed.code(),
+                    "keys cannot be had: nobody of it gets in"
+                );
+            }
+        }
+    }
+}
+
+async fn flush(guard: Guard) {
+    let mut ticks = tokio::time::interval(FLUSH);
+    loop {
+        ticks.tick().await;
+        guard.flush();
+    }
+}
+
+async fn ended(task: JoinHandle<std::io::Result<()>>) -> std::io::Result<()> {
+    task.await.map_err(std::io::Error::other)?
+}
+
+async fn serve(
+    listener: TcpListener,
+    app: Router,
+    tls: Option<RustlsConfig>,
+    handle: Handle<SocketAddr>,
+    bounds: Bounds,
+) -> std::io::Result<()> {
+    let bounded = Bounded::new(bounds.connections);
+    let server = axum_server::from_tcp(listener)?.handle(handle).first_request_timeout(bounds.head_time);
+    let service = app.into_make_service();
+    match tls {
+        None => limited(server.acceptor(bounded), &bounds).serve(service).await,
+        Some(tls) => limited(server.acceptor(RustlsAcceptor::new(tls).acceptor(bounded)), &bounds).serve(service).await,
+    }
+}
+
+fn limited<A: axum_server::Address, S>(mut server: Server<A, S>, bounds: &Bounds) -> Server<A, S> {
+    let builder = server.http_builder();
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(bounds.head_time)
+        .max_headers(bounds.lines)
+        .max_buf_size(bounds.head);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(STREAMS)
+        .max_header_list_size(u32::try_from(bounds.head).unwrap_or(u32::MAX))
+        .keep_alive_interval(Some(Duration::from_secs(30)));
+    server
+}

@@ -1,0 +1,223 @@
+//! The gateway as a process: what it writes, how it ends, and what it leaves when it is killed.
+
+use std::collections::BTreeSet;
+use std::io::{BufRead, BufReader, Read};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use super::rig::{POLICY, filled, http_server, keys, rows, token};
+use crate::identity::Signer;
+
+/// A gateway in a process of its own.
+struct Served {
+    child: Child,
+    address: SocketAddr,
+    directory: TempDir,
+    signer: Signer,
+    said: Arc<Mutex<String>>,
+}
+
+impl Served {
+    fn start(policy: &str, environment: &[(&str, &str)]) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let signer = keys(directory.path());
+        std::fs::write(directory.path().join("policies.toml"), policy).unwrap();
+        let mut child = Command::new(env!("CARGO_BIN_EXE_doorward"))
+            .args(["serve", "--format", "json", "--log", "info"])
+            .current_dir(directory.path())
+            .envs(environment.iter().copied())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let said = Arc::new(Mutex::new(String::new()));
+        let mut stderr = BufReader::new(child.stderr.take().unwrap());
+        let mut first = String::new();
+        stderr.read_line(&mut first).unwrap();
+        let first_line: Value = serde_json::from_str(&first).unwrap_or_else(|_| panic!("{first}"));
+        let address = first_line["address"].as_str().unwrap().parse().unwrap();
+        let heard = Arc::clone(&said);
+        heard.lock().unwrap().push_str(&first);
+        std::thread::spawn(move || {
+            for line in stderr.lines().map_while(Result::ok) {
+                let mut heard = heard.lock().unwrap();
+                heard.push_str(&line);
+                heard.push('\n');
+            }
+        });
+        Self { child, address, directory, signer, said }
+    }
+
+    fn signal(&self, signal: Signal) {
+        let pid = Pid::from_raw(i32::try_from(self.child.id()).unwrap()).unwrap();
+        kill_process(pid, signal).unwrap();
+    }
+
+    fn audit(&self) -> PathBuf {
+        self.directory.path().join("doorward.audit.jsonl")
+    }
+
+    async fn call(&self, door: &str, token: &str, message: &Value) -> Option<(u16, String)> {
+        doorward::identity::ensure_crypto();
+        let request = reqwest::Client::new()
+            .post(format!("http://{}/{door}/mcp", self.address))
+            .header("authorization", format!("Bearer {token}"))
+            .header("accept", "application/json, text/event-stream")
+            .header("content-type", "application/json")
+            .header("mcp-protocol-version", "2026-07-28")
+            .header("mcp-method", "tools/call")
+            .header("mcp-name", message["params"]["name"].as_str().unwrap())
+            .header("cookie", "session=canary-cookie")
+            .header("traceparent", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01")
+            .body(message.to_string());
+        let answer = request.send().await.ok()?;
+        Some((answer.status().as_u16(), answer.text().await.unwrap_or_default()))
+    }
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn call(id: u64, tool: &str, arguments: &Value) -> Value {
+    json!({"jsonrpc": "2.0", "id": id, "method": "tools/call", "params": {
+        "name": tool, "arguments": arguments,
+        "_meta": {
+            "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+            "io.modelcontextprotocol/clientCapabilities": {},
+            "io.modelcontextprotocol/clientInfo": {"name": "t", "version": "1"},
+        },
+    }})
+}
+
+/// The door `stdio` with a server by hand, which gets a secret.
+fn by_hand(http: SocketAddr) -> String {
+    let policy = filled(POLICY, http).replace("FIXTURE=rmcp", "FIXTURE=modern");
+    let door = "[servers.stdio]\n";
+    let more = "[servers.stdio]\ncredential = { env = \"CANARY_SECRET\" }\n";
+    let tools = "[servers.stdio.tools.echo]\n[servers.stdio.tools.environment]\n[servers.stdio.tools.crash]\n[servers.stdio.tools.pid]";
+    let policy = policy.replace(door, more).replace("[servers.stdio.tools.pid]", tools);
+    policy.replace("allow = [\"*:pid\"]", "allow = [\"*:pid\", \"stdio:*\"]")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_token_argument_or_secret_is_in_anything_that_it_writes() {
+    let served =
+        Served::start(&by_hand(http_server().await), &[("CANARY_SECRET", "canary-secret"), ("CANARY_OTHER", "x")]);
+    let scope = json!({"scope": "stdio:echo stdio:environment stdio:crash http:add stdio:pid"});
+    let good = token(&served.signer, "ana", &scope);
+    let says = json!({"text": "canary-argument", "password": "canary-password"});
+    let (status, text) = served.call("stdio", &good, &call(1, "echo", &says)).await.unwrap();
+    assert_eq!((status, text.contains("canary-argument")), (200, true), "{text}");
+    let (_, variables) = served.call("stdio", &good, &call(2, "environment", &json!({}))).await.unwrap();
+    assert!(variables.contains("CANARY_SECRET") && !variables.contains("CANARY_OTHER"), "{variables}");
+    // Refused by the policy, not believed, malformed, and a server that breaks.
+    let denied = served.call("http", &good, &call(3, "add", &json!({"a": "canary-argument"}))).await.unwrap();
+    assert_eq!(denied.0, 403, "{}", denied.1);
+    let (head, signature) = good.rsplit_once('.').unwrap();
+    let forged = format!("{head}.{}", signature.chars().rev().collect::<String>());
+    assert_eq!(served.call("stdio", &forged, &call(4, "echo", &says)).await.unwrap().0, 401);
+    assert_eq!(served.call("stdio", "canary-token", &call(4, "echo", &says)).await.unwrap().0, 401);
+    assert_eq!(served.call("stdio", &good, &call(5, "crash", &says)).await.unwrap().0, 502);
+    served.signal(Signal::TERM);
+    let mut served = served;
+    let ended = served.child.wait().unwrap();
+    assert_eq!(ended.code(), Some(0), "{}", served.said.lock().unwrap());
+    let mut stdout = String::new();
+    served.child.stdout.take().unwrap().read_to_string(&mut stdout).unwrap();
+    assert_eq!(stdout, "");
+    let said = served.said.lock().unwrap().clone();
+    let audit = std::fs::read_to_string(served.audit()).unwrap();
+    assert!(said.contains("\"decided\"") && said.contains("4bf92f3577b34da6a3ce929d0e0e4736"), "{said}");
+    assert!(audit.contains("\"effect\":\"deny\"") && audit.contains("token-malformed"), "{audit}");
+    for (name, text) in [("log", &said), ("audit", &audit)] {
+        for secret in ["canary", &*good, head, signature, "ana"] {
+            let may = name == "audit" && secret == "ana";
+            assert!(may || !text.contains(secret), "`{secret}` is in the {name}: {text}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_under_load_no_call_reached_a_server_without_its_row() {
+    let seen: Arc<Mutex<BTreeSet<u64>>> = Arc::default();
+    let counting = Arc::clone(&seen);
+    // A server that remembers every call that it got.
+    let app = axum::Router::new().fallback(axum::routing::any(move |body: String| {
+        let counting = Arc::clone(&counting);
+        async move {
+            let message: Value = serde_json::from_str(&body).unwrap();
+            let id = message["id"].as_u64().unwrap();
+            counting.lock().unwrap().insert(message["params"]["arguments"]["a"].as_u64().unwrap());
+            let result = json!({"resultType": "complete", "content": [{"type": "text", "text": "ok"}]});
+            ([("content-type", "application/json")], json!({"jsonrpc": "2.0", "id": id, "result": result}).to_string())
+        }
+    }));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let http = listener.local_addr().unwrap();
+    tokio::spawn(async move { axum::serve(listener, app).await });
+    let policy =
+        filled(POLICY, http).replace("args = { a = { max = 100 } }", "").replace("FIXTURE=rmcp", "FIXTURE=modern");
+    let mut served = Served::start(&policy, &[]);
+    let good = token(&served.signer, "ana", &json!({}));
+    let stop = AtomicBool::new(false);
+    let (shared, token, stop) = (&served, &good, &stop);
+    let load = (0..16).map(|lane| async move {
+        let mut n = lane * 1_000_000;
+        while !stop.load(Ordering::Relaxed) {
+            n += 1;
+            if shared.call("http", token, &call(n, "add", &json!({"a": n, "b": 0}))).await.is_none() {
+                break;
+            }
+        }
+    });
+    let kill = async {
+        while seen.lock().unwrap().len() < 200 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        shared.signal(Signal::KILL);
+        stop.store(true, Ordering::Relaxed);
+    };
+    futures_util::future::join(futures_util::future::join_all(load), kill).await;
+    served.child.wait().unwrap();
+    let digests: BTreeSet<String> =
+        rows(&served.audit()).iter().filter_map(|row| Some(row["arguments"].as_str()?.to_owned())).collect();
+    let seen = seen.lock().unwrap();
+    assert!(seen.len() >= 200);
+    for n in seen.iter() {
+        let digest = doorward::audit::digest(json!({"a": n, "b": 0}).to_string().as_bytes());
+        assert!(digests.contains(&digest), "call {n} reached the server and is on no record");
+    }
+}
+
+#[test]
+fn an_address_that_is_taken_is_said_and_the_exit_code_is_2() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let directory = tempfile::tempdir().unwrap();
+    keys(directory.path());
+    let policy = filled(POLICY, "127.0.0.1:1".parse().unwrap());
+    std::fs::write(directory.path().join("policies.toml"), policy).unwrap();
+    let said = Command::new(env!("CARGO_BIN_EXE_doorward"))
+        .args(["serve", "--listen", &address, "--log", "error"])
+        .current_dir(directory.path())
+        .output()
+        .unwrap();
+    assert_eq!(said.status.code(), Some(2));
+    let text = String::from_utf8(said.stderr).unwrap().replace(&address, "ADDRESS");
+    insta::assert_snapshot!(text, @"
+    error[cannot-serve]: `ADDRESS` cannot be listened on: address in use (address)
+      = help: end what listens there, or choose another address
+    ");
+}

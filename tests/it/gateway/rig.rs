@@ -1,0 +1,151 @@
+//! A whole gateway for tests: an issuer's keys in a file, two real MCP servers, a policy, the doors.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use doorward::gateway::upstream::Patience;
+use doorward::gateway::{Gateway, Options, Overrides, Refusal, open};
+use doorward::policy::{Layers, load};
+use rmcp::transport::streamable_http_server::session::local::LocalSessionManager;
+use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, StreamableHttpService};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+use super::calculator::Calculator;
+use crate::identity::{Signer, header};
+
+/// What callers call the gateway.
+pub(super) const URL: &str = "http://gateway.example.com";
+
+/// A gateway that runs, and what a test needs to use it.
+pub(super) struct Rig {
+    pub(super) address: SocketAddr,
+    pub(super) admin: SocketAddr,
+    pub(super) directory: TempDir,
+    pub(super) signer: Signer,
+    stop: Option<oneshot::Sender<()>>,
+    running: JoinHandle<std::io::Result<bool>>,
+}
+
+/// The issuer, the gateway and who may do what at the doors `http` and `stdio`.
+pub(super) const POLICY: &str = r#"
+version = 1
+[gateway]
+listen = "127.0.0.1:0"
+admin = "127.0.0.1:0"
+url = "http://gateway.example.com"
+[issuers.corp]
+url = "https://login.example.com"
+jwks_file = "keys.json"
+[servers.http]
+url = "http://HTTP/mcp"
+[servers.http.tools.add]
+args = { a = { max = 100 } }
+[servers.http.tools.pid]
+[servers.stdio]
+command = ["/usr/bin/env", "FIXTURE=rmcp", "THIS", "--ignored", "--exact", "gateway::fixture::serves_other_tests", "--nocapture"]
+[servers.stdio.tools.add]
+args = { a = { max = 100 } }
+[servers.stdio.tools.pid]
+[[grants]]
+name = "adders"
+to = { subjects = ["ana", "bob"] }
+allow = ["*:add"]
+[[grants]]
+name = "ana-only"
+to = { subjects = ["ana"] }
+allow = ["*:pid"]
+"#;
+
+/// An rmcp server over HTTP.
+pub(super) async fn http_server() -> SocketAddr {
+    let service: StreamableHttpService<Calculator, LocalSessionManager> =
+        StreamableHttpService::new(|| Ok(Calculator::new()), Arc::default(), StreamableHttpServerConfig::default());
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move { axum::serve(listener, axum::Router::new().nest_service("/mcp", service)).await });
+    address
+}
+
+/// Writes the keys of an issuer where the policy looks for them.
+pub(super) fn keys(directory: &Path) -> Signer {
+    let signer = Signer::new();
+    std::fs::write(directory.join("keys.json"), signer.jwks.to_string()).unwrap();
+    signer
+}
+
+/// The policy with its places filled in.
+pub(super) fn filled(policy: &str, http: SocketAddr) -> String {
+    let this = std::env::current_exe().unwrap();
+    policy.replace("HTTP/", &format!("{http}/")).replace("THIS", this.to_str().unwrap())
+}
+
+/// Opens the gateway of a policy text.
+pub(super) fn opened(policy: &str, directory: &Path) -> Result<Gateway, Vec<Refusal>> {
+    let loaded = load(&Layers { files: vec![("policies.toml".to_owned(), policy.into())], environment: Vec::new() });
+    let policy = loaded.policy.unwrap_or_else(|| panic!("{:#?}", loaded.problems)).compiled;
+    let options = Options {
+        directory: directory.to_owned(),
+        overrides: Overrides::default(),
+        audit: directory.join("audit.jsonl"),
+        patience: Patience { first_byte: Duration::from_secs(5), ..Patience::default() },
+    };
+    open(policy, &options)
+}
+
+impl Rig {
+    pub(super) async fn new() -> Self {
+        Self::with(POLICY, http_server().await).await
+    }
+
+    pub(super) async fn with(policy: &str, http: SocketAddr) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let signer = keys(directory.path());
+        let gateway = opened(&filled(policy, http), directory.path()).unwrap();
+        let (address, admin) = (gateway.address().unwrap(), gateway.admin_address().unwrap());
+        let (stop, stopped) = oneshot::channel();
+        let running = tokio::spawn(gateway.run(async move { drop(stopped.await) }));
+        Self { address, admin, directory, signer, stop: Some(stop), running }
+    }
+
+    /// A token of a subject for all doors, with changes.
+    pub(super) fn token(&self, subject: &str, change: &Value) -> String {
+        token(&self.signer, subject, change)
+    }
+
+    pub(super) fn url(&self, door: &str) -> String {
+        format!("http://{}/{door}/mcp", self.address)
+    }
+
+    /// The rows of the audit log.
+    pub(super) fn rows(&self) -> Vec<Value> {
+        rows(&self.directory.path().join("audit.jsonl"))
+    }
+
+    /// Stops it; whether all that was under way ended by itself.
+    pub(super) async fn stop(mut self) -> bool {
+        drop(self.stop.take());
+        let ended = tokio::time::timeout(Duration::from_secs(30), &mut self.running).await;
+        ended.expect("the gateway ends").unwrap().unwrap()
+    }
+}
+
+pub(super) fn rows(path: &Path) -> Vec<Value> {
+    let text = std::fs::read_to_string(path).unwrap_or_default();
+    // The last line may be in the making.
+    text.split_inclusive('\n').filter(|line| line.ends_with('\n')).map(|l| serde_json::from_str(l).unwrap()).collect()
+}
+
+pub(super) fn token(signer: &Signer, subject: &str, change: &Value) -> String {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+    let doors = ["http", "stdio"].map(|door| format!("{URL}/{door}/mcp"));
+    let claims = json!({
+        "iss": "https://login.example.com", "sub": subject, "aud": doors, "iat": now, "exp": now + 600,
+        "client_id": "agent", "scope": "http:add http:pid stdio:add stdio:pid", "jti": "canary-jti",
+    });
+    signer.sign(&header(), &crate::identity::with(claims, change))
+}
