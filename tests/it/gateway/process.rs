@@ -16,6 +16,15 @@ use tempfile::TempDir;
 use super::rig::{POLICY, filled, http_server, keys, rows, token};
 use crate::identity::Signer;
 
+/// The program, without the variables that the tests themselves are told things by.
+pub(super) fn doorward() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_doorward"));
+    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("DOORWARD_")) {
+        command.env_remove(name);
+    }
+    command
+}
+
 /// A gateway in a process of its own.
 struct Served {
     child: Child,
@@ -30,7 +39,7 @@ impl Served {
         let directory = tempfile::tempdir().unwrap();
         let signer = keys(directory.path());
         std::fs::write(directory.path().join("policies.toml"), policy).unwrap();
-        let mut child = Command::new(env!("CARGO_BIN_EXE_doorward"))
+        let mut child = doorward()
             .args(["serve", "--format", "json", "--log", "info"])
             .current_dir(directory.path())
             .envs(environment.iter().copied())
@@ -209,7 +218,7 @@ fn an_address_that_is_taken_is_said_and_the_exit_code_is_2() {
     keys(directory.path());
     let policy = filled(POLICY, "127.0.0.1:1".parse().unwrap());
     std::fs::write(directory.path().join("policies.toml"), policy).unwrap();
-    let said = Command::new(env!("CARGO_BIN_EXE_doorward"))
+    let said = doorward()
         .args(["serve", "--listen", &address, "--log", "error"])
         .current_dir(directory.path())
         .output()
