@@ -4,6 +4,8 @@ mod check;
 mod compile;
 mod completions;
 mod decide;
+#[cfg(feature = "gateway")]
+mod demo;
 mod diff;
 mod explain;
 mod import;
@@ -46,6 +48,8 @@ pub(super) enum Command {
     Issuer(issuer::Args),
     #[cfg(feature = "gateway")]
     Serve(Box<serve::Args>),
+    #[cfg(feature = "gateway")]
+    Demo(demo::Args),
     Schema(schema::Args),
     Completions(completions::Args),
 }
@@ -72,6 +76,8 @@ impl Command {
             Self::Issuer(args) => args.run(color),
             #[cfg(feature = "gateway")]
             Self::Serve(args) => args.run(color),
+            #[cfg(feature = "gateway")]
+            Self::Demo(args) => args.run(),
             Self::Schema(args) => args.run(),
             Self::Completions(args) => args.run(),
         }

@@ -1,6 +1,7 @@
 //! The gateway: what it carries, what it never carries, and what it does when things break.
 
 mod calculator;
+mod demo;
 mod fixture;
 mod process;
 mod rig;

@@ -56,7 +56,7 @@ name = "adders"
 to = { subjects = ["ana", "bob"] }
 allow = ["*:add"]
 [[grants]]
-name = "ana-only"
+name = "one-only"
 to = { subjects = ["ana"] }
 allow = ["*:pid"]
 "#;
