@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::wording;
 use crate::model::Rate;
-use crate::policy::set::{Credential, Gateway, Issuer, Item, KeySource, PolicySet, Server, Upstream, item_name};
+use crate::policy::set::{Credential, Gateway, Issuer, Item, KeySource, PolicySet, Server, Upstream, Vault, item_name};
 
 /// What kind of thing changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -131,11 +131,29 @@ fn upstream(server: &Server) -> String {
 }
 
 fn credential(server: &Server) -> String {
+    let placement = &server.placement;
+    let named = [("header", &placement.header), ("variable", &placement.variable)];
+    let mut text = credential_source(server);
+    for (what, name) in named.into_iter().filter_map(|(what, name)| Some((what, name.as_ref()?))) {
+        text.push_str(&format!(" in {what} {name}"));
+    }
+    for (field, name) in &placement.fields {
+        text.push_str(&format!(", {field} in {name}"));
+    }
+    text
+}
+
+fn credential_source(server: &Server) -> String {
     match &server.credential {
         Credential::None => "none".to_owned(),
         Credential::Reference(reference) => reference.clone(),
-        Credential::Vault { kind, path, policies, .. } => {
-            format!("vault {kind:?} {path} with policies {policies:?}").to_lowercase()
+        Credential::Vault { kind, path, policies, audience, per_caller, .. } => {
+            let mut text = format!("vault {kind:?} {path} with policies {policies:?}").to_lowercase();
+            if let Some(audience) = audience {
+                text.push_str(&format!(" for {audience}"));
+            }
+            text.push_str(if *per_caller { " for each caller" } else { "" });
+            text
         }
     }
 }
@@ -207,8 +225,22 @@ fn gateway(gateway: &Gateway) -> String {
 }
 
 fn vault(set: &PolicySet) -> String {
-    set.vault.as_ref().map_or("none".to_owned(), |v| match &v.namespace {
-        Some(namespace) => format!("{} namespace {namespace}", v.address),
-        None => v.address.clone(),
-    })
+    let Some(vault) = &set.vault else { return "none".to_owned() };
+    let mut text = vault.address.clone();
+    if let Some(namespace) = &vault.namespace {
+        text.push_str(&format!(" namespace {namespace}"));
+    }
+    // What a policy says nothing of is not shown.
+    let plain = Vault { address: vault.address.clone(), namespace: vault.namespace.clone(), ..Vault::default() };
+    if vault.kv != plain.kv {
+        text.push_str(&format!(" kv {}", vault.kv));
+    }
+    if vault.login != plain.login {
+        text.push_str(&format!(" {:?}", vault.login));
+    }
+    for (what, file) in [("ca", &vault.ca_file), ("identity", &vault.identity_file)] {
+        text.push_str(&file.as_ref().map_or_else(String::new, |file| format!(" {what} {file}")));
+    }
+    text.push_str(if vault.shared { " shared" } else { "" });
+    text
 }

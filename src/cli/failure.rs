@@ -71,6 +71,8 @@ failures! {
     CannotServe = "cannot-serve", "the gateway cannot start, or cannot go on";
     /// `git` did not give the file.
     Git = "git", "git did not give the file of that revision";
+    /// Vault gave no answer.
+    Vault = "vault", "Vault did not do what was asked of it";
     /// A file is not the JSON of a compiled policy.
     CompiledMalformed = "compiled-malformed", "the file is not the JSON of a compiled policy";
     /// A compiled policy is in an unknown format.

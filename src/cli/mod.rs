@@ -18,6 +18,8 @@ mod keys;
 mod policy;
 mod reference;
 mod request;
+#[cfg(feature = "vault")]
+mod secrets;
 mod sources;
 mod stream;
 mod terminal;

@@ -28,9 +28,12 @@ mod credential;
 mod keeper;
 mod leases;
 pub mod lifetime;
+pub mod plan;
+mod reference;
 mod slot;
 mod source;
 mod unavailable;
+pub mod vault;
 
 pub use credential::{Credential, Handle, Place, Placed};
 pub use keeper::{Credentials, Declared, Limits, Standing};

@@ -44,6 +44,8 @@ reasons! {
     Expired = "credential-expired", "its life was over when it came; check the clocks and the ttl";
     /// The record is of another server, or written by another hand.
     Foreign = "credential-foreign", "the record at that path belongs to another server; give each server its own path";
+    /// The token has other policies than those declared.
+    Policies = "credential-policies", "the token has other policies than declared; apply the plan with `doorward vault apply`";
     /// The token is for another audience.
     Audience = "credential-audience", "the token is for another audience; apply the plan with `doorward vault apply`";
     /// The address is neither https nor this machine.

@@ -5,11 +5,15 @@
 //! tests, invariants or rollout: those judge a policy and are not part of it. It never holds a
 //! secret, only the name of the place where one is kept.
 
+mod credential;
+
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+pub use credential::{Credential, Placement, Vault, VaultKind, VaultLogin};
 
 use super::argument::ArgPath;
 use super::glob::{GlobError, NameGlob, PathGlob};
@@ -148,6 +152,9 @@ pub struct Server {
     pub token_ttl: Option<u32>,
     /// The upstream credential.
     pub credential: Credential,
+    /// Where the upstream finds it.
+    #[serde(default, skip_serializing_if = "Placement::is_default")]
+    pub placement: Placement,
     /// The audit class of everything behind this door that does not say its own.
     pub audit: String,
     /// How often each key may pass this door.
@@ -175,39 +182,6 @@ pub enum Upstream {
     Url(String),
     /// A child process over stdio: program and arguments.
     Command(Vec<String>),
-}
-
-/// Where the credential for an upstream comes from.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub enum Credential {
-    /// None is sent.
-    None,
-    /// A secret reference such as `env:NAME` or `file:PATH`. For development.
-    Reference(String),
-    /// From Vault or `OpenBao`.
-    Vault {
-        /// How: `kv`, `oidc` or `dynamic`.
-        kind: VaultKind,
-        /// The path or role, without the mount's `data/`.
-        path: String,
-        /// The Vault policies a token created for this server gets. Sorted.
-        policies: Vec<String>,
-        /// The longest life of the credential, in seconds.
-        ttl: u32,
-    },
-}
-
-/// The ways in which Vault gives a credential.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum VaultKind {
-    /// A short-lived token kept in KV version 2.
-    Kv,
-    /// An identity token (JWT) for the upstream's audience.
-    Oidc,
-    /// A secret with a lease.
-    Dynamic,
 }
 
 /// The subject that a server is when it calls another.
@@ -338,17 +312,6 @@ pub struct Tls {
     /// The authorities whose certificates callers must show, in PEM; `None` when none is asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client_ca_file: Option<String>,
-}
-
-/// Where Vault is.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Vault {
-    /// Its URL.
-    pub address: String,
-    /// Its namespace.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub namespace: Option<String>,
 }
 
 /// A pattern over items: `tickets:search`, `tickets:get_*`, `tickets:prompt:triage`, `*`.

@@ -65,4 +65,6 @@ mod threads;
 mod tokens;
 mod ui;
 mod universe;
+#[cfg(feature = "vault")]
+mod vault;
 mod what_if;

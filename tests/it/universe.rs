@@ -11,7 +11,7 @@ use doorward::policy::glob::{NameGlob, PathGlob};
 use doorward::policy::matcher::{ArgRules, Matcher, Test};
 use doorward::policy::set::{
     Algorithm, Audit, ClaimMapping, Credential, Gateway, Identity, Issuer, Item, ItemPattern, KeySource, Network,
-    PolicySet, Selector, Server, Statement, Upstream, VaultKind,
+    Placement, PolicySet, Selector, Server, Statement, Upstream, VaultKind,
 };
 use proptest::collection::{btree_map, vec};
 use proptest::option::{of, weighted};
@@ -136,7 +136,15 @@ fn server(name: &'static str) -> impl Strategy<Value = Server> {
             resource: format!("https://mcp.example.com/{name}"),
             issuers,
             token_ttl,
-            credential: Credential::Vault { kind: VaultKind::Kv, path: name.into(), policies: vec![], ttl: 60 },
+            credential: Credential::Vault {
+                kind: VaultKind::Kv,
+                path: name.into(),
+                policies: vec![],
+                ttl: 60,
+                audience: None,
+                per_caller: false,
+            },
+            placement: Placement::default(),
             audit: "standard".into(),
             rate: Some(Rate { count: 1, seconds: 1, per: RateKey::Subject }),
             callers: callers.unwrap_or_default(),

@@ -3,6 +3,8 @@
 mod check;
 mod compile;
 mod completions;
+#[cfg(feature = "vault")]
+mod credentials;
 mod decide;
 #[cfg(feature = "gateway")]
 mod demo;
@@ -20,6 +22,8 @@ mod suggest;
 mod test;
 #[cfg(feature = "gateway")]
 mod token;
+#[cfg(feature = "vault")]
+mod vault;
 mod what_can;
 mod who_can;
 
@@ -50,6 +54,10 @@ pub(super) enum Command {
     Serve(Box<serve::Args>),
     #[cfg(feature = "gateway")]
     Demo(demo::Args),
+    #[cfg(feature = "vault")]
+    Vault(vault::Args),
+    #[cfg(feature = "vault")]
+    Credentials(credentials::Args),
     Schema(schema::Args),
     Completions(completions::Args),
 }
@@ -78,6 +86,10 @@ impl Command {
             Self::Serve(args) => args.run(color),
             #[cfg(feature = "gateway")]
             Self::Demo(args) => args.run(),
+            #[cfg(feature = "vault")]
+            Self::Vault(args) => args.run(color),
+            #[cfg(feature = "vault")]
+            Self::Credentials(args) => args.run(color),
             Self::Schema(args) => args.run(),
             Self::Completions(args) => args.run(),
         }

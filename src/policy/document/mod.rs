@@ -5,6 +5,7 @@
 //! compiled. References are only collected here; `resolve` follows them.
 
 mod checks;
+mod credentials;
 mod fields;
 mod issuers;
 mod matchers;
@@ -90,7 +91,7 @@ pub(super) fn read(root: &Node<'_>, problems: &mut Vec<Diagnostic>) -> Option<Do
     }
     reader.known(fields, "the policy", &KEYS);
     let gateway = places::gateway(&mut reader, fields.get("gateway"));
-    let vault = fields.get("vault").map(|node| places::vault(&mut reader, node));
+    let vault = fields.get("vault").map(|node| credentials::vault(&mut reader, node));
     let audit = places::audit(&mut reader, fields.get("audit"));
     let issuers = issuers::issuers(&mut reader, fields);
     let servers = servers::servers(&mut reader, fields, &gateway);

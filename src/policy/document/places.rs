@@ -1,4 +1,4 @@
-//! Where things are: the gateway, Vault, the audit store; and the gate before a rollout.
+//! Where things are: the gateway and the audit store; and the gate before a rollout.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use crate::policy::checks::{Allowance, Rollout};
 use crate::policy::duration::{DURATION_HELP, duration};
 use crate::policy::name::{is_plain, quoted};
 use crate::policy::secret;
-use crate::policy::set::{Audit, Gateway, Tls, Vault};
+use crate::policy::set::{Audit, Gateway, Tls};
 use crate::policy::source::{Kind, Node};
 
 const LISTEN: &str = "127.0.0.1:8787";
@@ -83,16 +83,6 @@ fn each(
     sorted(owned(&list))
 }
 
-pub(super) fn vault(reader: &mut Reader<'_>, node: &Node<'_>) -> Vault {
-    let mut vault = Vault::default();
-    if let Some(fields) = reader.table(node, "vault", "Vault", &["address", "namespace"]) {
-        reader.required(fields, "address", "Vault", "\"https://vault.example.com\"");
-        vault.address = url(reader, fields, "address").map_or_else(String::new, |at| at.value.to_owned());
-        vault.namespace = reader.text(fields, "namespace").map(|at| at.value.to_owned());
-    }
-    vault
-}
-
 pub(super) fn audit(reader: &mut Reader<'_>, node: Option<&Node<'_>>) -> Audit {
     let mut audit = Audit { store: STORE.to_owned(), retention: BTreeMap::new() };
     let fields = node.and_then(|node| reader.table(node, "audit", "the audit log", &["store", "retention"]));
@@ -133,7 +123,7 @@ fn is_store(text: &str) -> bool {
 }
 
 /// Whether a text is `env:NAME`, `file:PATH` or `vault:PATH#FIELD`.
-fn is_reference(text: &str) -> bool {
+pub(super) fn is_reference(text: &str) -> bool {
     match text.split_once(':') {
         Some(("env", name)) => is_variable(name),
         Some(("file", path)) => !path.is_empty(),

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::credentials::{DeclaredCredential, credential};
 use super::fields::{At, Fields, Reader, owned};
 use super::issuers::plain_name;
 use super::matchers::rules;
@@ -12,8 +13,8 @@ use crate::policy::argument::{ArgPath, sorted};
 use crate::policy::duration::{DURATION_HELP, RATE_HELP, lifetime, rate};
 use crate::policy::glob::PathGlob;
 use crate::policy::name::{is_item, is_scope, quoted};
-use crate::policy::secret::{self, REFERENCE_HELP};
-use crate::policy::set::{Credential, Gateway, Identity, Item, Server, Upstream, VaultKind, item_name};
+use crate::policy::secret;
+use crate::policy::set::{Gateway, Identity, Item, Server, Upstream, item_name};
 use crate::policy::uri;
 
 const KEYS: [&str; 14] = [
@@ -34,8 +35,6 @@ const KEYS: [&str; 14] = [
 ];
 const ITEM_KEYS: [&str; 6] = ["scope", "token_ttl", "audit", "rate", "args", "capture"];
 const RESOURCE_KEYS: [&str; 5] = ["uri", "scope", "token_ttl", "audit", "rate"];
-/// The life of a credential that does not say its own.
-const CREDENTIAL_TTL: u32 = 600;
 
 /// A server with its places.
 #[derive(Debug)]
@@ -78,7 +77,8 @@ pub(super) fn servers(reader: &mut Reader<'_>, root: Fields<'_>, gateway: &Gatew
 
 fn server(reader: &mut Reader<'_>, name: At<String>, fields: Fields<'_>, gateway: &Gateway) -> DeclaredServer {
     let token_ttl = reader.parsed(fields, "token_ttl", DURATION_HELP, lifetime);
-    let (credential, credential_ttl) = credential(reader, fields, token_ttl.as_ref().map(|at| at.value));
+    let DeclaredCredential { credential, placement, ttl: credential_ttl } =
+        credential(reader, fields, token_ttl.as_ref().map(|at| at.value));
     let issuers = reader.strings(fields, "issuers").map(|list| {
         if let (true, Some(node)) = (list.is_empty(), fields.get("issuers")) {
             let help = "name the accepted issuers, or leave `issuers` out to accept all that are declared";
@@ -115,6 +115,7 @@ fn server(reader: &mut Reader<'_>, name: At<String>, fields: Fields<'_>, gateway
         issuers,
         token_ttl: token_ttl.as_ref().map(|at| at.value),
         credential,
+        placement,
         audit,
         rate: reader.parsed(fields, "rate", RATE_HELP, rate).map(|at| at.value),
         callers: sorted(owned(&callers)),
@@ -196,71 +197,6 @@ fn environment(reader: &mut Reader<'_>, fields: Fields<'_>) -> Vec<String> {
         }
     }
     sorted(owned(&names))
-}
-
-fn credential(reader: &mut Reader<'_>, fields: Fields<'_>, token_ttl: Option<u32>) -> (Credential, Option<Span>) {
-    let keys = ["none", "env", "file", "vault", "path", "policies", "ttl"];
-    let Some(node) = fields.get("credential") else { return (Credential::None, None) };
-    if let crate::policy::source::Kind::String(text) = &node.kind
-        && leak(reader, node.span, secret::is_token(text))
-    {
-        return (Credential::None, None);
-    }
-    let Some(fields) = reader.table(node, "credential", "a credential", &keys) else { return (Credential::None, None) };
-    let none = reader.boolean(fields, "none");
-    let sources = ["none", "env", "file", "vault"].iter().filter(|key| fields.get(key).is_some()).count();
-    if sources != 1 || none.as_ref().is_some_and(|at| !at.value) {
-        let help = "write `{ none = true }`, `{ env = \"NAME\" }`, `{ file = \"PATH\" }` or `{ vault = \"kv\", path = \"PATH\" }`";
-        reader.invalid(Code::InvalidValue, node.span, "a credential has exactly one source", help);
-        return (Credential::None, None);
-    }
-    if fields.get("vault").is_none() {
-        for (key, extra) in fields.keys().filter(|(key, _)| matches!(*key, "path" | "policies" | "ttl")) {
-            let message = format!("`{key}` is for credentials from Vault");
-            reader.invalid(Code::InvalidValue, extra.key_span, message, "remove it, or add `vault = \"kv\"`");
-        }
-    }
-    for key in ["env", "file", "path"] {
-        if let Some(at) = reader.text(fields, key)
-            && leak(reader, at.span, secret::is_token(at.value))
-        {
-            return (Credential::None, None);
-        }
-    }
-    if let Some(name) =
-        reader.parsed(fields, "env", REFERENCE_HELP, |name| is_variable(name).then(|| format!("env:{name}")))
-    {
-        return (Credential::Reference(name.value), None);
-    }
-    let present = |text: &str| (!text.is_empty()).then(|| text.to_owned());
-    if let Some(path) = reader.parsed(fields, "file", REFERENCE_HELP, present) {
-        return (Credential::Reference(format!("file:{}", path.value)), None);
-    }
-    vault_credential(reader, fields, token_ttl)
-}
-
-fn vault_credential(reader: &mut Reader<'_>, fields: Fields<'_>, token_ttl: Option<u32>) -> (Credential, Option<Span>) {
-    let kind = reader.parsed(fields, "vault", "write `kv`, `oidc` or `dynamic`", |text| match text {
-        "kv" => Some(VaultKind::Kv),
-        "oidc" => Some(VaultKind::Oidc),
-        "dynamic" => Some(VaultKind::Dynamic),
-        _ => None,
-    });
-    let Some(kind) = kind else { return (Credential::None, None) };
-    reader.required(fields, "path", "a credential from Vault", "\"tokens/tickets\"");
-    let path = reader.parsed(fields, "path", "write the path without a leading or trailing `/`", |text| {
-        let fits = !text.is_empty() && text.split('/').all(|s| !matches!(s, "" | "." | ".."));
-        fits.then(|| text.to_owned())
-    });
-    let policies = reader.strings(fields, "policies").unwrap_or_default();
-    let ttl = reader.parsed(fields, "ttl", DURATION_HELP, lifetime);
-    let credential = Credential::Vault {
-        kind: kind.value,
-        path: path.map_or_else(String::new, |at| at.value),
-        policies: sorted(owned(&policies)),
-        ttl: ttl.as_ref().map_or_else(|| CREDENTIAL_TTL.min(token_ttl.unwrap_or(CREDENTIAL_TTL)), |at| at.value),
-    };
-    (credential, ttl.map(|at| at.span))
 }
 
 fn identity(reader: &mut Reader<'_>, fields: Fields<'_>) -> Option<At<Identity>> {

@@ -4,6 +4,7 @@
 //! accepts may still be wrong, and only `policy::load` decides that.
 
 mod blocks;
+mod credentials;
 #[cfg(feature = "cli")]
 mod reports;
 mod statements;
@@ -15,7 +16,8 @@ use serde_json::{Value, json};
 
 use crate::policy::set::Algorithm;
 use blocks::{
-    count, defined, described, form, key, list, map, named, one_or_list, one_or_many, or, required, table, text, words,
+    boolean, count, defined, described, form, key, list, map, named, one_or_list, one_or_many, or, required, table,
+    text, words,
 };
 
 /// Server and issuer names.
@@ -126,6 +128,11 @@ fn vault() -> Value {
     table([
         required("address", "The URL of Vault or OpenBao.", text()),
         key("namespace", "The namespace, where there is one.", text()),
+        key("kv", "The mount of KV version 2 that holds the tokens of servers.", or("secret", text())),
+        key("login", "How the gateway logs in. Default: the token in `env:VAULT_TOKEN`.", credentials::login()),
+        key("ca_file", "A file with the only certificate authorities that are trusted, PEM.", text()),
+        key("identity_file", "A file with the client certificate and its key, PEM.", text()),
+        key("shared", "Other gateways use the same tokens: leave them at shutdown.", boolean()),
     ])
 }
 
@@ -171,7 +178,11 @@ fn server() -> Value {
         key("resource", "The identifier that `aud` must hold. Default: `{gateway.url}/NAME/mcp`.", text()),
         key("issuers", "The issuers accepted here. Default: all.", one_or_many(&form(NAME))),
         key("token_ttl", "A token is honoured until `iat` and this, whatever its `exp` says.", defined("duration")),
-        key("credential", "Where the credential for this server comes from. Default: none is sent.", credential()),
+        key(
+            "credential",
+            "Where the credential for this server comes from. Default: none is sent.",
+            credentials::credential(),
+        ),
         key("audit", "The audit class of everything behind this door.", or("standard", text())),
         key("rate", "How often this door may be passed.", defined("rate")),
         key("callers", "The servers that may call this one; a grant is needed as well.", one_or_list(&form(NAME))),
@@ -192,21 +203,6 @@ fn identity() -> Value {
         required("issuer", "The issuer of its tokens, by name.", form(NAME)),
         required("subject", "The `sub` of its tokens.", text()),
     ])
-}
-
-fn credential() -> Value {
-    let alternatives = [
-        table([required("none", "No credential is sent.", json!({ "const": true }))]),
-        table([required("env", "The environment variable that holds it. For development.", text())]),
-        table([required("file", "The file that holds it. For development.", text())]),
-        table([
-            required("vault", "How Vault gives it.", words(["kv", "oidc", "dynamic"])),
-            required("path", "The path of the secret or the role.", text()),
-            key("policies", "The Vault policies of a token made for this server.", one_or_list(&text())),
-            key("ttl", "The longest life of the credential.", defined("duration")),
-        ]),
-    ];
-    json!({ "anyOf": alternatives })
 }
 
 /// The keys that tools, prompts and resources share.

@@ -1,0 +1,204 @@
+//! `OpenBao` in a container, a namespace of its own for each test.
+//!
+//! The image is made by `tests/containers/up.sh`. Without it a test says that it is skipped, and fails
+//! where `DOORWARD_CONTAINERS=required` is set.
+
+use std::collections::BTreeMap;
+use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak, mpsc};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use doorward::credentials::vault::{Patience, Tls, Vault};
+use doorward::credentials::{Secrets, Unavailable};
+use doorward::policy::CompiledPolicy;
+use doorward::policy::{Layers, load};
+use futures_util::FutureExt as _;
+use futures_util::future::{BoxFuture, ready};
+use secrecy::SecretString;
+use serde_json::{Value, json};
+use testcontainers::core::{IntoContainerPort as _, WaitFor};
+use testcontainers::runners::AsyncRunner as _;
+use testcontainers::{GenericImage, ImageExt as _};
+
+const IMAGE: (&str, &str) = ("doorward-test/openbao", "2");
+pub(super) const ROOT: &str = "root";
+
+static SHARED: Mutex<Weak<Bao>> = Mutex::new(Weak::new());
+static NAMESPACES: AtomicU32 = AtomicU32::new(0);
+
+/// A server that runs until it is dropped. It loses everything then.
+pub(super) struct Bao {
+    port: u16,
+    id: String,
+    stop: Option<mpsc::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// The server that the tests share.
+pub(super) fn shared(test: &str) -> Option<Arc<Bao>> {
+    let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(running) = shared.upgrade() {
+        return Some(running);
+    }
+    let started = Arc::new(own(test)?);
+    *shared = Arc::downgrade(&started);
+    Some(started)
+}
+
+/// A server that the test may harm.
+pub(super) fn own(test: &str) -> Option<Bao> {
+    let (name, tag) = IMAGE;
+    let inspected = Command::new("docker").args(["image", "inspect", &format!("{name}:{tag}")]).output();
+    let there = inspected.is_ok_and(|output| output.status.success());
+    let required = std::env::var_os("DOORWARD_CONTAINERS").is_some_and(|v| v == "required");
+    assert!(there || !required, "{test}: there is no image `{name}:{tag}`: run tests/containers/up.sh");
+    if !there {
+        eprintln!("{test}: SKIPPED, there is no image `{name}:{tag}`: run tests/containers/up.sh");
+    }
+    there.then(Bao::start)
+}
+
+impl Bao {
+    fn start() -> Self {
+        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let (started, id) = mpsc::channel();
+        let (stop, stopped) = mpsc::channel::<()>();
+        // The container lives on a thread and a runtime of its own: those of a test end before it.
+        let thread = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+            runtime.block_on(async move {
+                let container = GenericImage::new(IMAGE.0, IMAGE.1)
+                    .with_exposed_port(8200.tcp())
+                    .with_wait_for(WaitFor::message_on_stdout("Development mode should NOT be used"))
+                    .with_mapped_port(port, 8200.tcp())
+                    .with_label("doorward-test", std::process::id().to_string())
+                    .with_startup_timeout(Duration::from_secs(60))
+                    .start()
+                    .await
+                    .unwrap();
+                started.send(container.id().to_owned()).unwrap();
+                tokio::task::spawn_blocking(move || stopped.recv().is_err()).await.unwrap();
+                container.rm().await.unwrap();
+            });
+        });
+        let id = id.recv().expect("the container starts");
+        Self { port, id, stop: Some(stop), thread: Some(thread) }
+    }
+
+    pub(super) fn address(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
+    /// Runs `docker COMMAND ID`, and gives what it prints.
+    pub(super) fn docker(&self, command: &str) -> String {
+        let output = Command::new("docker").args([command, &self.id]).output().unwrap();
+        assert!(output.status.success(), "docker {command}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// A namespace that no other test has.
+    pub(super) async fn namespace(&self) -> World<'_> {
+        let name = format!("test-{}", NAMESPACES.fetch_add(1, Ordering::Relaxed));
+        let root = World { bao: self, namespace: String::new() };
+        root.write(&format!("sys/namespaces/{name}"), json!({})).await;
+        World { bao: self, namespace: name }
+    }
+}
+
+impl Drop for Bao {
+    fn drop(&mut self) {
+        self.stop = None;
+        if let Some(thread) = self.thread.take() {
+            // A container that cannot be removed must not hide why a test fails.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// A namespace, as whoever may do everything in it sees it.
+pub(super) struct World<'b> {
+    pub(super) bao: &'b Bao,
+    pub(super) namespace: String,
+}
+
+impl World<'_> {
+    /// One request with a token: the status and the body.
+    pub(super) async fn request(&self, token: &str, method: &str, path: &str, body: Option<Value>) -> (u16, Value) {
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        let client = reqwest::Client::builder().no_proxy().build().unwrap();
+        let url = format!("{}/v1/{path}", self.bao.address());
+        let mut request = client.request(method.parse().unwrap(), url).header("x-vault-token", token);
+        if !self.namespace.is_empty() {
+            request = request.header("x-vault-namespace", &self.namespace);
+        }
+        if let Some(body) = body {
+            request = request.body(body.to_string());
+        }
+        let answer = request.send().await.unwrap();
+        let status = answer.status().as_u16();
+        (status, serde_json::from_slice(&answer.bytes().await.unwrap()).unwrap_or_default())
+    }
+
+    pub(super) async fn write(&self, path: &str, body: Value) -> Value {
+        let (status, answer) = self.request(ROOT, "POST", path, Some(body)).await;
+        assert!(status < 300, "{path}: {status} {answer}");
+        answer
+    }
+
+    pub(super) async fn read(&self, path: &str) -> Value {
+        let (status, answer) = self.request(ROOT, "GET", path, None).await;
+        assert!(status < 300, "{path}: {status} {answer}");
+        answer["data"].clone()
+    }
+
+    /// A policy with `[vault]` here and these servers below it.
+    pub(super) fn policy(&self, login: &str, servers: &str) -> CompiledPolicy {
+        let (address, namespace) = (self.bao.address(), &self.namespace);
+        compiled(&format!(
+            "version = 1\n[vault]\naddress = \"{address}\"\nnamespace = \"{namespace}\"\n{login}\n{servers}"
+        ))
+    }
+
+    /// The Vault of a policy, with these secrets.
+    pub(super) fn vault(&self, policy: &CompiledPolicy, secrets: &[(&str, &str)]) -> Arc<Vault> {
+        let declared = policy.set().vault.as_ref().unwrap();
+        Vault::new(declared, Tls::default(), given(secrets), Arc::new(|| u32::MAX / 2), Patience::default()).unwrap()
+    }
+
+    /// The same, with the login of whoever may do everything.
+    pub(super) fn operator(&self, policy: &CompiledPolicy) -> Arc<Vault> {
+        let mut declared = policy.set().vault.clone().unwrap();
+        declared.login = doorward::policy::set::VaultLogin::Token { token: "env:ROOT".into() };
+        let secrets = given(&[("env:ROOT", ROOT)]);
+        Vault::new(&declared, Tls::default(), secrets, Arc::new(|| 0), Patience::default()).unwrap()
+    }
+
+    /// The id of a role of `AppRole` and a fresh secret id.
+    pub(super) async fn approle(&self, role: &str) -> (String, String) {
+        let id = self.read(&format!("auth/approle/role/{role}/role-id")).await["role_id"].clone();
+        let secret = self.write(&format!("auth/approle/role/{role}/secret-id"), json!({})).await;
+        (id.as_str().unwrap().to_owned(), secret["data"]["secret_id"].as_str().unwrap().to_owned())
+    }
+}
+
+pub(super) fn compiled(text: &str) -> CompiledPolicy {
+    let layers = Layers { files: vec![("policies.toml".to_owned(), text.as_bytes().to_vec())], ..Layers::default() };
+    let loaded = load(&layers);
+    loaded.policy.unwrap_or_else(|| panic!("{:?}", loaded.problems)).compiled
+}
+
+struct GivenSecrets(BTreeMap<String, String>);
+
+impl Secrets for GivenSecrets {
+    fn read<'a>(&'a self, reference: &'a str) -> BoxFuture<'a, Result<SecretString, Unavailable>> {
+        let found = self.0.get(reference).map(|secret| SecretString::from(secret.as_str()));
+        ready(found.ok_or(Unavailable::Reference)).boxed()
+    }
+}
+
+/// Secrets that are known beforehand.
+pub(super) fn given(secrets: &[(&str, &str)]) -> Arc<dyn Secrets> {
+    Arc::new(GivenSecrets(secrets.iter().map(|(name, secret)| ((*name).to_owned(), (*secret).to_owned())).collect()))
+}

@@ -1,0 +1,4 @@
+//! Credentials from a real `OpenBao`.
+
+mod bao;
+mod sources;
