@@ -203,10 +203,11 @@ fn every_table_is_closed_and_every_key_is_described() {
 const STRANGER: &str = "zzqqzzqqzz";
 
 /// Each table of the language: how a file opens it, how it closes it, and where the schema has it.
-const TABLES: [(&str, &str, &str); 29] = [
+const TABLES: [(&str, &str, &str); 30] = [
     ("version = 1\n", "", ""),
     ("version = 1\n[gateway]\n", "", "/properties/gateway"),
     ("version = 1\n[vault]\n", "", "/properties/vault"),
+    ("version = 1\n[vault.login]\n", "", "/properties/vault/properties/login"),
     ("version = 1\n[issuers.corp]\n", "", "/$defs/issuer"),
     ("version = 1\n[servers.a]\n", "", "/$defs/server"),
     ("version = 1\n[servers.a.identity]\n", "", "/$defs/server/properties/identity"),

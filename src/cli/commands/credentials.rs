@@ -9,6 +9,7 @@ use crate::credentials::vault::{Revoked, revoke};
 
 /// Take back the credentials of a server
 #[derive(Debug, clap::Args)]
+#[command(before_help = "Example:\n  doorward credentials revoke tickets")]
 pub(in crate::cli) struct Args {
     #[command(subcommand)]
     what: What,

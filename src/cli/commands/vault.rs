@@ -27,6 +27,7 @@ enum Format {
 
 /// Show, write and verify what Vault must hold for the policy
 #[derive(Debug, clap::Args)]
+#[command(before_help = "Example:\n  doorward vault plan")]
 pub(in crate::cli) struct Args {
     #[command(subcommand)]
     what: What,

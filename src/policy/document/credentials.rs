@@ -179,16 +179,35 @@ pub(super) fn vault(reader: &mut Reader<'_>, node: &Node<'_>) -> Vault {
 }
 
 fn login(reader: &mut Reader<'_>, node: &Node<'_>) -> Option<VaultLogin> {
-    const TOKEN: [&str; 1] = ["token"];
-    const APPROLE: [&str; 5] = ["approle", "role_id", "secret_id", "wrapped", "mount"];
-    const JWT: [&str; 5] = ["jwt", "token", "audience", "subject", "mount"];
-    const KUBERNETES: [&str; 5] = ["kubernetes", "token", "service_account", "service_namespace", "mount"];
+    const KEYS: [&str; 11] = [
+        "token",
+        "approle",
+        "jwt",
+        "kubernetes",
+        "mount",
+        "role_id",
+        "secret_id",
+        "wrapped",
+        "audience",
+        "subject",
+        "service_account",
+    ];
+    const METHODS: [(&str, &[&str]); 3] = [
+        ("approle", &["mount", "role_id", "secret_id", "wrapped"]),
+        ("jwt", &["mount", "token", "audience", "subject"]),
+        ("kubernetes", &["mount", "token", "service_account", "service_namespace"]),
+    ];
     let fields = reader.open_table(node, "login")?;
-    let methods: [(&str, &[&'static str]); 3] = [("approle", &APPROLE), ("jwt", &JWT), ("kubernetes", &KUBERNETES)];
-    let (method, keys) =
-        methods.into_iter().find(|(method, _)| fields.get(method).is_some()).unwrap_or(("token", &TOKEN));
-    reader.known(fields, "a login with this method", keys);
-    let role = reader.parsed(fields, method, PATH_HELP, path);
+    let keys: Vec<_> = KEYS.into_iter().chain(["service_namespace"]).collect();
+    reader.known(fields, "a login", &keys);
+    let found = METHODS.into_iter().find(|(method, _)| fields.get(method).is_some());
+    let (method, own) = found.unwrap_or(("token", &[]));
+    for (key, extra) in fields.keys().filter(|(key, _)| keys.contains(key) && *key != method && !own.contains(key)) {
+        let message = format!("`{key}` is not for a login by `{method}`");
+        reader.invalid(Code::InvalidValue, extra.key_span, message, "remove it, or name another method");
+    }
+    // Beside `token` stands a reference, and if that is wrong it may be the secret itself.
+    let role = if method == "token" { None } else { reader.parsed(fields, method, PATH_HELP, path) };
     let mount = reader.parsed(fields, "mount", PATH_HELP, path).map_or_else(|| method.to_owned(), |at| at.value);
     match method {
         "approle" => Some(VaultLogin::Approle {

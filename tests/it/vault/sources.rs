@@ -239,19 +239,21 @@ credential = { vault = "oidc", path = "web", audience = "web-api", ttl = "5m", h
 }
 
 #[tokio::test]
-async fn a_dynamic_secret_has_its_fields_placed_and_its_lease_taken_back() {
-    let Some(bao) = shared("a_dynamic_secret_has_its_fields_placed_and_its_lease_taken_back") else { return };
+async fn a_gateway_whose_clock_is_a_day_wrong_uses_and_keeps_tokens_as_any_other() {
+    let Some(bao) = shared("a_gateway_whose_clock_is_a_day_wrong_uses_and_keeps_tokens_as_any_other") else { return };
     let world = bao.namespace().await;
-    // A certificate comes with a lease where the role says so, and needs no server beside Vault.
-    world.write("sys/mounts/pki", json!({ "type": "pki" })).await;
-    let servers = r#"
-[servers.desk]
-command = ["desk"]
-credential = { vault = "dynamic", path = "cubbyhole/desk", ttl = "5m", fields = { user = "DB_USER", word = "DB_WORD" } }
-"#;
-    let policy = world.policy(LOGIN, servers);
+    let policy = world.policy(&format!("{LOGIN}\nshared = true"), TICKETS);
     let vault = ready(&world, &policy).await;
-    let all = credentials(&policy, &vault);
-    // Nothing is there.
-    assert_eq!(all.get("desk", None).await.unwrap_err(), Unavailable::NotFound);
+    tickets_policy(&world).await;
+    let mut tokens = std::collections::BTreeSet::new();
+    for skew in [-86_400, 0, 86_400] {
+        let doors = declared(policy.set(), Some(&vault), &given(&[])).unwrap();
+        let clock = Arc::new(move || wall().plus(skew));
+        let all = Credentials::new(doors, clock, Arc::new(|| 0), Limits::default());
+        let credential = all.get("tickets", None).await.unwrap();
+        let left = credential.not_after().since(wall().plus(skew));
+        assert!((540..=600).contains(&left), "{left}");
+        tokens.insert(secret(&credential));
+    }
+    assert_eq!(tokens.len(), 1);
 }
