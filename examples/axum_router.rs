@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 async fn answer(Extension(permit): Extension<Permit>, Json(message): Json<Value>) -> Json<Value> {
     let text = format!("hello {}", permit.principal().subject());
     let content = json!([{ "type": "text", "text": text }]);
-    Json(json!({ "jsonrpc": "2.0", "id": message["id"], "result": { "content": content } }))
+    Json(json!({ "jsonrpc": "2.0", "id": message.get("id"), "result": { "content": content } }))
 }
 
 #[tokio::main]

@@ -47,7 +47,6 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let url = format!("http://{}/notes/mcp", listener.local_addr()?);
     tokio::spawn(async move { axum::serve(listener, router).await });
 
-    // A client, so that the example shows something.
     doorward::identity::ensure_crypto();
     let config = StreamableHttpClientTransportConfig::with_uri(url).auth_header(token);
     let client = ().serve(StreamableHttpClientTransport::from_config(config)).await?;

@@ -188,7 +188,7 @@ mod tests {
             reason: "token-missing".to_owned(),
             count: 1,
         });
-        let place = std::sync::Arc::new(tokio::sync::Semaphore::new(1)).try_acquire_owned().unwrap();
+        let place = Arc::new(tokio::sync::Semaphore::new(1)).try_acquire_owned().unwrap();
         let (reply, durable) = oneshot::channel();
         (Order { entry, reply: Some((reply, place)), room: None }, durable)
     }
@@ -210,7 +210,7 @@ mod tests {
         assert!(durable.try_recv().is_err() && !available.load(Ordering::Relaxed));
         // It is back, with half of a row that nobody was told of.
         writer.path = path.clone();
-        std::fs::OpenOptions::new().append(true).open(&path).unwrap().write_all(b"{\"sche").unwrap();
+        OpenOptions::new().append(true).open(&path).unwrap().write_all(b"{\"sche").unwrap();
         let (next, mut durable) = order();
         writer.write(vec![next]);
         assert_eq!((durable.try_recv(), available.load(Ordering::Relaxed)), (Ok(1), true));

@@ -115,7 +115,7 @@ fn passing(headers: &HeaderMap) -> HeaderMap {
 }
 
 /// The stream of a session.
-pub(super) async fn listen(
+pub(super) fn listen(
     listener: Listener,
     response: Response<Body>,
     mut watch: Watch,
@@ -146,11 +146,11 @@ fn stream(listener: Listener, mut headers: HeaderMap, response: Response<Body>, 
 }
 
 /// The answer to a message that wants none.
-pub(super) async fn accepted(
+pub(super) fn accepted(
     caller: &Arc<Caller>,
-    response: Response<Body>,
+    response: &Response<Body>,
     mut watch: Watch,
-    session: Option<String>,
+    session: Option<&str>,
 ) -> Result<Response<Body>, Refusal> {
     let status = response.status();
     if status.is_success() {
@@ -162,7 +162,7 @@ pub(super) async fn accepted(
         }
         return Ok(passed);
     }
-    let refusal = if status == StatusCode::NOT_FOUND && gone(caller, session.as_deref()) {
+    let refusal = if status == StatusCode::NOT_FOUND && gone(caller, session) {
         Refusal::from(GuardCode::SessionUnknown)
     } else if status == StatusCode::METHOD_NOT_ALLOWED {
         Refusal::from(GuardCode::HttpMethod)

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::Uri;
-use serde_json::json;
+use serde_json::{Map, Value, json};
 
 use crate::model::ResourceKind;
 use crate::policy::CompiledPolicy;
@@ -49,20 +49,23 @@ impl Door {
             let granted = items.iter().filter(|(item, _)| set.grants.iter().any(|grant| grant.covers(name, item)));
             scopes = granted.filter_map(|(_, declared)| declared.scopes.first()).map(String::as_str).collect();
         }
-        let mut metadata = json!({
-            "resource": resource,
-            "authorization_servers": issuers,
-            "bearer_methods_supported": ["header"],
-            "resource_name": name,
-        });
+        let mut metadata = Map::from_iter(
+            [
+                ("resource", json!(resource)),
+                ("authorization_servers", json!(issuers)),
+                ("bearer_methods_supported", json!(["header"])),
+                ("resource_name", json!(name)),
+            ]
+            .map(|(key, value)| (key.to_owned(), value)),
+        );
         if !scopes.is_empty() {
-            metadata["scopes_supported"] = json!(scopes);
+            metadata.insert("scopes_supported".to_owned(), json!(scopes));
         }
         let named = if scopes.len() <= NAMED { scopes.into_iter().map(str::to_owned).collect() } else { Vec::new() };
         Some(Self {
             name: name.into(),
             resource,
-            metadata: Bytes::from(metadata.to_string()),
+            metadata: Bytes::from(Value::Object(metadata).to_string()),
             metadata_path,
             metadata_url,
             scopes: named,

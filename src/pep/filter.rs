@@ -143,6 +143,9 @@ pub(super) fn client_capabilities(caller: &Caller, text: &str) -> Result<Option<
     Ok(changed.then(|| announced.write()))
 }
 
+/// Whether a caller may hear of a URI or a task.
+type MayHear = fn(&Caller, &str) -> bool;
+
 /// Params of `subscriptions/listen` without the URIs and tasks that the caller may not hear of.
 /// `None` when nothing has to go.
 pub(super) fn listen(caller: &Caller, params: &Map<String, Value>, text: &str) -> Result<Option<String>, Lie> {
@@ -150,8 +153,7 @@ pub(super) fn listen(caller: &Caller, params: &Map<String, Value>, text: &str) -
     let mut wanted = Object::read(object.get("notifications").ok_or(Lie)?)?;
     let Some(asked) = params.get("notifications").and_then(Value::as_object) else { return Err(Lie) };
     let mut changed = false;
-    let allowed: [(&str, fn(&Caller, &str) -> bool); 2] =
-        [("resourceSubscriptions", may_hear_of), ("taskIds", may_see_task)];
+    let allowed: [(&str, MayHear); 2] = [("resourceSubscriptions", may_hear_of), ("taskIds", may_see_task)];
     for (key, may) in allowed {
         let Some(list) = asked.get(key).and_then(Value::as_array) else { continue };
         let kept: Vec<&Value> = list.iter().filter(|one| one.as_str().is_some_and(|one| may(caller, one))).collect();

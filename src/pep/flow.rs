@@ -130,7 +130,7 @@ impl Visit {
         let most = limits.message.bytes;
         let too_large = || {
             let refusal = Refusal::new(Code::Message(MalformedCode::TooLarge));
-            Refusal { message: format!("more than {most} bytes"), help: "send less".to_owned(), ..refusal }
+            Refusal { message: format!("more than {most} bytes"), help: "send less", ..refusal }
         };
         if http_body::Body::size_hint(&body).lower() > most as u64 {
             return Err(too_large());
@@ -154,7 +154,7 @@ impl Visit {
         let caller = recorded.caller.clone();
         let session = self.head.session.clone();
         let (response, watch) = self.forward(recorded, Bytes::new(), None).await?;
-        answer::listen(Listener::Session(caller, session), response, watch).await
+        answer::listen(Listener::Session(caller, session), response, watch)
     }
 
     /// The end of a session.
@@ -170,7 +170,7 @@ impl Visit {
             let key = (caller.door.name().clone(), session);
             caller.guard.0.memory.sessions.take(&key, &caller.principal, caller.guard.now());
         }
-        answer::accepted(&caller, response, watch, None).await
+        answer::accepted(&caller, &response, watch, None)
     }
 
     /// Permits and records a request without a body.

@@ -126,7 +126,9 @@ impl<K: Clone + Eq + Hash, V: Clone> Held<K, V> {
         if all.values.len() >= self.most {
             let gone: Vec<K> =
                 all.values.iter().filter(|(_, one)| one.until <= now).map(|(key, _)| key.clone()).collect();
-            gone.iter().for_each(|key| all.forget(key));
+            for key in &gone {
+                all.forget(key);
+            }
             if all.values.len() >= self.most {
                 return Err(NotHeld::Full);
             }

@@ -91,8 +91,9 @@ fn check(visit: &Visit, request: &Request, modern: bool) -> Result<(), Refusal> 
             return Err(GuardCode::Meta.into());
         }
     }
-    let values =
-        |name: &str| -> Vec<&[u8]> { visit.parts.headers.get_all(name).iter().map(|v| v.as_bytes()).collect() };
+    let values = |name: &str| -> Vec<&[u8]> {
+        visit.parts.headers.get_all(name).iter().map(http::HeaderValue::as_bytes).collect()
+    };
     let (version, method, name) = (values("mcp-protocol-version"), values("mcp-method"), values("mcp-name"));
     let routing = Routing { version: &version, method: &method, name: &name };
     routing.agrees(request).map_err(Refusal::mismatch)?;
@@ -256,7 +257,7 @@ pub(super) async fn notification(
         Ok(true) => {
             let recorded = visit.clear(ask, &bytes).await?;
             let (response, watch) = visit.forward(recorded, bytes, Some(Message::Notification(notification))).await?;
-            answer::accepted(&caller, response, watch, session).await
+            answer::accepted(&caller, &response, watch, session.as_deref())
         }
     }
 }
@@ -296,5 +297,5 @@ pub(super) async fn response(
     ask.name = asked.method;
     let recorded = visit.clear(ask, &bytes).await?;
     let (answered, watch) = visit.forward(recorded, bytes, Some(Message::Response(response))).await?;
-    answer::accepted(&caller, answered, watch, session).await
+    answer::accepted(&caller, &answered, watch, session.as_deref())
 }

@@ -15,13 +15,13 @@ pub const REVISIONS: [&str; 3] = ["2026-07-28", "2025-11-25", "2025-06-18"];
 pub struct Refusal {
     pub(super) code: Code,
     pub(super) message: String,
-    pub(super) help: String,
+    pub(super) help: &'static str,
     /// The scopes that this very call needs, where another token would help.
     pub(super) scopes: Vec<String>,
     /// Seconds after which it is worth trying again.
     pub(super) retry_after: Option<u32>,
     /// The revision that was asked for and is not spoken.
-    pub(super) requested: Option<String>,
+    pub(super) requested: Option<Box<str>>,
     /// The request that it answers.
     pub(super) id: Option<Id>,
     /// Whether the caller speaks revision 2026-07-28 or later.
@@ -34,12 +34,12 @@ impl Refusal {
     pub(super) fn new(code: impl Into<Code>) -> Self {
         let code = code.into();
         let (message, help) = match code {
-            Code::Guard(code) => (said(code), code.help().to_owned()),
-            Code::Policy(reason) => (reason.text().to_owned(), helps(reason).to_owned()),
+            Code::Guard(code) => (said(code), code.help()),
+            Code::Policy(reason) => (reason.text().to_owned(), helps(reason)),
             Code::Message(MalformedCode::Params) => {
-                ("the parameters cannot be judged".to_owned(), "send the parameters that the method takes".to_owned())
+                ("the parameters cannot be judged".to_owned(), "send the parameters that the method takes")
             }
-            Code::Message(_) => ("the body is no MCP message".to_owned(), "send one JSON-RPC message".to_owned()),
+            Code::Message(_) => ("the body is no MCP message".to_owned(), "send one JSON-RPC message"),
         };
         let retry_after = match code {
             Code::Guard(
@@ -74,8 +74,8 @@ impl Refusal {
 
     pub(super) fn version(requested: &str) -> Self {
         // Repeated as the specification asks, but no longer than a date is.
-        let requested = requested.chars().filter(|c| c.is_ascii_graphic()).take(32).collect();
-        Self { requested: Some(requested), ..Self::new(GuardCode::Version) }
+        let requested: String = requested.chars().filter(char::is_ascii_graphic).take(32).collect();
+        Self { requested: Some(requested.into()), ..Self::new(GuardCode::Version) }
     }
 
     pub(super) fn answering(self, id: Option<&Id>, modern: bool) -> Self {

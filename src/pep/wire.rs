@@ -33,28 +33,24 @@ pub(super) fn response(refusal: &Refusal, door: &Door) -> Response<Body> {
 
 /// A JSON-RPC error with what the caller may know.
 pub(super) fn error(refusal: &Refusal) -> Value {
-    let mut doorward = json!({ "code": refusal.code.as_str() });
+    let mut doorward = Map::from_iter([("code".to_owned(), json!(refusal.code.as_str()))]);
     if !refusal.help.is_empty() {
-        doorward["help"] = refusal.help.as_str().into();
+        doorward.insert("help".to_owned(), json!(refusal.help));
     }
     if !refusal.scopes.is_empty() {
-        doorward["scopes"] = refusal.scopes.clone().into();
+        doorward.insert("scopes".to_owned(), json!(refusal.scopes));
     }
-    let mut data = Map::from_iter([("doorward".to_owned(), doorward)]);
+    let mut data = Map::from_iter([("doorward".to_owned(), Value::Object(doorward))]);
     if let Some(requested) = &refusal.requested {
         data.insert("supported".to_owned(), json!(REVISIONS));
-        data.insert("requested".to_owned(), requested.as_str().into());
+        data.insert("requested".to_owned(), json!(requested));
     }
-    let mut error = json!({
-        "jsonrpc": "2.0",
-        "error": { "code": refusal.rpc(), "message": refusal.message, "data": data },
-    });
+    let error = json!({ "code": refusal.rpc(), "message": refusal.message, "data": data });
     match &refusal.id {
-        Some(Id::Text(text)) => error["id"] = text.as_str().into(),
-        Some(Id::Number(number)) => error["id"] = (*number).into(),
-        None => {}
+        Some(Id::Text(id)) => json!({ "jsonrpc": "2.0", "id": id, "error": error }),
+        Some(Id::Number(id)) => json!({ "jsonrpc": "2.0", "id": id, "error": error }),
+        None => json!({ "jsonrpc": "2.0", "error": error }),
     }
-    error
 }
 
 /// `WWW-Authenticate` (RFC 6750 section 3, RFC 9728 section 5.1), where another token may help.
