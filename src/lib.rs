@@ -66,7 +66,7 @@
 //! | 3 | [`simulate`] | rehearsals |
 //! | 3 | [`suggest`] | the least policy for recorded traffic |
 //! | 3 | [`report`] | one renderer a format |
-//! | 4 | `identity` | from an access token to the verified facts of a request |
+//! | 4 | `identity` | from an access token to the verified facts of a request; keys; the development issuer |
 //! | 4 | `audit` | decisions on record before they take effect; hash chains, seals, stores |
 //! | 4 | `credentials` | a short-lived credential for one upstream, from Vault and others |
 //! | 4 | `pep` | every MCP message authenticated, decided and recorded; a tower layer |

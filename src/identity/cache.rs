@@ -76,3 +76,30 @@ impl TokenCache {
         self.0.invalidate(name);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_remembered_is_bounded_and_ends_with_its_token() {
+        let cache = TokenCache::new(64 << 10);
+        let era = Arc::new(Era::default());
+        let verified = |ends: Option<i64>| Arc::new(Verified::of("corp", "ana", ends.map(Timestamp)));
+        for n in 0..10_000 {
+            let name = TokenCache::name(&format!("token {n}"));
+            cache.keep(name, verified(Some(100)), Arc::clone(&era), Timestamp(0));
+        }
+        cache.0.run_pending_tasks();
+        assert!(cache.0.weighted_size() <= 64 << 10 && cache.0.entry_count() < 128, "{cache:?}");
+        let cache = TokenCache::new(64 << 10);
+        let name = TokenCache::name("a");
+        cache.keep(name, verified(None), Arc::clone(&era), Timestamp(0));
+        cache.keep(name, verified(Some(100)), Arc::clone(&era), Timestamp(100));
+        assert!(cache.get(&name, Timestamp(0)).is_none(), "one that does not end, or has ended, is not remembered");
+        cache.keep(name, verified(Some(100)), Arc::clone(&era), Timestamp(99));
+        assert!(cache.get(&name, Timestamp(99)).is_some());
+        assert!(cache.get(&name, Timestamp(100)).is_none());
+        assert!(cache.get(&name, Timestamp(99)).is_none(), "forgotten, whatever the clock says later");
+    }
+}

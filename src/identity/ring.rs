@@ -94,7 +94,7 @@ pub(super) struct Known {
 }
 
 /// A time in which no key was taken away. Only its identity counts.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Era(());
 
 /// Whether somebody is asking, and how it went before.
@@ -234,7 +234,7 @@ impl Ring {
         }
         let era = match self.known.load_full() {
             Some(known) if keys.has_all_of(&known.keys) => Arc::clone(&known.era),
-            _ => Arc::new(Era(())),
+            _ => Arc::default(),
         };
         let fresh = fresh_for.map_or(self.times.refresh, |said| {
             said.clamp(self.times.refresh_min, self.times.refresh_max.max(self.times.refresh_min))

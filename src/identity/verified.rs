@@ -30,6 +30,25 @@ impl fmt::Debug for Verified {
 }
 
 impl Verified {
+    /// Facts without a token.
+    #[cfg(test)]
+    pub(super) fn of(issuer: &str, subject: &str, expires_at: Option<Timestamp>) -> Self {
+        Self {
+            issuer: issuer.to_owned(),
+            subject: subject.to_owned(),
+            agent: Fact::Absent,
+            actors: Vec::new(),
+            groups: Fact::Absent,
+            claims: Fact::Absent,
+            audience: None,
+            scopes: None,
+            issued_at: None,
+            expires_at,
+            not_before: None,
+            id: None,
+        }
+    }
+
     /// The issuer, by its name in the policy.
     pub fn issuer(&self) -> &str {
         &self.issuer

@@ -172,6 +172,43 @@ async fn known_keys_outlive_their_issuer_for_a_bounded_time_and_recover_by_thems
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_caller_who_goes_away_takes_nothing_from_the_others() {
+    let (signer, wire) = (Signer::new(), Arc::new(Wire::default()));
+    wire.publish(&signer.jwks);
+    *wire.slow.lock().unwrap() = Duration::from_secs(2);
+    let verifier = verifier(&wire);
+    let token = token(&signer, "ed");
+    let (impatient, patient) = tokio::join!(
+        tokio::time::timeout(Duration::from_secs(1), outcome(&verifier, &token)),
+        outcome(&verifier, &token)
+    );
+    assert!(impatient.is_err());
+    assert_eq!((patient, wire.asked()), (Ok(()), 1));
+}
+
+/// Breaks the first time that it is asked.
+struct Breaks(Arc<Wire>);
+
+impl Fetch for Breaks {
+    fn fetch<'a>(&'a self, place: &'a Place) -> futures_util::future::BoxFuture<'a, Result<Fetched, FetchError>> {
+        assert!(self.0.asked() > 0 || self.0.down.swap(true, Ordering::SeqCst), "the first time");
+        self.0.down.store(false, Ordering::SeqCst);
+        self.0.fetch(place)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_fetches_may_break_and_is_asked_again() {
+    let (signer, wire) = (Signer::new(), Arc::new(Wire::default()));
+    wire.publish(&signer.jwks);
+    let verifier = Verifier::new(&policy(), Arc::new(Breaks(Arc::clone(&wire))), Limits::default());
+    assert_eq!(outcome(&verifier, &token(&signer, "ed")).await, Err(NotVerified::Unavailable));
+    assert_eq!(verifier.status()[0].failed, Some(FetchError::Stopped));
+    advance(Duration::from_secs(10)).await;
+    assert_eq!(outcome(&verifier, &token(&signer, "ed")).await, Ok(()));
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_issuer_that_never_answers_is_given_up_after_a_bounded_time() {
     let (signer, wire) = (Signer::new(), Arc::new(Wire::default()));
     wire.publish(&signer.jwks);
