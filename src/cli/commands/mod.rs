@@ -90,6 +90,7 @@ impl Command {
             Self::Vault(args) => args.run(color),
             #[cfg(feature = "vault")]
             Self::Credentials(args) => args.run(color),
+            Self::Demo(demo::Args {}) => demo::run(),
             Self::Schema(args) => args.run(),
             Self::Completions(args) => args.run(),
         }

@@ -3,6 +3,7 @@
 mod calculator;
 mod demo;
 mod fixture;
+mod interop;
 mod process;
 mod rig;
 mod served;

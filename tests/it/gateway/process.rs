@@ -26,16 +26,16 @@ pub(super) fn doorward() -> Command {
 }
 
 /// A gateway in a process of its own.
-struct Served {
+pub(super) struct Served {
     child: Child,
-    address: SocketAddr,
+    pub(super) address: SocketAddr,
     directory: TempDir,
-    signer: Signer,
+    pub(super) signer: Signer,
     said: Arc<Mutex<String>>,
 }
 
 impl Served {
-    fn start(policy: &str, environment: &[(&str, &str)]) -> Self {
+    pub(super) fn start(policy: &str, environment: &[(&str, &str)]) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let signer = keys(directory.path());
         std::fs::write(directory.path().join("policies.toml"), policy).unwrap();

@@ -71,11 +71,9 @@ fn scenes() -> [Scene; 6] {
     ]
 }
 
-impl Args {
-    /// Shows it.
-    pub(in crate::cli) fn run(self) -> Result<Answer, Failure> {
-        runtime()?.block_on(show()).map(Answer::yes)
-    }
+/// Shows it.
+pub(in crate::cli) fn run() -> Result<Answer, Failure> {
+    runtime()?.block_on(show()).map(Answer::yes)
 }
 
 fn broken(error: &std::io::Error) -> Failure {
