@@ -4,12 +4,12 @@
 //! Every other fact is as in the request that is asked about, the instant too.
 
 use super::cells::{clusters, merge, uris};
-use super::view::View;
 use super::{Budget, Limit};
 use crate::model::{Arguments, Request};
-use crate::pdp;
+use crate::pdp::{self, Survey};
 use crate::policy::CompiledPolicy;
 use crate::policy::glob::PathGlob;
+use crate::policy::matcher::ArgRules;
 
 /// Whether there are arguments with which a request for a tool or prompt is allowed.
 ///
@@ -17,11 +17,12 @@ use crate::policy::glob::PathGlob;
 ///
 /// When more than `steps` steps would be needed.
 pub fn some_arguments(policy: &CompiledPolicy, request: &Request<'_>, steps: u64) -> Result<bool, Limit> {
-    let view = View::new(policy);
-    let resource = request.resource;
-    let Some(gate) = view.gate(resource.door, resource.kind, resource.name) else { return Ok(false) };
+    let Some(survey) = Survey::of(policy, request) else { return Ok(false) };
+    // Only what is about this subject can matter.
+    let mut rules = vec![survey.declared()];
+    survey.statements(&mut |covering| rules.extend(covering.rules()));
     let mut budget = Budget::new(steps);
-    let clusters = clusters(gate.asks().flat_map(|ask| ask.rules.iter().copied()), &mut budget)?;
+    let clusters = clusters(rules.into_iter().flat_map(ArgRules::iter), &mut budget)?;
     // Clusters ask about different places, so that their objects combine freely.
     let mut combined = vec![serde_json::Map::new()];
     for cluster in &clusters {

@@ -1,7 +1,16 @@
 //! The order of a request, held by types: [`Authenticated`], then [`Permitted`], then [`Recorded`].
 //!
-//! Each is made only of the one before, and only the last can do anything. A path that skips one
-//! does not compile:
+//! Each is made only of the one before, and only the last can do anything:
+//!
+//! ```
+//! # use doorward::pep::{Ask, Guard, Refusal};
+//! # async fn whole(guard: Guard, token: &str, ask: Ask) -> Result<(), Refusal> {
+//! let recorded = guard.authenticate("desk", Some(token)).await?.permit(ask).await?.record(None).await?;
+//! recorded.run(async { Ok(()) }).await
+//! # }
+//! ```
+//!
+//! A path that skips one does not compile:
 //!
 //! ```compile_fail,E0451
 //! # use doorward::pep::{Authenticated, Permitted};
