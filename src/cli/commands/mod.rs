@@ -85,12 +85,11 @@ impl Command {
             #[cfg(feature = "gateway")]
             Self::Serve(args) => args.run(color),
             #[cfg(feature = "gateway")]
-            Self::Demo(args) => args.run(),
+            Self::Demo(demo::Args {}) => demo::run(),
             #[cfg(feature = "vault")]
             Self::Vault(args) => args.run(color),
             #[cfg(feature = "vault")]
             Self::Credentials(args) => args.run(color),
-            Self::Demo(demo::Args {}) => demo::run(),
             Self::Schema(args) => args.run(),
             Self::Completions(args) => args.run(),
         }
