@@ -39,7 +39,7 @@ const BLOCK: usize = 1024;
 impl Source {
     fn new(name: &str, text: &str) -> Self {
         let offset = |at: usize| u32::try_from(at).unwrap_or(u32::MAX);
-        let starts = text.match_indices('\n').map(|(at, _)| offset(at + 1));
+        let starts = memchr::memchr_iter(b'\n', text.as_bytes()).map(|at| offset(at + 1));
         let mut total = 0u32;
         let counted = text.as_bytes().chunks(BLOCK).map(|block| {
             total = total.saturating_add(characters(block));

@@ -8,7 +8,7 @@ use crate::diagnostics::{Code, Diagnostic};
 use crate::model::ResourceKind;
 use crate::policy::checks::{Checks, Spans, StatementSpans};
 use crate::policy::document::{DeclaredStatement, Document};
-use crate::policy::set::{ItemPattern, PolicySet, Statement};
+use crate::policy::set::{ItemPattern, PolicySet, Server, Statement};
 
 /// Fills in what a test leaves to its issuer.
 pub(super) fn fill_tests(document: &mut Document, problems: &mut Vec<Diagnostic>) {
@@ -48,20 +48,23 @@ pub(super) fn build(document: Document, scopes: BTreeMap<String, Vec<ItemPattern
     for declared in document.servers {
         let name = declared.name.value;
         let shared: Arc<str> = name.as_str().into();
-        let mut server = declared.server;
+        let (mut tools, mut prompts, mut resources) = (Vec::new(), Vec::new(), Vec::new());
         for item in declared.items {
             let list = match item.kind {
-                ResourceKind::Tool | ResourceKind::Server => &mut server.tools,
-                ResourceKind::Prompt => &mut server.prompts,
-                ResourceKind::Resource => &mut server.resources,
+                ResourceKind::Tool | ResourceKind::Server => &mut tools,
+                ResourceKind::Prompt => &mut prompts,
+                ResourceKind::Resource => &mut resources,
             };
             places.push(((shared.clone(), item.kind, item.name.value.as_str().into()), item.name.span));
-            list.insert(item.name.value, item.item);
+            list.push((item.name.value, item.item));
         }
+        // All at once: a map is built from what is in order already without looking for each place.
+        let map = |items: Vec<_>| items.into_iter().collect();
+        let server =
+            Server { tools: map(tools), prompts: map(prompts), resources: map(resources), ..declared.server };
         spans.servers.insert(name.clone(), declared.name.span);
         servers.insert(name, server);
     }
-    // All at once: a map is built from what is in order already without looking for each place.
     spans.items = places.into_iter().collect();
     let (grants, grant_spans) = ordered(document.grants);
     let (denies, deny_spans) = ordered(document.denies);
