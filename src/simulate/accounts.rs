@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::ages::{AgesPart, Reached};
+use super::ages::{AgesPart, Aging};
 use super::following::{Following, SessionsPart};
 use super::gauges::{Gauges, GaugesPart};
 use super::judged::Judged;
@@ -19,32 +19,30 @@ use super::report::Report;
 use crate::model::{Decision, Request, Rule, RuleKind, Verdict};
 use crate::pdp::{Covering, Reach, Survey};
 use crate::policy::CompiledPolicy;
-use crate::policy::matcher::ArgRules;
 use crate::traffic::Observed;
 
 /// What the policies have to do with every event of one question.
 #[derive(Debug, Default)]
 pub(super) struct Covered<'p> {
     held: Held<'p>,
-    /// The declaration, as `door:item`.
-    item: &'p str,
-    /// The rules on its arguments, each with the statement that asks for them.
-    gauged: Vec<(Rule<'p>, &'p ArgRules)>,
+    /// The number of the door under which ages are counted, where anything may be allowed.
+    door: Option<u32>,
+    /// The rules on its arguments, by their numbers among the gauges.
+    gauged: Box<[u32]>,
     /// The grants and denies that apply.
     applied: Box<[(RuleKind, u32)]>,
 }
 
 impl Covered<'_> {
+    /// What hardly two have in common that are not alike.
+    pub(super) fn mark(&self) -> impl std::hash::Hash {
+        (&self.gauged, &self.applied)
+    }
+
     /// Whether it is the same, down to what it points at: accounts are kept by place.
     pub(super) fn is_like(&self, other: &Self) -> bool {
-        let same_rule = |one: &(Rule<'_>, &ArgRules), two: &(Rule<'_>, &ArgRules)| {
-            std::ptr::eq(one.0.position, two.0.position) && std::ptr::eq(one.1, two.1)
-        };
-        self.held.is_like(&other.held)
-            && std::ptr::eq(self.item, other.item)
-            && self.applied == other.applied
-            && self.gauged.len() == other.gauged.len()
-            && self.gauged.iter().zip(&other.gauged).all(|(one, two)| same_rule(one, two))
+        let numbers = |one: &Self| (one.door, &one.gauged, &one.applied) == (other.door, &other.gauged, &other.applied);
+        self.held.is_like(&other.held) && numbers(self)
     }
 }
 
@@ -57,7 +55,7 @@ pub(super) struct Accounts<'p> {
     sources: Sources,
     sessions: Following,
     rates: Rated,
-    ages: AgesPart,
+    ages: Aging,
     movers: MoversPart,
     gauges: Gauges<'p>,
     reaches: Reaches,
@@ -72,7 +70,7 @@ impl<'p> Accounts<'p> {
             sources: Sources::default(),
             sessions: Following::default(),
             rates: Rated::of(MAX_RATED),
-            ages: AgesPart::default(),
+            ages: Aging::default(),
             movers: MoversPart::default(),
             gauges: Gauges::default(),
             reaches: Reaches::of(candidate),
@@ -91,7 +89,7 @@ impl<'p> Accounts<'p> {
 
     /// What the policies have to do with every event of one question.
     pub(super) fn cover(
-        &self,
+        &mut self,
         seen: &Observed<'_>,
         asked: &Request<'_>,
         candidate: Verdict<'p>,
@@ -110,10 +108,12 @@ impl<'p> Accounts<'p> {
         if baseline.is_none() && seen.decided.is_some_and(|decided| decided.digest == self.digest) {
             covered.held.before = covered.held.now;
         }
+        let denied = matches!(candidate, Verdict::Decided(decision) if !decision.is_allow());
+        covered.door = (!denied).then(|| self.ages.door(asked.resource.door));
         let item = survey.item();
-        covered.item = item.name;
+        let (gauges, mut gauged) = (&mut self.gauges, Vec::new());
         if !survey.declared().is_empty() {
-            covered.gauged.push((item, survey.declared()));
+            gauged.push(gauges.board(item, item.name, survey.declared()));
         }
         let grants = (&self.candidate.set().grants, &self.candidate.positions().grants);
         let (mut came, mut applied) = (Vec::new(), Vec::new());
@@ -123,16 +123,17 @@ impl<'p> Accounts<'p> {
                 applied.push((kind, number));
             }
             // One that comes twice holds the arguments to its rules once.
-            let gauged = kind == RuleKind::Grant && covering.reach != Reach::Expired && !came.contains(&number);
-            if gauged {
+            let counts = kind == RuleKind::Grant && covering.reach != Reach::Expired && !came.contains(&number);
+            if counts {
                 came.push(number);
             }
-            let named = grants.0.get(number as usize).zip(grants.1.get(number as usize)).filter(|_| gauged);
+            let named = grants.0.get(number as usize).zip(grants.1.get(number as usize)).filter(|_| counts);
             if let Some((grant, position)) = named {
                 let rule = Rule { kind, name: grant.name.as_deref().unwrap_or_default(), position };
-                covered.gauged.extend(covering.rules().map(|rules| (rule, rules)));
+                gauged.extend(covering.rules().map(|rules| gauges.board(rule, item.name, rules)));
             }
         });
+        covered.gauged = gauged.into_boxed_slice();
         applied.sort_unstable();
         applied.dedup();
         covered.applied = applied.into_boxed_slice();
@@ -140,20 +141,15 @@ impl<'p> Accounts<'p> {
     }
 
     /// Adds an event.
-    pub(super) fn observe(
-        &mut self,
-        judged: &Judged<'_, '_>,
-        covered: &Covered<'p>,
-        reached: &mut Option<Box<Reached>>,
-    ) {
+    pub(super) fn observe(&mut self, judged: &Judged<'_>, covered: &Covered<'p>) {
         let spot = self.sources.spot(judged.witness.time, judged.witness.place);
-        let age = Reached::count(reached, judged);
+        let age = covered.door.map_or(0, |door| self.ages.add(door, judged));
         self.sessions.add(&self.sources, spot, judged, age);
         if !covered.held.is_free() {
             self.rates.add(&self.sources, spot, judged, &covered.held);
         }
-        for (rule, rules) in &covered.gauged {
-            self.gauges.add(*rule, covered.item, rules, &judged.seen.request.context.arguments);
+        for board in &covered.gauged {
+            self.gauges.add(*board, &judged.seen.request.context.arguments);
         }
         self.movers.add(judged);
     }
@@ -163,9 +159,6 @@ impl<'p> Accounts<'p> {
         let class = &*outcome.class;
         for applied in &class.covered.applied {
             self.reaches.add(self.candidate, *applied, class.candidate, outcome.events);
-        }
-        if let Some(reached) = &outcome.reached {
-            self.ages.add(&outcome.labels.door, reached);
         }
     }
 
@@ -182,7 +175,7 @@ impl<'p> Accounts<'p> {
             sources,
             sessions: self.sessions.part(&numbers),
             rates: rates.renumbered(&numbers),
-            ages: self.ages,
+            ages: self.ages.part(),
             movers: self.movers,
             gauges: self.gauges.part(),
         }

@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 
+use hashbrown::HashMap;
 use serde::{Deserialize, Serialize};
 
 use super::judged::Judged;
@@ -61,17 +62,17 @@ pub(super) struct Reached {
 
 impl Reached {
     /// Counts a call; how many of [`TTLS`] its token reaches, 0 unless it is allowed.
-    pub(super) fn count(so_far: &mut Option<Box<Self>>, judged: &Judged<'_, '_>) -> u8 {
+    fn count(&mut self, judged: &Judged<'_>) -> u8 {
         let context = &judged.seen.request.context;
         match context.token.issued_at {
             Fact::Known(issued) if judged.counts.allowed > 0 => {
                 let age = context.now.since(issued);
                 let reach = TTLS.partition_point(|ttl| age >= i64::from(*ttl));
-                so_far.get_or_insert_default().by_reach.get_mut(reach).into_iter().for_each(|count| *count += 1);
+                self.by_reach.get_mut(reach).into_iter().for_each(|count| *count += 1);
                 u8::try_from(reach).unwrap_or(u8::MAX)
             }
             Fact::Unknown if judged.counts.undecidable > 0 => {
-                so_far.get_or_insert_default().unknown += 1;
+                self.unknown += 1;
                 0
             }
             _ => 0,
@@ -94,23 +95,42 @@ impl Reached {
     }
 }
 
-/// Ages by door. The policy bounds it: nothing is allowed at a door that is not declared.
+/// Ages by door while events come.
+#[derive(Debug, Default)]
+pub(super) struct Aging {
+    numbers: HashMap<String, u32, foldhash::fast::FixedState>,
+    reached: Vec<Reached>,
+}
+
+impl Aging {
+    /// The number of a door. The policy bounds them, as long as only doors are asked about at which
+    /// something may be allowed: nothing is at a door that is not declared.
+    pub(super) fn door(&mut self, name: &str) -> u32 {
+        *self.numbers.entry_ref(name).or_insert_with(|| {
+            self.reached.push(Reached::default());
+            u32::try_from(self.reached.len() - 1).unwrap_or(u32::MAX)
+        })
+    }
+
+    /// Counts a call at the door of that number; how many of [`TTLS`] its token reaches, 0 unless it is allowed.
+    pub(super) fn add(&mut self, door: u32, judged: &Judged<'_>) -> u8 {
+        self.reached.get_mut(door as usize).map_or(0, |reached| reached.count(judged))
+    }
+
+    pub(super) fn part(self) -> AgesPart {
+        let Self { numbers, reached } = self;
+        let of = |(name, number): (String, u32)| Some((name, reached.get(number as usize)?.clone()));
+        let known = |(_, reached): &(String, Reached)| *reached != Reached::default();
+        AgesPart(numbers.into_iter().filter_map(of).filter(known).collect())
+    }
+}
+
+/// Ages by door.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub(super) struct AgesPart(BTreeMap<String, Reached>);
 
 impl AgesPart {
-    /// Adds calls of one door.
-    pub(super) fn add(&mut self, door: &str, reached: &Reached) {
-        if *reached == Reached::default() {
-            return;
-        }
-        match self.0.get_mut(door) {
-            Some(known) => known.add(reached),
-            None => drop(self.0.insert(door.to_owned(), reached.clone())),
-        }
-    }
-
     pub(super) fn merge(&mut self, other: Self) {
         for (door, reached) in other.0 {
             self.0.entry(door).or_default().add(&reached);

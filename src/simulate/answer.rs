@@ -97,7 +97,7 @@ pub(super) enum Side<'a> {
     Nothing,
     Recorded(&'a Decided),
     Foreign(&'a Foreign),
-    Judged(Verdict<'a>),
+    Judged(&'a Verdict<'a>),
 }
 
 impl<'a> Side<'a> {

@@ -100,7 +100,7 @@ pub fn examine(
         (totals.still_allowed, Class::StillAllowed),
     ];
     let class = class.into_iter().find(|(count, _)| *count > 0).map_or(Class::StillDenied, |(_, class)| class);
-    let judged = |policy, request| Side::Judged(pdp::judge(policy, &request)).answer();
+    let judged = |policy, request| Side::Judged(&pdp::judge(policy, &request)).answer();
     let foreign = seen.foreign.map_or(Side::Nothing, Side::Foreign);
     Examined {
         recorded: seen.decided.map_or(foreign, Side::Recorded).answer(),

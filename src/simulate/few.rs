@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use hashbrown::HashMap;
 use serde::{Deserialize, Serialize};
 
 /// What a key of [`Few`] stands for.
@@ -80,6 +81,50 @@ impl<V: Tally, const LIMIT: usize> Few<V, LIMIT> {
     }
 }
 
+/// One to which events are added fast: it sorts only when it holds a quarter more than `LIMIT`.
+#[derive(Debug, Default)]
+pub(super) struct Filling<V, const LIMIT: usize> {
+    kept: HashMap<String, V, foldhash::fast::FixedState>,
+    /// The highest key that is still kept, once one has been given up.
+    highest: Option<String>,
+    others: u64,
+}
+
+impl<V: Tally, const LIMIT: usize> Filling<V, LIMIT> {
+    /// As [`Few::of`].
+    pub(super) fn of(&mut self, key: &str) -> Option<&mut V> {
+        let over = |highest: &Option<String>| highest.as_ref().is_some_and(|highest| key > highest.as_str());
+        if !over(&self.highest) && self.kept.len() >= LIMIT + LIMIT / 4 && !self.kept.contains_key(key) {
+            self.trim();
+        }
+        if over(&self.highest) {
+            self.others = self.others.saturating_add(1);
+            return None;
+        }
+        Some(self.kept.entry_ref(key).or_default())
+    }
+
+    fn trim(&mut self) {
+        if self.kept.len() <= LIMIT {
+            return;
+        }
+        let mut keys: Vec<String> = self.kept.keys().cloned().collect();
+        keys.sort_unstable();
+        let given_up = keys.split_off(LIMIT);
+        self.highest = keys.pop();
+        for key in given_up {
+            let events = self.kept.remove(&key).map_or(0, |value| value.events());
+            self.others = self.others.saturating_add(events);
+        }
+    }
+
+    /// What came of it.
+    pub(super) fn finish(mut self) -> Few<V, LIMIT> {
+        self.trim();
+        Few { kept: self.kept.into_iter().collect(), others: self.others }
+    }
+}
+
 impl<const LIMIT: usize> Few<u64, LIMIT> {
     /// The keys that came most often, and the events of all others.
     pub(super) fn top(self, most: usize) -> (Vec<(String, u64)>, u64) {
@@ -118,5 +163,16 @@ mod tests {
             one.join(other);
             assert_eq!(one, expected, "cut at {cut}");
         }
+    }
+
+    #[test]
+    fn one_that_is_filled_keeps_the_same() {
+        let keys: Vec<String> = (0..400_u32).map(|n| format!("{:03}", n.wrapping_mul(2_654_435_761) % 97)).collect();
+        let (mut few, mut filling) = (Few::<u64, 20>::default(), Filling::<u64, 20>::default());
+        for key in keys.iter().rev().chain(&keys) {
+            few.of(key).into_iter().chain(filling.of(key)).for_each(|count| *count += 1);
+        }
+        assert_eq!(filling.finish(), few);
+        assert!(few.into_parts().1 > 0);
     }
 }

@@ -6,6 +6,7 @@
 use std::cmp::{Ordering, Reverse};
 use std::collections::BTreeMap;
 use std::hash::{Hash, Hasher};
+use std::sync::Arc;
 
 use hashbrown::{Equivalent, HashMap};
 use serde::{Deserialize, Serialize};
@@ -34,49 +35,44 @@ pub(super) struct Following {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Key {
     rank: u64,
-    session: String,
-    subject: String,
+    session: Box<str>,
+    subject: Arc<str>,
 }
 
 /// A key that borrows, to look up with.
 #[derive(Clone, Copy)]
 struct Probe<'a> {
     session: &'a str,
-    subject: &'a str,
+    subject: &'a Arc<str>,
 }
 
 impl Hash for Key {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        self.session.hash(state);
-        self.subject.hash(state);
+        (&*self.session, &*self.subject).hash(state);
     }
 }
 
 impl Hash for Probe<'_> {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        self.session.hash(state);
-        self.subject.hash(state);
+        (self.session, &**self.subject).hash(state);
     }
 }
 
 impl Equivalent<Key> for Probe<'_> {
     fn equivalent(&self, key: &Key) -> bool {
-        self.session == key.session && self.subject == key.subject
+        // Who asks is mostly one text in one place.
+        self.session == &*key.session && (Arc::ptr_eq(self.subject, &key.subject) || *self.subject == key.subject)
     }
 }
 
-impl Probe<'_> {
-    /// FNV-1a with a final mix: the same on every machine and in every build.
-    fn rank(self) -> u64 {
-        let bytes = self.session.bytes().chain([0xff]).chain(self.subject.bytes());
+impl Key {
+    /// Ranked by FNV-1a with a final mix: the same on every machine and in every build.
+    fn new(session: &str, subject: Arc<str>) -> Self {
+        let bytes = session.bytes().chain([0xff]).chain(subject.bytes());
         let hash =
             bytes.fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
         let mixed = (hash ^ (hash >> 33)).wrapping_mul(0xff51_afd7_ed55_8ccd);
-        mixed ^ (mixed >> 33)
-    }
-
-    fn key(self) -> Key {
-        Key { rank: self.rank(), session: self.session.to_owned(), subject: self.subject.to_owned() }
+        Self { rank: mixed ^ (mixed >> 33), session: session.into(), subject }
     }
 }
 
@@ -112,8 +108,8 @@ struct Course {
     /// The first calls before the first that is lost, in order.
     order: Vec<Spot>,
     /// The first call that is lost, and the first that may be.
-    sure: Option<Break>,
-    perhaps: Option<Break>,
+    sure: Option<Box<Break>>,
+    perhaps: Option<Box<Break>>,
     /// The first call that was denied before.
     refused: Option<Spot>,
     /// Calls that are newly allowed, that are not surely allowed now, that are lost or may be.
@@ -136,7 +132,7 @@ struct Break {
 
 impl Following {
     /// Adds a call. `age` is how many of [`TTLS`] the token of an allowed call reaches.
-    pub(super) fn add(&mut self, sources: &Sources, spot: Spot, judged: &Judged<'_, '_>, age: u8) {
+    pub(super) fn add(&mut self, sources: &Sources, spot: Spot, judged: &Judged<'_>, age: u8) {
         let session = match judged.seen.session {
             Fact::Known(session) => session,
             Fact::Absent => return self.rest.outside += 1,
@@ -160,7 +156,7 @@ impl Following {
 
     fn begin(&mut self, probe: Probe<'_>, time: Timestamp) -> Option<&mut Course> {
         let over = |last: &Option<Key>, key: &Key| last.as_ref().is_some_and(|last| key > last);
-        let key = probe.key();
+        let key = Key::new(probe.session, Arc::clone(probe.subject));
         if over(&self.last, &key) {
             return None;
         }
@@ -192,8 +188,8 @@ impl Following {
         let mut list: Vec<(Key, Course)> = self.map.into_iter().collect();
         list.sort_unstable_by(|a, b| a.0.cmp(&b.0));
         let list = list.into_iter().map(|(key, course)| Followed {
-            session: key.session,
-            subject: key.subject,
+            session: key.session.into(),
+            subject: key.subject.to_string(),
             course: course.renumbered(numbers),
         });
         SessionsPart { list: list.collect(), rest: self.rest }
@@ -217,7 +213,7 @@ impl Course {
         }
     }
 
-    fn add(&mut self, sources: &Sources, spot: Spot, judged: &Judged<'_, '_>, age: u8) {
+    fn add(&mut self, sources: &Sources, spot: Spot, judged: &Judged<'_>, age: u8) {
         self.window = self.window.join(Window::at(spot.time));
         self.calls += 1;
         self.oldest = self.oldest.max(age);
@@ -230,11 +226,9 @@ impl Course {
         if judged.before.effect() == Some(Effect::Deny) && first(self.refused.as_ref()) {
             self.refused = Some(spot);
         }
-        let here = || Break {
-            at: spot,
-            item: judged.item.to_owned(),
-            after: judged.after.answer(),
-            agent: judged.witness.agent.to_owned(),
+        let here = || {
+            let (item, agent) = (judged.item.to_owned(), judged.witness.agent.to_string());
+            Box::new(Break { at: spot, item, after: judged.after.answer(), agent })
         };
         if may_be_lost && first(self.perhaps.as_ref().map(|b| &b.at)) {
             self.perhaps = Some(here());
@@ -323,7 +317,7 @@ struct Followed {
 
 impl Followed {
     fn key(&self) -> Key {
-        Probe { session: &self.session, subject: &self.subject }.key()
+        Key::new(&self.session, self.subject.as_str().into())
     }
 }
 
@@ -347,7 +341,11 @@ impl SessionsPart {
                 self.rest.add(&course.given_up());
             }
         }
-        let list = all.into_iter().map(|(key, course)| Followed { session: key.session, subject: key.subject, course });
+        let list = all.into_iter().map(|(key, course)| Followed {
+            session: key.session.into(),
+            subject: key.subject.to_string(),
+            course,
+        });
         self.list = list.collect();
     }
 

@@ -13,7 +13,7 @@ use super::answer::RuleName;
 use super::arguments::{
     ArgumentLimit, ArgumentLimits, MAX_LIMITS, MAX_TEXT, MAX_TEXTS, MAX_TEXTS_LISTED, Passing, Spread, TextCount,
 };
-use super::few::Few;
+use super::few::{Few, Filling};
 use crate::model::{Arguments, Rule};
 use crate::policy::argument::{ArgPath, Found};
 use crate::policy::matcher::{ArgRules, Match, Test};
@@ -22,18 +22,31 @@ use crate::policy::number::Number;
 /// The gauges of one rehearsal.
 #[derive(Debug, Default)]
 pub(super) struct Gauges<'p> {
-    /// By the places of the statement, of the test and of the item in the policy.
-    map: HashMap<[usize; 3], Gauge<'p>, foldhash::fast::FixedState>,
+    boards: Vec<Board<'p>>,
+    /// The boards by the places of the statement, of the item and of the rules in the policy.
+    numbers: HashMap<[usize; 3], u32, foldhash::fast::FixedState>,
 }
 
+/// The gauges of the rules that one statement lays on one item.
 #[derive(Debug)]
-struct Gauge<'p> {
+struct Board<'p> {
     rule: Rule<'p>,
     item: &'p str,
+    gauges: Vec<Gauge<'p>>,
+}
+
+/// The gauge of one test, while events come.
+#[derive(Debug)]
+struct Gauge<'p> {
     path: &'p ArgPath,
     depth: usize,
     test: &'p Test,
+    /// Without buckets and without texts: those are gathered beside it.
     reading: Reading,
+    buckets: HashMap<i64, u64, foldhash::fast::FixedState>,
+    outside: Filling<u64, MAX_TEXTS>,
+    /// Of a test on the elements of a list, the gauges of what it asks of them.
+    inner: Vec<Self>,
 }
 
 /// What a gauge has read.
@@ -66,49 +79,42 @@ struct Numbers {
 }
 
 impl<'p> Gauges<'p> {
-    /// Holds arguments against the rules that a statement lays on an item.
-    pub(super) fn add(&mut self, rule: Rule<'p>, item: &'p str, rules: &'p ArgRules, arguments: &Arguments<'_>) {
-        for (path, matcher) in rules.iter() {
-            for test in &matcher.tests {
-                let found = path.look(arguments);
-                let value = match found {
-                    _ if path.is_withheld(arguments) => Err(Missing::Withheld),
-                    Found::Value(value) => Ok(value),
-                    Found::Nothing => Err(Missing::Nothing),
-                    Found::Blocked => Err(Missing::Blocked),
-                };
-                self.test((rule, item, path, 0), test, value);
-            }
-        }
+    /// The number of the rules that a statement lays on an item.
+    pub(super) fn board(&mut self, rule: Rule<'p>, item: &'p str, rules: &'p ArgRules) -> u32 {
+        let key = [std::ptr::from_ref(rule.position).addr(), item.as_ptr().addr(), std::ptr::from_ref(rules).addr()];
+        *self.numbers.entry(key).or_insert_with(|| {
+            let gauges = rules.iter().flat_map(|(path, matcher)| Gauge::all(path, 0, &matcher.tests));
+            self.boards.push(Board { rule, item, gauges: gauges.collect() });
+            u32::try_from(self.boards.len() - 1).unwrap_or(u32::MAX)
+        })
     }
 
-    fn test(&mut self, at: (Rule<'p>, &'p str, &'p ArgPath, usize), test: &'p Test, value: Result<&Value, Missing>) {
-        let (rule, item, path, depth) = at;
-        match test {
-            Test::Present(_) => return,
-            Test::Each(matcher) | Test::Any(matcher) => {
-                for value in value.ok().and_then(Value::as_array).into_iter().flatten() {
-                    matcher.tests.iter().for_each(|inner| self.test((rule, item, path, depth + 1), inner, Ok(value)));
-                }
-                return;
-            }
-            _ => {}
+    /// Holds arguments against the rules of that number.
+    pub(super) fn add(&mut self, board: u32, arguments: &Arguments<'_>) {
+        for gauge in self.boards.get_mut(board as usize).into_iter().flat_map(|board| &mut board.gauges) {
+            gauge.add(match gauge.path.look(arguments) {
+                _ if gauge.path.is_withheld(arguments) => Err(Missing::Withheld),
+                Found::Value(value) => Ok(value),
+                Found::Nothing => Err(Missing::Nothing),
+                Found::Blocked => Err(Missing::Blocked),
+            });
         }
-        let statement = std::ptr::from_ref(rule.position).addr();
-        let key = [statement, std::ptr::from_ref(test).addr(), item.as_ptr().addr()];
-        let new = || Gauge { rule, item, path, depth, test, reading: Reading::default() };
-        self.map.entry(key).or_insert_with(new).reading.add(test, value);
     }
 
     pub(super) fn part(self) -> GaugesPart {
-        let list = self.map.into_values().map(|gauge| Gauged {
-            rule: gauge.rule.into(),
-            item: gauge.item.to_owned(),
-            path: format!("{}{}", gauge.path.as_str(), "[]".repeat(gauge.depth)),
-            test: gauge.test.to_string(),
-            reading: gauge.reading,
-        });
-        GaugesPart::of(list, 0, None)
+        let mut list = Vec::new();
+        for Board { rule, item, gauges } in self.boards {
+            let mut left = gauges;
+            while let Some(mut gauge) = left.pop() {
+                left.append(&mut gauge.inner);
+                let path = format!("{}{}", gauge.path.as_str(), "[]".repeat(gauge.depth));
+                let (test, reading) = (gauge.test.to_string(), gauge.reading());
+                if reading != Reading::default() {
+                    list.push(Gauged { rule: rule.into(), item: item.to_owned(), path, test, reading });
+                }
+            }
+        }
+        GaugesPart::of(list.into_iter(), 0, None)
     }
 }
 
@@ -120,16 +126,35 @@ enum Missing {
     Withheld,
 }
 
-impl Reading {
-    fn add(&mut self, test: &Test, value: Result<&Value, Missing>) {
+impl<'p> Gauge<'p> {
+    /// One for each test that has something to show.
+    fn all(path: &'p ArgPath, depth: usize, tests: &'p [Test]) -> impl Iterator<Item = Self> {
+        tests.iter().filter(|test| !matches!(test, Test::Present(_))).map(move |test| {
+            let inner: Vec<Self> = match test {
+                Test::Each(matcher) | Test::Any(matcher) => Self::all(path, depth + 1, &matcher.tests).collect(),
+                _ => Vec::new(),
+            };
+            let (reading, buckets, outside) = (Reading::default(), HashMap::default(), Filling::default());
+            Self { path, depth, test, reading, buckets, outside, inner }
+        })
+    }
+
+    fn add(&mut self, value: Result<&Value, Missing>) {
+        let reading = &mut self.reading;
+        if matches!(self.test, Test::Each(_) | Test::Any(_)) {
+            for value in value.ok().and_then(Value::as_array).into_iter().flatten() {
+                self.inner.iter_mut().for_each(|gauge| gauge.add(Ok(value)));
+            }
+            return;
+        }
         let value = match value {
             Ok(value) => value,
-            Err(Missing::Nothing) => return self.missing += 1,
-            Err(Missing::Blocked) => return self.unfit += 1,
-            Err(Missing::Withheld) => return self.withheld += 1,
+            Err(Missing::Nothing) => return reading.missing += 1,
+            Err(Missing::Blocked) => return reading.unfit += 1,
+            Err(Missing::Withheld) => return reading.withheld += 1,
         };
         let size = |size: usize| i64::try_from(size).ok().map(Number::from);
-        let measured = match test {
+        let measured = match self.test {
             Test::Min(limit) => Some((*limit, true, Number::of(value))),
             Test::Max(limit) => Some((*limit, false, Number::of(value))),
             Test::MaxLen(limit) => {
@@ -140,20 +165,20 @@ impl Reading {
             }
             _ => None,
         };
-        let passes = match (test.on(value), test) {
+        let passes = match (self.test.on(value), self.test) {
             (Match::Yes, _) => true,
             (Match::No, _) => false,
             // A text in a form that cannot be judged is outside like any other.
             (Match::Unfit, Test::Under(_) | Test::Host(_)) if value.is_string() => false,
-            _ => return self.unfit += 1,
+            _ => return reading.unfit += 1,
         };
-        self.seen += 1;
-        self.passing += u64::from(passes);
+        reading.seen += 1;
+        reading.passing += u64::from(passes);
         match measured {
-            Some((limit, lower, Some(number))) => match &mut self.numbers {
-                Some(numbers) => numbers.add(number),
-                none => *none = Some(Numbers::of(limit, lower, number)),
-            },
+            Some((limit, lower, Some(number))) => {
+                reading.numbers.get_or_insert_with(|| Numbers::of(limit, lower, number)).add(number);
+                *self.buckets.entry(bucket(number, lower)).or_default() += 1;
+            }
             Some(_) => {}
             None if passes => {}
             None => {
@@ -164,6 +189,17 @@ impl Reading {
         }
     }
 
+    /// All that it has read.
+    fn reading(self) -> Reading {
+        let mut reading = Reading { outside: self.outside.finish(), ..self.reading };
+        if let Some(numbers) = &mut reading.numbers {
+            numbers.buckets = self.buckets.into_iter().collect();
+        }
+        reading
+    }
+}
+
+impl Reading {
     fn join(&mut self, other: Self) {
         self.seen += other.seen;
         self.passing += other.passing;
@@ -189,11 +225,9 @@ fn shown(value: &Value) -> Cow<'_, str> {
 }
 
 impl Numbers {
-    fn of(limit: Number, lower: bool, number: Number) -> Self {
-        let (min, max, buckets) = (number, number, BTreeMap::new());
-        let mut numbers = Self { limit, lower, below: 0, at: 0, over: 0, min, max, buckets };
-        numbers.add(number);
-        numbers
+    /// None yet, of which `number` will be one.
+    const fn of(limit: Number, lower: bool, number: Number) -> Self {
+        Self { limit, lower, below: 0, at: 0, over: 0, min: number, max: number, buckets: BTreeMap::new() }
     }
 
     fn add(&mut self, number: Number) {
@@ -204,7 +238,6 @@ impl Numbers {
         } += 1;
         self.min = self.min.min(number);
         self.max = self.max.max(number);
-        *self.buckets.entry(bucket(number, self.lower)).or_default() += 1;
     }
 
     fn join(&mut self, other: Self) {

@@ -2,6 +2,8 @@
 //!
 //! It borrows all it shows. A part of a report copies what it keeps and nothing more.
 
+use std::sync::Arc;
+
 use super::answer::Side;
 use super::counts::Counts;
 use super::report::{Kind, Sample};
@@ -10,7 +12,7 @@ use crate::traffic::{Observed, Place};
 
 /// An event and what came of it.
 #[derive(Clone, Copy)]
-pub(super) struct Judged<'a, 'p> {
+pub(super) struct Judged<'a> {
     /// The event.
     pub(super) seen: &'a Observed<'a>,
     /// The event as a witness.
@@ -18,11 +20,11 @@ pub(super) struct Judged<'a, 'p> {
     /// The tool, prompt or resource, as `door:item`.
     pub(super) item: &'a str,
     /// What is compared with: the baseline, or else the recorded decision.
-    pub(super) before: Side<'p>,
+    pub(super) before: Side<'a>,
     /// The candidate.
-    pub(super) after: Side<'p>,
+    pub(super) after: Side<'a>,
     /// The event in numbers.
-    pub(super) counts: Counts,
+    pub(super) counts: &'a Counts,
     /// Whether and how that is worth a line.
     pub(super) kind: Option<Kind>,
 }
@@ -37,12 +39,12 @@ pub(super) struct Witness<'a> {
     /// When.
     pub(super) time: Timestamp,
     /// `issuer/sub`
-    pub(super) subject: &'a str,
+    pub(super) subject: &'a Arc<str>,
     /// The client that acted.
-    pub(super) agent: &'a str,
+    pub(super) agent: &'a Arc<str>,
 }
 
-impl Judged<'_, '_> {
+impl Judged<'_> {
     /// Whether the call is denied now and was not denied before, as far as that is known.
     pub(super) const fn is_lost(&self) -> bool {
         self.counts.newly_denied > 0 || (self.counts.uncompared > 0 && self.counts.denied > 0)
@@ -60,9 +62,9 @@ impl Witness<'_> {
         Sample {
             source: self.source.to_owned(),
             place: self.place,
-            about: self.subject.to_owned(),
+            about: self.subject.to_string(),
             time: Some(self.time),
-            agent: Some(self.agent.to_owned()),
+            agent: Some(self.agent.to_string()),
             why: None,
         }
     }

@@ -106,7 +106,7 @@ pub(super) struct MoversPart {
 
 impl MoversPart {
     /// Adds an event. Those that come out as before cost nothing.
-    pub(super) fn add(&mut self, judged: &Judged<'_, '_>) {
+    pub(super) fn add(&mut self, judged: &Judged<'_>) {
         let names = if judged.is_lost() {
             &mut self.losers
         } else if judged.counts.newly_allowed > 0 {
@@ -115,7 +115,7 @@ impl MoversPart {
             return;
         };
         let about = &judged.witness;
-        let by = [about.subject, about.agent, judged.seen.request.resource.door, judged.item];
+        let by = [&**about.subject, about.agent, judged.seen.request.resource.door, judged.item];
         for (names, name) in names.iter_mut().zip(by) {
             let Some(calls) = names.of(name) else { continue };
             calls.calls += 1;

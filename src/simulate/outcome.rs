@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use hashbrown::HashMap;
 
-use super::ages::Reached;
 use super::answer::Side;
 use super::classes::Class;
 use super::counts::Counts;
@@ -14,31 +13,33 @@ use crate::model::{Effect, Request, Timestamp, Verdict};
 use crate::policy::CompiledPolicy;
 use crate::traffic::{Decided, Foreign, Numbers, Observed, Place};
 
-/// What one question came to, and how many events asked it.
+/// What one question came to, and how many events asked it. There are many: it is kept small.
 #[derive(Debug)]
 pub(super) struct Outcome<'p> {
     pub(super) class: Arc<Class<'p>>,
-    pub(super) labels: Labels,
-    /// The ages of the tokens of its events so far.
-    pub(super) reached: Option<Box<Reached>>,
+    pub(super) who: Arc<Who>,
     /// How many events asked it since it was last folded.
     pub(super) events: u64,
-    /// Of those that are worth a line, and of those that differ from what was recorded.
-    pub(super) change: Option<Box<Late>>,
-    pub(super) difference: Option<Box<Late>>,
-    /// What was recorded, once events are only counted.
-    pub(super) recorded: Option<Box<(Option<Decided>, Option<Foreign>)>>,
+    /// Of its events, those that are only counted in their rows.
+    pub(super) counted: Option<Box<Counted>>,
 }
 
-/// How the event is called in the tables. One text is shared by all that are called so.
-#[derive(Clone, Debug)]
-pub(super) struct Labels {
-    /// The tool, prompt or resource, as `door:item`.
-    pub(super) item: Arc<str>,
-    pub(super) door: Arc<str>,
+/// How who asks is called in the tables. One text is shared by all that are called so.
+#[derive(Debug)]
+pub(super) struct Who {
     /// `issuer/sub`
     pub(super) subject: Arc<str>,
     pub(super) agent: Arc<str>,
+}
+
+/// Events that come to rows which keep no further sample.
+#[derive(Debug, Default)]
+pub(super) struct Counted {
+    /// Of those that are worth a line, and of those that differ from what was recorded.
+    pub(super) change: Late,
+    pub(super) difference: Late,
+    /// What was recorded.
+    recorded: (Option<Decided>, Option<Foreign>),
 }
 
 /// The recorded decision against the policy that made it.
@@ -68,15 +69,6 @@ pub(super) struct Late {
 }
 
 impl Late {
-    /// Begins to count behind a place.
-    pub(super) fn behind(late: &mut Option<Box<Self>>, behind: Option<Place>) {
-        if let Some(late) = late {
-            late.behind = behind;
-        } else if behind.is_some() {
-            *late = Some(Box::new(Self { behind, ..Self::default() }));
-        }
-    }
-
     /// Counts an event, if it can be no sample.
     pub(super) fn takes(&mut self, place: Place, time: Timestamp) -> bool {
         if self.behind.is_none_or(|behind| place <= behind) {
@@ -89,10 +81,11 @@ impl Late {
     }
 }
 
-impl Labels {
-    pub(super) fn of(request: &Request<'_>) -> Self {
-        let ((item, door), (subject, agent)) = (named_item(request), named_subject(request));
-        Self { item, door, subject, agent }
+impl Who {
+    fn of(request: &Request<'_>) -> Self {
+        let mut subject = String::new();
+        write_subject(&mut subject, &request.subject);
+        Self { subject: subject.into(), agent: shown(request.subject.agent).into() }
     }
 }
 
@@ -102,46 +95,71 @@ fn named_item(request: &Request<'_>) -> (Arc<str>, Arc<str>) {
     (item.into(), request.resource.door.into())
 }
 
-fn named_subject(request: &Request<'_>) -> (Arc<str>, Arc<str>) {
-    let mut subject = String::new();
-    write_subject(&mut subject, &request.subject);
-    (subject.into(), shown(request.subject.agent).into())
-}
-
 /// Labels by the numbers of what they name.
 #[derive(Debug, Default)]
 pub(super) struct Names {
     items: HashMap<u32, (Arc<str>, Arc<str>), foldhash::fast::FixedState>,
     /// By what is missing too: what is absent and what is not known have different labels.
-    subjects: HashMap<[u32; 2], (Arc<str>, Arc<str>), foldhash::fast::FixedState>,
+    who: HashMap<[u32; 2], Arc<Who>, foldhash::fast::FixedState>,
 }
 
 impl Names {
-    pub(super) fn of(&mut self, request: &Request<'_>, numbers: &Numbers<'_>) -> Labels {
-        let [lists, subject, _, _, item] = numbers.of();
-        let (item, door) = self.items.entry(item).or_insert_with(|| named_item(request)).clone();
-        let named = self.subjects.entry([lists, subject]).or_insert_with(|| named_subject(request));
-        let (subject, agent) = named.clone();
-        Labels { item, door, subject, agent }
+    /// The tool, prompt or resource, as `door:item`, and the door.
+    pub(super) fn item(&mut self, request: &Request<'_>, numbers: Option<&Numbers<'_>>) -> (Arc<str>, Arc<str>) {
+        let Some(numbers) = numbers else { return named_item(request) };
+        self.items.entry(numbers.item()).or_insert_with(|| named_item(request)).clone()
+    }
+
+    /// Who asks.
+    pub(super) fn who(&mut self, request: &Request<'_>, numbers: Option<&Numbers<'_>>) -> Arc<Who> {
+        let Some(numbers) = numbers else { return Arc::new(Who::of(request)) };
+        let [lists, subject, ..] = numbers.of();
+        Arc::clone(self.who.entry([lists, subject]).or_insert_with(|| Arc::new(Who::of(request))))
     }
 
     pub(super) fn clear(&mut self) {
         self.items.clear();
-        self.subjects.clear();
+        self.who.clear();
     }
 }
 
 impl<'p> Outcome<'p> {
-    pub(super) const fn new(class: Arc<Class<'p>>, labels: Labels) -> Self {
-        Self { class, labels, reached: None, events: 0, change: None, difference: None, recorded: None }
+    pub(super) const fn new(class: Arc<Class<'p>>, who: Arc<Who>) -> Self {
+        Self { class, who, events: 0, counted: None }
+    }
+}
+
+impl Counted {
+    /// Counts an event in one of its two rows, if it can be no sample.
+    pub(super) fn takes(
+        counted: &mut Option<Box<Self>>,
+        row: fn(&mut Self) -> &mut Late,
+        place: Place,
+        time: Timestamp,
+    ) -> bool {
+        counted.as_mut().is_some_and(|counted| row(counted).takes(place, time))
     }
 
-    /// What was recorded, of events that are only counted.
-    pub(super) fn kept(&self) -> Side<'_> {
-        match self.recorded.as_deref() {
-            Some((Some(decided), _)) => Side::Recorded(decided),
-            Some((None, Some(foreign))) => Side::Foreign(foreign),
-            _ => Side::Nothing,
+    /// Begins to count behind a place, such events as `seen`.
+    pub(super) fn behind(
+        counted: &mut Option<Box<Self>>,
+        row: fn(&mut Self) -> &mut Late,
+        behind: Option<Place>,
+        seen: &Observed<'_>,
+    ) {
+        if counted.is_none() && behind.is_none() {
+            return;
+        }
+        let begin = || Box::new(Self { recorded: (seen.decided.cloned(), seen.foreign.cloned()), ..Self::default() });
+        row(counted.get_or_insert_with(begin)).behind = behind;
+    }
+
+    /// What was recorded.
+    pub(super) fn recorded(&self) -> Side<'_> {
+        match &self.recorded {
+            (Some(decided), _) => Side::Recorded(decided),
+            (None, Some(foreign)) => Side::Foreign(foreign),
+            (None, None) => Side::Nothing,
         }
     }
 }
@@ -156,7 +174,7 @@ impl<'p> Drifted<'p> {
     /// How a recorded decision stands to what the policy that made it says now.
     pub(super) fn of(decided: &Decided, policy: &'p CompiledPolicy, now: Verdict<'p>) -> Self {
         let (then, verdict) = (Side::Recorded(decided), now);
-        let now = Side::Judged(verdict);
+        let now = Side::Judged(&verdict);
         if now.effect().is_none() {
             Self::Undecidable
         } else if now.effect() == then.effect() && now.reason() == then.reason() && now.rule() == then.rule() {

@@ -26,6 +26,14 @@ const FEW: usize = 8;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Question {
     facts: [u32; 5],
+    /// The number of its [`Bearing`].
+    bearing: u32,
+}
+
+/// What of a question is not a fact: how the arguments and the times of an event lie to all that they are
+/// held against.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Bearing {
     arguments: u64,
     /// At the instant of the judgement, and at the recorded one.
     times: [u64; 2],
@@ -45,6 +53,8 @@ pub(super) struct Questions<'p> {
     /// The answers of many rules.
     answers: HashMap<Vec<u8>, u64, foldhash::fast::FixedState>,
     scratch: Vec<u8>,
+    /// There are few, and a question is looked up faster for being short.
+    bearings: HashMap<Bearing, u32, foldhash::fast::FixedState>,
 }
 
 /// What the policies hold the calls of one item against.
@@ -75,6 +85,7 @@ impl<'p> Questions<'p> {
             items: Vec::new(),
             answers: HashMap::default(),
             scratch: Vec::new(),
+            bearings: HashMap::default(),
         }
     }
 
@@ -86,8 +97,14 @@ impl<'p> Questions<'p> {
         }
         self.space = Some(Arc::clone(numbers.space()));
         self.items.clear();
-        self.answers.clear();
+        self.forget();
         true
+    }
+
+    /// Begins anew to number, where no question is remembered.
+    pub(super) fn forget(&mut self) {
+        self.answers.clear();
+        self.bearings.clear();
     }
 
     /// The question of an event that is judged in the context `asked`. None when it is one that is
@@ -121,7 +138,10 @@ impl<'p> Questions<'p> {
             }
             packed(&self.scratch, &mut self.answers)
         };
-        Some(Question { facts: numbers.of(), arguments, times })
+        // There are never more than questions are remembered.
+        let next = u32::try_from(self.bearings.len()).ok()?;
+        let bearing = *self.bearings.entry(Bearing { arguments, times }).or_insert(next);
+        Some(Question { facts: numbers.of(), bearing })
     }
 }
 

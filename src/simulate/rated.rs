@@ -153,7 +153,7 @@ impl Rated {
     }
 
     /// Adds a call under the rates of either side.
-    pub(super) fn add(&mut self, sources: &Sources, spot: Spot, judged: &Judged<'_, '_>, held: &Held<'_>) {
+    pub(super) fn add(&mut self, sources: &Sources, spot: Spot, judged: &Judged<'_>, held: &Held<'_>) {
         let request = &judged.seen.request;
         let (now, before) = (standing(&judged.after), standing(&judged.before));
         let (rates_before, rates_now) = (held.before.rates, held.now.rates);
@@ -179,9 +179,9 @@ impl Rated {
                 let class = Class {
                     before,
                     now,
-                    subject: judged.witness.subject.to_owned(),
+                    subject: judged.witness.subject.to_string(),
                     subject_known: !subject.issuer.is_unknown() && !subject.id.is_unknown(),
-                    agent: judged.witness.agent.to_owned(),
+                    agent: judged.witness.agent.to_string(),
                     agent_known: !matches!(subject.agent, Fact::Unknown),
                     rates_before: held.before.named(),
                     rates_now: held.now.named(),

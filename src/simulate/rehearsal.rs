@@ -12,7 +12,7 @@ use super::classes::{Class, Classes};
 use super::judged::{Judged, Witness};
 use super::memo::{Memo, REMEMBERED};
 use super::movers::Movers;
-use super::outcome::{Drifted, Labels, Late, Names, Outcome, recorded};
+use super::outcome::{Counted, Drifted, Names, Outcome, recorded};
 use super::part::Part;
 use super::question::Questions;
 use super::rates::Rates;
@@ -22,7 +22,7 @@ use super::sessions::Sessions;
 use super::tables::{Hours, Tables};
 use super::terms::{Against, Clock, Terms};
 use super::why::Why;
-use crate::model::{Request, Rule, RuleKind, Verdict};
+use crate::model::{Rule, RuleKind, Verdict};
 use crate::pdp;
 use crate::policy::CompiledPolicy;
 use crate::traffic::{Batch, Event, Imported, Lines, Numbered, Observed, Place, Unreadable};
@@ -179,28 +179,27 @@ impl<'p> Rehearsal<'p> {
         let time = seen.request.context.now;
         let now = Window::at(time);
         self.window = Some(self.window.map_or(now, |w| w.join(now)));
-        let asked = self.terms.clock.request(seen.request);
+        if self.memo.is_on() && (self.memo.is_full() || self.classes.is_full()) {
+            self.settle();
+        }
+        let moved = (self.terms.clock != Clock::AsRecorded).then(|| self.terms.clock.context(seen.request.context));
+        let context = moved.as_ref().unwrap_or(&seen.request.context);
         let question = seen.numbers.as_ref().filter(|_| self.memo.is_on()).and_then(|numbers| {
             if self.questions.enter(numbers) {
                 self.settle();
                 self.names.clear();
             }
-            self.questions.of(seen, numbers, &asked.context)
+            self.questions.of(seen, numbers, context)
         });
         let remembered = question.and_then(|question| self.memo.find(&question));
         let mut once = None;
         let outcome = match remembered.and_then(|at| self.memo.at(at)) {
             Some(outcome) => outcome,
             None => {
-                let class = self.judge(seen, &asked, baseline());
-                match question.zip(seen.numbers.as_ref()) {
-                    None => once.insert(Outcome::new(Arc::new(class), Labels::of(&seen.request))),
-                    Some((question, numbers)) => {
-                        if self.memo.is_full() || self.classes.is_full() {
-                            self.settle();
-                        }
-                        let class = self.classes.share(numbers.item(), class);
-                        let outcome = Outcome::new(class, self.names.of(&seen.request, numbers));
+                let outcome = self.judge(seen, baseline(), question.is_some());
+                match question {
+                    None => once.insert(outcome),
+                    Some(question) => {
                         let at = self.memo.insert(question, outcome);
                         let Some(outcome) = self.memo.at(at) else { return };
                         outcome
@@ -208,48 +207,52 @@ impl<'p> Rehearsal<'p> {
                 }
             }
         };
-        let (recorded, class, labels) = (recorded(seen), &*outcome.class, &outcome.labels);
+        let (recorded, class, who) = (recorded(seen), &*outcome.class, &*outcome.who);
         let judged = Judged {
             seen,
-            witness: Witness { source: &self.source, place, time, subject: &labels.subject, agent: &labels.agent },
-            item: &labels.item,
+            witness: Witness { source: &self.source, place, time, subject: &who.subject, agent: &who.agent },
+            item: &class.item,
             before: class.before(recorded),
-            after: Side::Judged(class.candidate),
-            counts: class.counts,
+            after: Side::Judged(&class.candidate),
+            counts: &class.counts,
             kind: class.kind,
         };
-        self.hours.add(time, &judged.counts);
-        self.accounts.observe(&judged, &class.covered, &mut outcome.reached);
-        if let Drifted::Different(policy, now) = class.drift
-            && !outcome.difference.as_mut().is_some_and(|late| late.takes(place, time))
+        self.hours.add(time, class.way);
+        self.accounts.observe(&judged, &class.covered);
+        let counted = &mut outcome.counted;
+        if let Drifted::Different(policy, now) = &class.drift
+            && !Counted::takes(counted, |counted| &mut counted.difference, place, time)
         {
             let sides = (&recorded, &Side::Judged(now));
             let why = || Why::of(policy, &judged.seen.request);
-            Late::behind(&mut outcome.difference, self.drifted.add(Kind::Drift, &judged, sides, why));
+            let behind = self.drifted.add(Kind::Drift, &judged, sides, why);
+            Counted::behind(counted, |counted| &mut counted.difference, behind, seen);
         }
         if let Some(kind) = judged.kind
-            && !outcome.change.as_mut().is_some_and(|late| late.takes(place, time))
+            && !Counted::takes(counted, |counted| &mut counted.change, place, time)
         {
             let sides = (&judged.before, &judged.after);
-            let why = || Why::of(self.candidate, &asked);
-            Late::behind(&mut outcome.change, self.changed.add(kind, &judged, sides, why));
+            let why = || Why::of(self.candidate, &self.terms.after(seen.request));
+            let behind = self.changed.add(kind, &judged, sides, why);
+            Counted::behind(counted, |counted| &mut counted.change, behind, seen);
         }
         outcome.events += 1;
-        if question.is_none() {
-            self.tables.add(outcome, 1);
-            self.accounts.settle(outcome);
-        } else if outcome.recorded.is_none()
-            && [&outcome.change, &outcome.difference].into_iter().flatten().any(|late| late.count > 0)
-        {
-            outcome.recorded = Some(Box::new((seen.decided.cloned(), seen.foreign.cloned())));
+        if let Some(outcome) = once {
+            self.fold(&outcome);
         }
     }
 
-    /// Asks the candidate.
-    fn judge(&self, seen: &Observed<'_>, asked: &Request<'_>, baseline: Option<Verdict<'p>>) -> Class<'p> {
-        let candidate = pdp::judge(self.candidate, asked);
-        let covered = self.accounts.cover(seen, asked, candidate, baseline);
-        Class::new(candidate, baseline, seen, self.drift(seen, candidate, baseline), covered)
+    /// Asks the candidate. What is remembered shares what it has in common.
+    fn judge(&mut self, seen: &Observed<'_>, baseline: Option<Verdict<'p>>, remembered: bool) -> Outcome<'p> {
+        let (asked, numbers) = (self.terms.after(seen.request), seen.numbers.as_ref().filter(|_| remembered));
+        let candidate = pdp::judge(self.candidate, &asked);
+        let covered = self.accounts.cover(seen, &asked, candidate, baseline);
+        let drift = self.drift(seen, candidate, baseline);
+        let item = self.names.item(&seen.request, numbers);
+        let mut class = Class::new(item, candidate, baseline, seen, drift, covered);
+        class.way = self.hours.way(&class.counts);
+        let class = if remembered { self.classes.share(class) } else { Arc::new(class) };
+        Outcome::new(class, self.names.who(&seen.request, numbers))
     }
 
     /// Holds the recorded decision against the policy that made it, if that policy is here. Always at
@@ -272,30 +275,28 @@ impl<'p> Rehearsal<'p> {
     /// Folds what is remembered into the tables.
     fn settle(&mut self) {
         self.classes.clear();
+        self.questions.forget();
         let mut remembered = self.memo.take();
         for (_, outcome) in remembered.drain(..) {
-            let class = &*outcome.class;
-            self.tables.add(&outcome, outcome.events);
-            self.accounts.settle(&outcome);
-            let (kept, item) = (outcome.kept(), &outcome.labels.item);
-            if let (Drifted::Different(_, now), Some(window)) =
-                (class.drift, outcome.difference.as_ref().and_then(|late| late.window))
-            {
-                let sides = (&kept, &Side::Judged(now));
-                self.drifted.late(
-                    Kind::Drift,
-                    item,
-                    sides,
-                    outcome.difference.as_ref().map_or(0, |late| late.count),
-                    window,
-                );
-            }
-            if let (Some(kind), Some(window)) = (class.kind, outcome.change.as_ref().and_then(|late| late.window)) {
-                let sides = (&class.before(kept), &Side::Judged(class.candidate));
-                self.changed.late(kind, item, sides, outcome.change.as_ref().map_or(0, |late| late.count), window);
-            }
+            self.fold(&outcome);
         }
         self.memo.reuse(remembered);
+    }
+
+    /// Folds what was only counted of an outcome.
+    fn fold(&mut self, outcome: &Outcome<'p>) {
+        self.tables.add(outcome, outcome.events);
+        self.accounts.settle(outcome);
+        let Some(counted) = &outcome.counted else { return };
+        let (class, recorded) = (&*outcome.class, counted.recorded());
+        if let (Drifted::Different(_, now), Some(window)) = (&class.drift, counted.difference.window) {
+            let sides = (&recorded, &Side::Judged(now));
+            self.drifted.late(Kind::Drift, &class.item, sides, counted.difference.count, window);
+        }
+        if let (Some(kind), Some(window)) = (class.kind, counted.change.window) {
+            let sides = (&class.before(recorded), &Side::Judged(&class.candidate));
+            self.changed.late(kind, &class.item, sides, counted.change.count, window);
+        }
     }
 
     /// The report.

@@ -44,7 +44,7 @@ impl Rows {
     pub(super) fn add(
         &mut self,
         kind: Kind,
-        judged: &Judged<'_, '_>,
+        judged: &Judged<'_>,
         (before, after): (&Side<'_>, &Side<'_>),
         why: impl FnOnce() -> Why,
     ) -> Option<Place> {
@@ -69,9 +69,9 @@ impl Rows {
             || Sample {
                 source: about.source.to_owned(),
                 place: about.place,
-                about: about.subject.to_owned(),
+                about: about.subject.to_string(),
                 time: Some(about.time),
-                agent: Some(about.agent.to_owned()),
+                agent: Some(about.agent.to_string()),
                 why: Some(Box::new(why())),
             },
         );

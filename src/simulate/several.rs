@@ -113,10 +113,9 @@ impl<'p> Rehearsals<'p> {
 
     /// Feeds an event that is borrowed from wherever it stands.
     pub fn observe(&mut self, place: Place, seen: &Observed<'_>) {
-        let asked = self.terms.before(seen.request);
         let mut known = None;
         for one in &mut self.each {
-            let judge = || self.baseline.map(|policy| pdp::judge(policy, &asked));
+            let judge = || self.baseline.map(|policy| pdp::judge(policy, &self.terms.before(seen.request)));
             one.observe_against(place, seen, || *known.get_or_insert_with(judge));
         }
     }

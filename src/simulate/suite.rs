@@ -179,13 +179,13 @@ impl Run<'_, '_> {
         let arguments = Arguments::known(&expectation.args);
         let (verdict, advice) = self.with_request(asked, arguments, |request| {
             let verdict = pdp::judge(self.policy, request);
-            let explained = expected == Expected::Allow && Side::Judged(verdict).effect() != Some(Effect::Allow);
+            let explained = expected == Expected::Allow && Side::Judged(&verdict).effect() != Some(Effect::Allow);
             (verdict, if explained { pdp::explain(self.policy, request).advice } else { Vec::new() })
         });
         if let Verdict::Decided(decision) = verdict {
             self.covered.rule(decision.rule);
         }
-        let side = Side::Judged(verdict);
+        let side = Side::Judged(&verdict);
         let as_expected = match expected {
             Expected::Allow => side.effect() == Some(Effect::Allow),
             Expected::Deny(because) => {
@@ -233,7 +233,7 @@ impl Run<'_, '_> {
     fn reach(&self, asked: Asked<'_>) -> Option<(Answer, Vec<String>)> {
         let unknown = Arguments { object: None, withheld: &ALL_WITHHELD };
         let verdict = self.with_request(asked, unknown, |request| pdp::judge(self.policy, request));
-        let side = Side::Judged(verdict);
+        let side = Side::Judged(&verdict);
         let by_uri = asked.kind == ResourceKind::Resource && side.reason() == Some(Reason::DeniedBy);
         match side.effect() {
             Some(Effect::Allow) => return Some((side.answer(), Vec::new())),
@@ -255,7 +255,7 @@ impl Run<'_, '_> {
                     None => format!("for example with arguments {}", Value::Object(witness.arguments.clone())),
                 };
                 let allowed = matches!(verdict, Verdict::Decided(decision) if decision.is_allow());
-                Some(if allowed { (Side::Judged(verdict).answer(), vec![with]) } else { (side.answer(), Vec::new()) })
+                Some(if allowed { (Side::Judged(&verdict).answer(), vec![with]) } else { (side.answer(), Vec::new()) })
             }
             Err(limit) => {
                 Some((side.answer(), vec![format!("whether anything reaches it was not found out: {limit}")]))

@@ -43,7 +43,7 @@ impl<'p> Tables<'p> {
         if events == 0 {
             return;
         }
-        let (class, labels) = (&*outcome.class, &outcome.labels);
+        let (class, who) = (&*outcome.class, &*outcome.who);
         let counts = class.counts.times(events);
         let add = |sum: &mut u64| *sum = sum.saturating_add(events);
         let drift = &mut self.drift;
@@ -63,10 +63,10 @@ impl<'p> Tables<'p> {
         }
         add(self.flow.entry(class.columns).or_default());
         self.totals.add(&counts);
-        self.items.of(&labels.item).add(&counts);
-        self.doors.of(&labels.door).add(&counts);
-        self.agents.of(&labels.agent).add(&counts);
-        self.subjects.of(&labels.subject).add(&counts);
+        self.items.of(&class.item).add(&counts);
+        self.doors.of(&class.door).add(&counts);
+        self.agents.of(&who.agent).add(&counts);
+        self.subjects.of(&who.subject).add(&counts);
         match class.candidate {
             Verdict::Decided(decision) => {
                 self.reasons.of(decision.reason.code()).add(&counts);
@@ -116,7 +116,7 @@ fn address(rule: Rule<'_>) -> usize {
 pub(super) struct Hours {
     tallies: Tallies,
     now: Option<i64>,
-    /// Of the hour at hand: each way in which an event comes out, and how many did.
+    /// Each way in which an event comes out, and how many of the hour at hand did.
     ways: Vec<(Counts, u64)>,
 }
 
@@ -126,31 +126,37 @@ const NAMED: std::ops::Range<i64> = -62_167_219_200..253_402_300_800;
 const HOUR: i64 = 3600;
 
 impl Hours {
-    /// Adds one event.
-    pub(super) fn add(&mut self, time: Timestamp, counts: &Counts) {
-        if !NAMED.contains(&time.0) {
-            self.tallies.of(&hour(time)).add(counts);
-            return;
-        }
+    /// The number of a way in which an event comes out, of which there are few.
+    pub(super) fn way(&mut self, counts: &Counts) -> usize {
+        self.ways.iter().position(|(way, _)| way == counts).unwrap_or_else(|| {
+            self.ways.push((*counts, 0));
+            self.ways.len() - 1
+        })
+    }
+
+    /// Adds one event that comes out in the way of this number.
+    pub(super) fn add(&mut self, time: Timestamp, way: usize) {
         let now = Some(time.0.div_euclid(HOUR));
         if self.now != now {
             self.settle();
             self.now = now;
         }
-        match self.ways.iter_mut().find(|(way, _)| way == counts) {
-            Some((_, events)) => *events += 1,
-            None => self.ways.push((*counts, 1)),
+        let Some((counts, events)) = self.ways.get_mut(way) else { return };
+        if NAMED.contains(&time.0) {
+            *events += 1;
+        } else {
+            self.tallies.of(&hour(time)).add(counts);
         }
     }
 
     fn settle(&mut self) {
         let Some(now) = self.now else { return };
-        if self.ways.is_empty() {
+        if self.ways.iter().all(|(_, events)| *events == 0) {
             return;
         }
         let tally = self.tallies.of(&hour(Timestamp(now.saturating_mul(HOUR))));
-        for (way, events) in self.ways.drain(..) {
-            tally.add(&way.times(events));
+        for (way, events) in &mut self.ways {
+            tally.add(&way.times(std::mem::take(events)));
         }
     }
 
@@ -170,12 +176,14 @@ mod tests {
         let times = [0, 3599, 3600, -1, 7200, 0, NAMED.start, NAMED.start - 1, NAMED.end, NAMED.end - 1, i64::MAX];
         let mut plain = Tallies::default();
         let (mut hours, mut back) = (Hours::default(), Hours::default());
+        let way = hours.way(&one);
+        assert_eq!(way, back.way(&one));
         for time in times {
             plain.of(&hour(Timestamp(time))).add(&one);
-            hours.add(Timestamp(time), &one);
+            hours.add(Timestamp(time), way);
         }
         for time in times.into_iter().rev() {
-            back.add(Timestamp(time), &one);
+            back.add(Timestamp(time), way);
         }
         let plain = plain.finish();
         assert_eq!(hours.finish().finish(), plain);

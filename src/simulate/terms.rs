@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{Request, Timestamp, Token};
+use crate::model::{Context, Request, Timestamp, Token};
 
 /// The terms of one rehearsal.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -72,9 +72,15 @@ impl Clock {
     /// token's age and the life it has left stay what they were.
     #[must_use]
     pub fn request(self, mut request: Request<'_>) -> Request<'_> {
-        let context = &mut request.context;
+        request.context = self.context(request.context);
+        request
+    }
+
+    /// The same of the context alone, which is all that a clock moves.
+    #[must_use]
+    pub(super) fn context(self, mut context: Context<'_>) -> Context<'_> {
         let seconds = match self {
-            Self::AsRecorded => return request,
+            Self::AsRecorded => return context,
             Self::Shifted { seconds } => seconds,
             Self::At { instant } => instant.since(context.now),
         };
@@ -87,7 +93,7 @@ impl Clock {
             not_before: token.not_before.map(moved),
             ..token
         };
-        request
+        context
     }
 }
 

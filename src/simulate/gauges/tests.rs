@@ -13,10 +13,11 @@ fn number(value: f64) -> Number {
 }
 
 fn numbers(values: &[f64], lower: bool) -> Numbers {
-    let mut values = values.iter().map(|value| number(*value));
-    let first = values.next().unwrap();
-    let mut all = Numbers::of(number(50.0), lower, first);
-    values.for_each(|value| all.add(value));
+    let mut all = Numbers::of(number(50.0), lower, number(values[0]));
+    for value in values.iter().map(|value| number(*value)) {
+        all.add(value);
+        *all.buckets.entry(bucket(value, lower)).or_default() += 1;
+    }
     all
 }
 
@@ -77,12 +78,14 @@ fn each_kind_of_rule_counts_what_passes_and_what_does_not() {
         json!({ "amount": 80, "currency": "GBP", "list": [], "path": "/srv/../etc" }),
         json!({ "amount": "7", "currency": 5, "list": ["a", "b", "c"], "path": long }),
     ] {
-        gauges.add(rule, "tickets:refund", &rules, &Arguments::known(value.as_object().unwrap()));
+        let board = gauges.board(rule, "tickets:refund", &rules);
+        gauges.add(board, &Arguments::known(value.as_object().unwrap()));
     }
     let withheld = [Withheld { pointer: "/amount".to_owned(), because: WithheldBecause::Redacted }];
     let object = json!({ "amount": 0 });
     let arguments = Arguments { object: object.as_object(), withheld: &withheld };
-    gauges.add(rule, "tickets:refund", &rules, &arguments);
+    let board = gauges.board(rule, "tickets:refund", &rules);
+    gauges.add(board, &arguments);
     let found = gauges.part().finish();
     let lines: Vec<String> = found
         .list
