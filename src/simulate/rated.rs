@@ -268,7 +268,8 @@ impl Held<'_> {
     /// Whether it is the same, down to the lists it points at.
     pub(super) fn is_like(&self, other: &Self) -> bool {
         let like = |one: &HeldBy<'_>, two: &HeldBy<'_>| {
-            std::ptr::eq(one.rates, two.rates) && one.door == two.door && one.item == two.item
+            let door = one.door.map(str::as_ptr) == two.door.map(str::as_ptr);
+            door && std::ptr::eq(one.rates, two.rates) && std::ptr::eq(one.item, two.item)
         };
         like(&self.before, &other.before) && like(&self.now, &other.now)
     }

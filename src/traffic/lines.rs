@@ -10,11 +10,12 @@ use serde::de::DeserializeSeed as _;
 use serde_json::{Map, Value};
 
 use super::event::{ALL_WITHHELD, Event, Identity, TokenFacts};
-use super::incoming::{self, Bad, EventIn, Own, SubjectIn, TokenLists, Verdicts};
+use super::incoming::{self, Bad, EventIn, Own, Shared, SubjectIn, TokenLists, Verdicts};
 use super::keep::{Keep, Kept, Wants};
 use super::observed::{Numbers, Observed};
 use super::pointer::{Optional, Statuses};
 use super::reader::{Unreadable, UnreadableCode};
+use super::scan::Scanner;
 use super::table::Table;
 use crate::model::{Action, Arguments, Claim, Context, Fact, Request, Resource, ResourceKind, Strings, Subject, Token};
 
@@ -34,6 +35,7 @@ pub struct Lines<'w> {
     tokens: Table<TokenLists>,
     verdicts: Table<Verdicts>,
     key: Vec<u8>,
+    scanner: Scanner,
 }
 
 #[derive(Debug)]
@@ -53,13 +55,27 @@ impl std::fmt::Debug for Lines<'_> {
 #[derive(Debug)]
 pub struct Line<'a> {
     own: Own<'a>,
-    item: &'a Item,
-    subject: &'a SubjectIn,
-    lists: &'a Statuses,
-    token: &'a TokenLists,
-    verdicts: &'a Verdicts,
+    common: Common<'a>,
     arguments: Option<Map<String, Value>>,
     numbers: Numbers<'a>,
+}
+
+/// What of an event stands in the tables.
+#[derive(Clone, Copy, Debug)]
+struct Common<'a> {
+    lists: &'a Statuses,
+    subject: &'a SubjectIn,
+    token: &'a TokenLists,
+    verdicts: &'a Verdicts,
+    item: &'a Item,
+}
+
+/// What an event is made of besides what is its own: the numbers of what stands in the tables, and the
+/// arguments as far as they are kept.
+#[derive(Debug)]
+pub(super) struct Parts {
+    numbers: [u32; 5],
+    arguments: Option<Map<String, Value>>,
 }
 
 impl<'w> Lines<'w> {
@@ -74,6 +90,7 @@ impl<'w> Lines<'w> {
             tokens: Table::default(),
             verdicts: Table::default(),
             key: Vec::new(),
+            scanner: Scanner::default(),
         }
     }
 
@@ -91,28 +108,40 @@ impl<'w> Lines<'w> {
         if text.trim_ascii_start().as_bytes().first() != Some(&b'{') {
             return Err(Unreadable::new(number, UnreadableCode::NotJson, "the line is not a JSON object"));
         }
-        let line = serde_json::from_str(text).map_err(|error| {
+        self.bound();
+        let scanned = self.scanner.scan(text);
+        let quick = scanned.and_then(|(own, shared)| self.parts(&own, &shared).ok().map(|parts| (own, parts)));
+        let (own, parts) = match quick {
+            Some(read) => read,
+            None => self.parsed(text, number, ended)?,
+        };
+        self.line(own, parts).map_err(|message| Unreadable::new(number, UnreadableCode::NotAnEvent, message))
+    }
+
+    /// Reads any line. Says what is wrong with one that the format does not allow.
+    fn parsed<'a>(&mut self, text: &'a str, number: u64, ended: bool) -> Result<(Own<'a>, Parts), Unreadable> {
+        let line: EventIn<'a> = serde_json::from_str(text).map_err(|error| {
             // A number can be told to be cut only where the text ends with its beginning.
             let cut = error.is_eof() || text.ends_with(['-', '+', '.', 'e', 'E']);
             Unreadable::json(number, &error, !ended && cut)
         })?;
-        self.resolve(line).map_err(|bad| match bad {
+        let (own, shared) = line.split();
+        let parts = self.parts(&own, &shared).map_err(|bad| match bad {
             Bad::Json(error, part) => Unreadable::json_part(number, &error, text, part),
             Bad::Rule(message) => Unreadable::new(number, UnreadableCode::NotAnEvent, message),
-        })
+        })?;
+        Ok((own, parts))
     }
 
-    fn resolve<'a>(&'a mut self, line: EventIn<'a>) -> Result<Line<'a>, Bad<'a>> {
-        self.bound();
-        let (own, shared) = line.split();
+    fn parts<'a>(&mut self, own: &Own<'a>, shared: &Shared<'a>) -> Result<Parts, Bad<'a>> {
         let numbers = [
             self.lists(shared.lists)?,
             self.subject(shared.subject)?,
             self.token(shared.token)?,
             self.verdicts(shared.verdicts)?,
-            self.item(&own)?,
+            self.item(own)?,
         ];
-        self.line(own, numbers)
+        self.hold(own, numbers)
     }
 
     pub(super) fn lists<'a>(&mut self, lists: [Option<&'a str>; 4]) -> Result<u32, Bad<'a>> {
@@ -139,31 +168,40 @@ impl<'w> Lines<'w> {
         Ok(self.items.number(&self.key, || item(own, self.wants))?)
     }
 
-    /// What an event is made of, put together. The numbers are those of the methods above, since
+    /// Holds the parts of an event against each other. The numbers are those of the methods above, since
     /// [`Lines::bound`] was last called, in the order of [`Numbers::new`].
-    pub(super) fn line<'a>(&'a self, own: Own<'a>, numbers: [u32; 5]) -> Result<Line<'a>, Bad<'a>> {
-        let [lists, subject, token, verdicts, item] = numbers;
-        let found = (
-            self.lists.get(lists),
-            self.subjects.get(subject),
-            self.tokens.get(token),
-            self.verdicts.get(verdicts),
-            self.items.get(item),
-        );
-        let (Some(lists), Some(subject), Some(token), Some(verdicts), Some(item)) = found else {
-            // Not reachable: each number was given just now.
-            return Err(Bad::Rule("the line cannot be held".to_owned()));
-        };
+    pub(super) fn hold<'a>(&self, own: &Own<'a>, numbers: [u32; 5]) -> Result<Parts, Bad<'a>> {
+        let Common { lists, subject, token, item, .. } = self.common(numbers)?;
         lists.contradict(own.present() | subject.present() | token.present())?;
         let arguments = own.arguments.map(|text| arguments(text, &item.keep)).transpose()?;
         if arguments.is_none() && !lists.withheld.is_empty() {
             let message = "parts of arguments are listed as withheld and there are no arguments";
             return Err(Bad::Rule(message.to_owned()));
         }
-        let numbers = Numbers::new(&self.space, numbers);
-        Ok(Line { own, item, subject, lists, token, verdicts, arguments, numbers })
+        Ok(Parts { numbers, arguments })
     }
 
+    /// The event that parts come to, since [`Lines::bound`] was last called.
+    pub(super) fn line<'a>(&'a self, own: Own<'a>, parts: Parts) -> Result<Line<'a>, String> {
+        let Parts { numbers, arguments } = parts;
+        let common = self.common(numbers)?;
+        Ok(Line { own, common, arguments, numbers: Numbers::new(&self.space, numbers) })
+    }
+
+    fn common(&self, numbers: [u32; 5]) -> Result<Common<'_>, String> {
+        let [lists, subject, token, verdicts, item] = numbers;
+        let common = || {
+            Some(Common {
+                lists: self.lists.get(lists)?,
+                subject: self.subjects.get(subject)?,
+                token: self.tokens.get(token)?,
+                verdicts: self.verdicts.get(verdicts)?,
+                item: self.items.get(item)?,
+            })
+        };
+        // Always there: each number was given just now.
+        common().ok_or_else(|| "the line cannot be held".to_owned())
+    }
     /// The life of the numbers.
     #[cfg(feature = "parquet")]
     pub(super) fn space(&self) -> &Arc<()> {
@@ -243,14 +281,15 @@ fn arguments<'a>(text: &'a str, keep: &Keep) -> Result<Map<String, Value>, Bad<'
 impl Line<'_> {
     /// The claims as a request takes them. Empty, and without an allocation, when there are none.
     pub fn claims(&self) -> Vec<Claim<'_>> {
-        self.subject.claims.as_ref().map_or_else(Vec::new, |claims| {
+        self.common.subject.claims.as_ref().map_or_else(Vec::new, |claims| {
             claims.iter().map(|(name, values)| Claim { name, values: values.into() }).collect()
         })
     }
 
     /// The event as a rehearsal sees it. `claims` is what [`Line::claims`] gives.
     pub fn observe<'s>(&'s self, claims: &'s [Claim<'s>]) -> Observed<'s> {
-        let Self { own, item, subject, lists, token, verdicts, arguments, numbers } = self;
+        let Self { own, common, arguments, numbers } = self;
+        let Common { lists, subject, token, verdicts, item } = *common;
         let text = |field, value: Option<&'s str>| lists.fact(field, value);
         let list = |field, value: &'s Option<Vec<String>>| lists.fact(field, value.as_ref().map(Strings::from));
         Observed {
@@ -290,7 +329,8 @@ impl Line<'_> {
 
     /// The event on its own, with the arguments that were kept.
     pub fn into_event(self) -> Event {
-        let Self { own, item, subject, lists, token, verdicts, arguments, .. } = self;
+        let Self { own, common, arguments, .. } = self;
+        let Common { lists, subject, token, verdicts, item } = common;
         let text = |field, value: Option<Cow<'_, str>>| lists.join(field, value.map(Cow::into_owned));
         Event {
             time: own.time,

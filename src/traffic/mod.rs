@@ -25,6 +25,7 @@ mod pointer;
 mod reader;
 mod rpc;
 mod secrets;
+mod scan;
 mod single;
 mod strict;
 mod table;

@@ -15,7 +15,8 @@ fn config() -> ProptestConfig {
 }
 
 fn text() -> impl Strategy<Value = String> {
-    prop_oneof!["[a-z]{0,6}", "\\PC{0,4}", Just("\"\\\n\u{0}".to_owned())]
+    let words = select(vec!["subject", "token", "session", "decided", "absent", "],", "},"]).prop_map(str::to_owned);
+    prop_oneof![4 => "[a-z]{0,6}", 4 => "\\PC{0,4}", 1 => Just("\"\\\n\u{0}".to_owned()), 2 => words]
 }
 
 fn field<T: Clone + std::fmt::Debug + 'static>(value: impl Strategy<Value = T> + 'static) -> BoxedStrategy<Field<T>> {
@@ -171,6 +172,43 @@ proptest! {
         if let Ok(changed) = &items[0] {
             let again = read(&[&header[..], line(changed).unwrap().as_bytes()].concat());
             prop_assert_eq!(again[0].as_ref().unwrap(), changed);
+        }
+    }
+
+    #[test]
+    fn a_line_says_the_same_however_it_is_spaced(
+        event in event(),
+        changes in vec((any::<prop::sample::Index>(), select(b"{}[],:\"\\ x0-e\x01".as_slice())), 0..3),
+        (from, length, to) in (any::<prop::sample::Index>(), 0..40_usize, any::<prop::sample::Index>()),
+    ) {
+        let mut event = event;
+        let near = |time: &mut Timestamp| time.0 = time.0.rem_euclid(4_000_000_000);
+        near(&mut event.time);
+        for time in [&mut event.token.iat, &mut event.token.exp, &mut event.token.nbf] {
+            if let Field::Present(time) = time {
+                near(time);
+            }
+        }
+        let mut text = line(&event).unwrap().into_bytes();
+        if length % 4 == 0 {
+            for (at, byte) in changes {
+                *at.get_mut(&mut text[..]) = byte;
+            }
+        }
+        // A piece of the line once more, elsewhere.
+        if length > 20 {
+            let from = from.index(text.len());
+            let piece = text[from..text.len().min(from + length)].to_vec();
+            let to = to.index(text.len());
+            text.splice(to..to, piece);
+        }
+        let header = b"{\"schema\":\"doorward.recording/v1\",\"recorder\":\"test\"}\n";
+        // A space sends the line to the JSON parser.
+        let [plain, spaced] = ["", " "].map(|space| read(&[&header[..], space.as_bytes(), &text, b"\n"].concat()));
+        prop_assert_eq!(plain.len(), 1);
+        match (&plain[0], &spaced[0]) {
+            (Err(plain), Err(spaced)) => prop_assert_eq!(plain.code, spaced.code),
+            (plain, spaced) => prop_assert_eq!(plain, spaced),
         }
     }
 

@@ -4,7 +4,9 @@
 //! without a byte of difference. What repeats from event to event is one text in a dictionary, so
 //! that it is read once for each row group and not once for each event. Nothing here opens a file.
 
+mod numbered;
 mod read;
+mod values;
 mod write;
 
 use std::sync::Arc;

@@ -7,8 +7,8 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use ::parquet::column::reader::{ColumnReader, ColumnReaderImpl};
-use ::parquet::data_type::{ByteArray, ByteArrayType, DataType, Int64Type};
+use ::parquet::column::reader::ColumnReader;
+use ::parquet::data_type::{ByteArrayType, DataType, Int64Type};
 use ::parquet::errors::ParquetError;
 use ::parquet::file::metadata::RowGroupMetaData;
 use ::parquet::file::reader::{ChunkReader, FileReader, RowGroupReader, SerializedFileReader};
@@ -19,6 +19,8 @@ use serde::de::IntoDeserializer;
 use serde::de::value::Error as ValueError;
 use serde_json::value::RawValue;
 
+use super::numbered::{Number, Numbered};
+use super::values::{Values, broken, text};
 use super::{Column, HEADER, schema};
 use crate::model::{ResourceKind, Timestamp};
 use crate::traffic::event::{Header, SCHEMA};
@@ -30,7 +32,7 @@ use crate::traffic::reader::{MAX_LINE, Unreadable, UnreadableCode};
 const STEP: usize = 2048;
 /// The most bytes of one column in one row group, unpacked.
 const MAX_COLUMN: i64 = 1 << 30;
-/// The most texts of a column whose numbers are remembered.
+/// The most items whose numbers are remembered.
 const MAX_SEEN: usize = 1 << 15;
 /// The first event has the number that it has in the JSON Lines form, where the header is line 1.
 const FIRST: u64 = 2;
@@ -130,10 +132,6 @@ fn damaged(place: u64, error: &ParquetError) -> Unreadable {
     Unreadable::new(place, UnreadableCode::ReadFailed, format!("the Parquet file is damaged: {text}"))
 }
 
-fn broken(message: &str) -> ParquetError {
-    ParquetError::General(message.to_owned())
-}
-
 /// The rows of one row group.
 pub struct Rows {
     number: u64,
@@ -143,19 +141,19 @@ pub struct Rows {
     space: Arc<()>,
     time: Values<Int64Type>,
     times: [Values<Int64Type>; 3],
-    door: Values<ByteArrayType>,
-    method: Values<ByteArrayType>,
-    kind: Values<ByteArrayType>,
-    name: Values<ByteArrayType>,
-    subject: Texts,
-    token: Texts,
-    session: Values<ByteArrayType>,
-    verdict: Texts,
-    missing: Texts,
+    door: Numbered,
+    method: Numbered,
+    kind: Numbered,
+    name: Numbered,
+    subject: Numbered,
+    token: Numbered,
+    session: Numbered,
+    verdict: Numbered,
+    missing: Numbered,
     arguments: Values<ByteArrayType>,
     id: Values<ByteArrayType>,
-    era: Values<ByteArrayType>,
-    items: HashMap<[Address; 4], Seen, foldhash::fast::FixedState>,
+    era: Numbered,
+    items: HashMap<[Number; 4], u32, foldhash::fast::FixedState>,
 }
 
 impl std::fmt::Debug for Rows {
@@ -164,131 +162,14 @@ impl std::fmt::Debug for Rows {
     }
 }
 
-/// Where a text lies. While somebody holds the text, one address is one text.
-type Address = (usize, usize);
-
-/// The number of a text, with what keeps the text where it is.
-struct Seen {
-    number: u32,
-    _held: [Option<ByteArray>; 4],
+fn open<T: DataType>(group: &dyn RowGroupReader, column: Column) -> Result<Values<T>, ParquetError> {
+    let reader: ColumnReader = group.get_column_reader(column as usize)?;
+    let reader = T::get_column_reader(reader).ok_or_else(|| broken("a column is of another type"))?;
+    Ok(Values::new(reader, !column.is_required()))
 }
 
-fn address(text: Option<&ByteArray>) -> Address {
-    text.map_or((0, 0), |text| (text.data().as_ptr().addr(), text.len()))
-}
-
-/// The values of one column, some rows at a time.
-struct Values<T: DataType> {
-    reader: ColumnReaderImpl<T>,
-    held: Vec<T::T>,
-    levels: Vec<i16>,
-    optional: bool,
-    next: usize,
-}
-
-impl<T: DataType> Values<T> {
-    fn open(group: &dyn RowGroupReader, column: Column) -> Result<Self, ParquetError> {
-        let reader: ColumnReader = group.get_column_reader(column as usize)?;
-        let reader = T::get_column_reader(reader).ok_or_else(|| broken("a column is of another type"))?;
-        let optional = !column.is_required();
-        Ok(Self { reader, held: Vec::new(), levels: Vec::new(), optional, next: 0 })
-    }
-
-    fn fill(&mut self, rows: usize) -> Result<(), ParquetError> {
-        self.held.clear();
-        self.levels.clear();
-        self.next = 0;
-        let levels = self.optional.then_some(&mut self.levels);
-        let (mut got, mut values) = (0, 0);
-        // One call ends with a page.
-        let mut levels = levels;
-        while got < rows {
-            let (records, more, _) =
-                self.reader.read_records(rows - got, levels.as_deref_mut(), None, &mut self.held)?;
-            if records == 0 {
-                return Err(broken("a column ends before the others"));
-            }
-            got += records;
-            values += more;
-        }
-        let there = self.levels.iter().filter(|level| **level > 0).count();
-        let expected = if self.optional { there } else { rows };
-        if values != expected || self.held.len() != expected || (self.optional && self.levels.len() != rows) {
-            return Err(broken("a column has another number of values than rows"));
-        }
-        Ok(())
-    }
-
-    /// The place of the value of the row, which comes behind that of the row before.
-    fn step(&mut self, row: usize) -> Option<usize> {
-        if self.optional && self.levels.get(row).is_none_or(|level| *level == 0) {
-            return None;
-        }
-        self.next += 1;
-        Some(self.next - 1)
-    }
-
-    /// The value of the row.
-    fn pick(&mut self, row: usize) -> Option<&T::T> {
-        let at = self.step(row);
-        self.get(at)
-    }
-
-    fn get(&self, at: Option<usize>) -> Option<&T::T> {
-        self.held.get(at?)
-    }
-}
-
-/// A column of texts that repeat, with their numbers.
-struct Texts {
-    column: Values<ByteArrayType>,
-    last: Option<(Address, u32)>,
-    seen: HashMap<Address, Seen, foldhash::fast::FixedState>,
-}
-
-impl Texts {
-    fn open(group: &dyn RowGroupReader, column: Column) -> Result<Self, ParquetError> {
-        Ok(Self { column: Values::open(group, column)?, last: None, seen: HashMap::default() })
-    }
-
-    fn forget(&mut self) {
-        self.last = None;
-        self.seen.clear();
-    }
-
-    /// The number of the row's text.
-    fn number(&mut self, row: usize, make: impl FnOnce(Option<&str>) -> Result<u32, String>) -> Result<u32, String> {
-        let at = self.column.step(row);
-        let value = self.column.get(at);
-        let place = address(value);
-        if let Some((last, number)) = self.last
-            && last == place
-        {
-            return Ok(number);
-        }
-        let number = match self.seen.get(&place) {
-            Some(seen) => seen.number,
-            None => {
-                if self.seen.len() >= MAX_SEEN {
-                    self.last = None;
-                    self.seen.clear();
-                }
-                let number = make(value.map(text).transpose()?)?;
-                self.seen.insert(place, Seen { number, _held: [value.cloned(), None, None, None] });
-                number
-            }
-        };
-        self.last = Some((place, number));
-        Ok(number)
-    }
-}
-
-fn text(value: &ByteArray) -> Result<&str, String> {
-    value.as_utf8().map_err(|_| "a value is not UTF-8 text".to_owned())
-}
-
-fn optional(value: Option<&ByteArray>) -> Result<Option<Cow<'_, str>>, String> {
-    value.map(|value| text(value).map(Cow::Borrowed)).transpose()
+fn optional(text: Option<&str>) -> Option<Cow<'_, str>> {
+    text.map(Cow::Borrowed)
 }
 
 /// The lists of a token, as they stand in their column.
@@ -353,24 +234,20 @@ impl Rows {
             at: 0,
             held: 0,
             space: Arc::new(()),
-            time: Values::open(group, Column::Time)?,
-            times: [
-                Values::open(group, Column::Iat)?,
-                Values::open(group, Column::Exp)?,
-                Values::open(group, Column::Nbf)?,
-            ],
-            door: Values::open(group, Column::Door)?,
-            method: Values::open(group, Column::Method)?,
-            kind: Values::open(group, Column::Kind)?,
-            name: Values::open(group, Column::Name)?,
-            subject: Texts::open(group, Column::Subject)?,
-            token: Texts::open(group, Column::Token)?,
-            session: Values::open(group, Column::Session)?,
-            verdict: Texts::open(group, Column::Verdict)?,
-            missing: Texts::open(group, Column::Missing)?,
-            arguments: Values::open(group, Column::Arguments)?,
-            id: Values::open(group, Column::Id)?,
-            era: Values::open(group, Column::Era)?,
+            time: open(group, Column::Time)?,
+            times: [open(group, Column::Iat)?, open(group, Column::Exp)?, open(group, Column::Nbf)?],
+            door: Numbered::open(group, Column::Door)?,
+            method: Numbered::open(group, Column::Method)?,
+            kind: Numbered::open(group, Column::Kind)?,
+            name: Numbered::open(group, Column::Name)?,
+            subject: Numbered::open(group, Column::Subject)?,
+            token: Numbered::open(group, Column::Token)?,
+            session: Numbered::open(group, Column::Session)?,
+            verdict: Numbered::open(group, Column::Verdict)?,
+            missing: Numbered::open(group, Column::Missing)?,
+            arguments: open(group, Column::Arguments)?,
+            id: open(group, Column::Id)?,
+            era: Numbered::open(group, Column::Era)?,
             items: HashMap::default(),
         })
     }
@@ -401,23 +278,14 @@ impl Rows {
     fn fill(&mut self, rows: usize) -> Result<(), ParquetError> {
         self.time.fill(rows)?;
         self.times.iter_mut().try_for_each(|column| column.fill(rows))?;
-        for column in [
-            &mut self.door,
-            &mut self.method,
-            &mut self.kind,
-            &mut self.name,
-            &mut self.session,
-            &mut self.arguments,
-            &mut self.id,
-            &mut self.era,
-            &mut self.subject.column,
-            &mut self.token.column,
-            &mut self.verdict.column,
-            &mut self.missing.column,
-        ] {
-            column.fill(rows)?;
-        }
-        Ok(())
+        self.arguments.fill(rows)?;
+        self.id.fill(rows)?;
+        self.numbered().into_iter().try_for_each(|column| column.fill(rows))
+    }
+
+    fn numbered(&mut self) -> [&mut Numbered; 10] {
+        let Self { door, method, kind, name, subject, token, session, verdict, missing, era, .. } = self;
+        [door, method, kind, name, subject, token, session, verdict, missing, era]
     }
 
     fn row<'a>(&'a mut self, row: usize, lines: &'a mut Lines<'_>) -> Result<Line<'a>, String> {
@@ -425,20 +293,21 @@ impl Rows {
         if !Arc::ptr_eq(&self.space, lines.space()) {
             self.space = Arc::clone(lines.space());
             self.items.clear();
-            let texts = [&mut self.subject, &mut self.token, &mut self.verdict, &mut self.missing];
-            texts.into_iter().for_each(Texts::forget);
+            self.numbered().into_iter().for_each(Numbered::forget);
         }
         // Every column steps, whatever is wrong with another.
-        let subject = self.subject.number(row, |text| said(lines.subject(text)));
-        let token = self.token.number(row, |text| {
+        let [door, method, kind, name, subject, token, session, verdict, missing, era] =
+            self.numbered().map(|column| column.step(row));
+        let subject = self.subject.known(subject, |text| said(lines.subject(text)));
+        let token = self.token.known(token, |text| {
             let cell: Option<TokenCell<'_>> = text.map(cell).transpose()?;
             said(lines.token(cell.map_or([None; 2], |cell| [json(cell.aud), json(cell.scopes)])))
         });
-        let verdict = self.verdict.number(row, |text| {
+        let verdict = self.verdict.known(verdict, |text| {
             let cell: Option<VerdictCell<'_>> = text.map(cell).transpose()?;
             said(lines.verdicts(cell.map_or([None; 2], |cell| [json(cell.decided), json(cell.foreign)])))
         });
-        let missing = self.missing.number(row, |text| {
+        let missing = self.missing.known(missing, |text| {
             let cell: Option<MissingCell<'_>> = text.map(cell).transpose()?;
             let lists = cell.map_or([None; 4], |cell| {
                 [json(cell.absent), json(cell.redacted), json(cell.truncated), json(cell.unrecorded)]
@@ -451,47 +320,37 @@ impl Rows {
             column.get(at).map(|time| Timestamp(*time))
         });
         let [iat, exp, nbf] = times;
-        let columns = [
-            &mut self.door,
-            &mut self.method,
-            &mut self.kind,
-            &mut self.name,
-            &mut self.session,
-            &mut self.arguments,
-            &mut self.id,
-            &mut self.era,
-        ];
-        let [door, method, kind, name, session, arguments, id, era] = columns.map(|column| column.pick(row));
+        let (arguments, id) = (self.arguments.pick(row), self.id.pick(row));
         let own = Own {
             time: Timestamp(*self.time.get(time).ok_or("a row without a time")?),
-            id: optional(id)?,
-            door: Cow::Borrowed(text(door.ok_or("a row without a door")?)?),
-            era: optional(era)?,
-            method: Cow::Borrowed(text(method.ok_or("a row without a method")?)?),
-            kind: kind.map(|kind| kind_of(text(kind)?)).transpose()?,
-            name: optional(name)?,
+            id: optional(id.map(text).transpose()?),
+            door: optional(self.door.text(door)?).ok_or("a row without a door")?,
+            era: optional(self.era.text(era)?),
+            method: optional(self.method.text(method)?).ok_or("a row without a method")?,
+            kind: self.kind.text(kind)?.map(kind_of).transpose()?,
+            name: optional(self.name.text(name)?),
             arguments: arguments.map(text).transpose()?,
-            session: optional(session)?,
+            session: optional(self.session.text(session)?),
             iat,
             exp,
             nbf,
         };
-        let texts = [door, method, kind, name];
-        let key = texts.map(address);
+        let key = [door, method, kind, name];
         let item = match self.items.get(&key) {
-            Some(seen) => seen.number,
+            Some(item) => *item,
             None => {
                 if self.items.len() >= MAX_SEEN {
                     self.items.clear();
                 }
-                let number = said(lines.item(&own))?;
-                self.items.insert(key, Seen { number, _held: texts.map(Option::<&ByteArray>::cloned) });
-                number
+                let item = said(lines.item(&own))?;
+                self.items.insert(key, item);
+                item
             }
         };
         if own.arguments.is_some_and(|text| text.len() > MAX_LINE) {
             return Err(format!("the arguments are longer than {MAX_LINE} bytes"));
         }
-        said(lines.line(own, [missing?, subject?, token?, verdict?, item]))
+        let parts = said(lines.hold(&own, [missing?, subject?, token?, verdict?, item]))?;
+        lines.line(own, parts)
     }
 }
