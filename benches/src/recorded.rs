@@ -123,7 +123,7 @@ impl<'p> Traffic<'p> {
             *session = Session { subject: rng.usize(..SUBJECTS), number: SESSIONS as u64 + self.made, issued: time };
         }
         if time - session.issued > RENEWAL && rng.u8(..100) < 97 {
-            session.issued = time - rng.i64(..5);
+            session.issued = time - rng.i64(0..5);
         }
         let subject = &self.subjects[session.subject];
         let (server, tool) = match rng.choice(&subject.tools) {

@@ -120,10 +120,10 @@ impl<'a> Object<'a> {
         text.bytes().all(|byte| byte >= b' ').then_some(Cow::Borrowed(text))
     }
 
-    /// A whole number that is not negative and not near the end of the range.
+    /// A whole number that is not negative.
     fn time(&mut self) -> Option<Timestamp> {
         let digits = self.rest.bytes().take_while(u8::is_ascii_digit).count();
-        let number = self.take(digits).filter(|number| digits < 18 && (digits < 2 || !number.starts_with('0')))?;
+        let number = self.take(digits).filter(|number| digits < 2 || !number.starts_with('0'))?;
         number.parse().ok().map(Timestamp)
     }
 
@@ -168,7 +168,7 @@ mod tests {
             ("1767225600", "-1"),
             ("1767225600", "01"),
             ("1767225600", "1e3"),
-            ("1767225600", "1767225600000000000"),
+            ("1767225600", "17672256000000000000"),
             ("desk", "d\\u0065sk"),
             ("desk", "d\u{1}sk"),
             ("\"name\"", "\"kind\":\"tool\",\"name\""),

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use doorward::traffic::columns::{ColumnWriter, Columns};
-use doorward::traffic::{Event, Everything, Header, Lines, Reader, Unreadable, Writer};
+use doorward::traffic::{Event, Everything, Field, Header, Lines, Reader, Unreadable, Writer};
 use proptest::prelude::*;
 
 use crate::recordings::event;
@@ -82,6 +82,20 @@ fn events_keep_the_numbers_of_their_lines_over_row_groups_and_steps() {
     for ((number, event), (line, expected)) in found.iter().zip((2u64..).zip(&events)) {
         assert_eq!((*number, event.as_ref().unwrap()), (line, expected));
     }
+}
+
+#[test]
+fn texts_that_are_too_many_for_a_dictionary_are_read_behind_it() {
+    let shipped = shipped();
+    let mut events: Vec<Event> = shipped.iter().cycle().take(200).cloned().collect();
+    for (n, event) in events.iter_mut().enumerate() {
+        // Every third is the one before it once more, and every seventh has none.
+        let text = (n - n % 3).to_string().repeat(40_000);
+        event.session = if n % 7 == 0 { Field::Absent } else { Field::Present(text.clone()) };
+        event.subject.sub = Field::Present(text);
+    }
+    let found = read(columns(&events)).unwrap();
+    assert_eq!(found.into_iter().map(|(_, event)| event.unwrap()).collect::<Vec<_>>(), events);
 }
 
 #[test]

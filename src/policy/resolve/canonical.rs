@@ -60,8 +60,7 @@ pub(super) fn build(document: Document, scopes: BTreeMap<String, Vec<ItemPattern
         }
         // All at once: a map is built from what is in order already without looking for each place.
         let map = |items: Vec<_>| items.into_iter().collect();
-        let server =
-            Server { tools: map(tools), prompts: map(prompts), resources: map(resources), ..declared.server };
+        let server = Server { tools: map(tools), prompts: map(prompts), resources: map(resources), ..declared.server };
         spans.servers.insert(name.clone(), declared.name.span);
         servers.insert(name, server);
     }

@@ -10,20 +10,20 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use ::parquet::basic::{Encoding, Repetition, Type as Physical};
 use ::parquet::column::page::{Page, PageMetadata, PageReader};
 use ::parquet::column::reader::get_column_reader;
-use ::parquet::data_type::{ByteArray, ByteArrayType, DataType as _, Int32Type};
+use ::parquet::data_type::{DataType as _, Int32Type};
 use ::parquet::errors::ParquetError;
 use ::parquet::file::reader::RowGroupReader;
-use ::parquet::schema::types::{ColumnDescPtr, ColumnDescriptor, Type};
+use ::parquet::schema::types::{ColumnDescriptor, Type};
 
 use super::Column;
-use super::values::{Values, broken, text};
+use super::values::{Values, broken};
 
 /// A column of texts as numbers.
 pub(super) struct Numbered {
     column: Values<Int32Type>,
-    /// The texts of the pages that have been read, in the order of their numbers.
-    read: Receiver<ByteArray>,
-    /// Those so far; nothing for what is not UTF-8.
+    /// The texts of the pages that have been read, in the order of their numbers; nothing for what is
+    /// not UTF-8.
+    read: Receiver<Option<Box<str>>>,
     texts: Vec<Option<Box<str>>>,
     /// What each was read as, and first what a row without one is.
     known: Vec<Option<u32>>,
@@ -35,22 +35,19 @@ pub(super) type Number = Option<u32>;
 impl Numbered {
     pub(super) fn open(group: &dyn RowGroupReader, column: Column) -> Result<Self, ParquetError> {
         let (send, read) = channel();
-        let levels = i16::from(!column.is_required());
-        let pages = group.get_column_page_reader(column as usize)?;
-        let [texts, entries, numbers] =
-            [(Physical::BYTE_ARRAY, levels), (Physical::BYTE_ARRAY, 0), (Physical::INT32, levels)]
-                .map(|(physical, levels)| descriptor(column, physical, levels));
-        let pages = Numbering { pages, send, next: 0, texts: texts?, entries: entries? };
-        let reader = Int32Type::get_column_reader(get_column_reader(numbers?, Box::new(pages)));
+        let (name, optional) = (column.name(), !column.is_required());
+        let repetition = if optional { Repetition::OPTIONAL } else { Repetition::REQUIRED };
+        let leaf = Type::primitive_type_builder(name, Physical::INT32).with_repetition(repetition).build()?;
+        let numbers = ColumnDescriptor::new(Arc::new(leaf), i16::from(optional), 0, name.into());
+        let pages = Numbering { pages: group.get_column_page_reader(column as usize)?, send, next: 0, optional };
+        let reader = Int32Type::get_column_reader(get_column_reader(Arc::new(numbers), Box::new(pages)));
         let reader = reader.ok_or_else(|| broken("a column is of another type"))?;
-        let column = Values::new(reader, !column.is_required());
-        Ok(Self { column, read, texts: Vec::new(), known: Vec::new() })
+        Ok(Self { column: Values::new(reader, optional), read, texts: Vec::new(), known: Vec::new() })
     }
 
     pub(super) fn fill(&mut self, rows: usize) -> Result<(), ParquetError> {
         self.column.fill(rows)?;
-        let texts = self.read.try_iter().map(|value| text(&value).ok().map(Into::into));
-        self.texts.extend(texts);
+        self.texts.extend(self.read.try_iter());
         Ok(())
     }
 
@@ -88,94 +85,68 @@ impl Numbered {
     }
 }
 
-fn descriptor(column: Column, physical: Physical, levels: i16) -> Result<ColumnDescPtr, ParquetError> {
-    let repetition = if levels == 0 { Repetition::REQUIRED } else { Repetition::OPTIONAL };
-    let leaf = Type::primitive_type_builder(column.name(), physical).with_repetition(repetition).build()?;
-    Ok(Arc::new(ColumnDescriptor::new(Arc::new(leaf), levels, 0, column.name().into())))
-}
-
 /// Pages with numbers where the file's hold texts. It sends the texts ahead, in the order of their numbers.
 struct Numbering {
     pages: Box<dyn PageReader>,
-    send: Sender<ByteArray>,
+    send: Sender<Option<Box<str>>>,
     next: i32,
-    /// The column as it is in the file, and as a dictionary is.
-    texts: ColumnDescPtr,
-    entries: ColumnDescPtr,
+    /// Whether a page begins with which of its rows have a value.
+    optional: bool,
 }
 
 impl Numbering {
     fn numbered(&mut self, page: Page) -> Result<Page, ParquetError> {
+        let (encoding, statistics) = (Encoding::PLAIN, None);
         match page {
-            // The rows of such a page are numbers already.
-            Page::DataPage { encoding: Encoding::RLE_DICTIONARY | Encoding::PLAIN_DICTIONARY, .. }
-            | Page::DataPageV2 { encoding: Encoding::RLE_DICTIONARY | Encoding::PLAIN_DICTIONARY, .. } => Ok(page),
             Page::DictionaryPage { buf, num_values, .. } => {
-                if self.next > 0 {
-                    return Err(broken("a dictionary behind its column"));
+                let numbers = self.number(&buf)?;
+                if self.next.cast_unsigned() != num_values || numbers.len() != 4 * num_values as usize {
+                    return Err(broken("a dictionary holds another number of values than it says"));
                 }
-                let (def_level_encoding, rep_level_encoding) = (Encoding::RLE, Encoding::RLE);
-                let (encoding, statistics) = (Encoding::PLAIN, None);
-                let entries =
-                    Page::DataPage { buf, num_values, encoding, def_level_encoding, rep_level_encoding, statistics };
-                let entries = read(&self.entries, entries)?;
-                let buf = self.number(entries)?.into();
-                Ok(Page::DictionaryPage { buf, num_values, encoding, is_sorted: false })
+                Ok(Page::DictionaryPage { buf: numbers.into(), num_values, encoding, is_sorted: false })
             }
-            Page::DataPage { ref buf, num_values, def_level_encoding, rep_level_encoding, .. } => {
-                let levels = match (self.texts.max_def_level(), buf.get(..4)) {
-                    (0, _) => 0,
-                    (_, Some(&[a, b, c, d])) if def_level_encoding == Encoding::RLE => {
-                        (u32::from_le_bytes([a, b, c, d]) as usize).saturating_add(4)
-                    }
-                    _ => return Err(broken("the levels of a page cannot be told")),
-                };
-                let (encoding, statistics, buf) = (Encoding::PLAIN, None, self.behind(page, levels)?.into());
-                Ok(Page::DataPage { buf, num_values, encoding, def_level_encoding, rep_level_encoding, statistics })
-            }
-            Page::DataPageV2 {
+            // Its rows are numbers already.
+            Page::DataPage { encoding: Encoding::RLE_DICTIONARY | Encoding::PLAIN_DICTIONARY, .. } => Ok(page),
+            // Behind a dictionary that became too large, texts follow.
+            Page::DataPage {
+                buf,
                 num_values,
-                num_nulls,
-                num_rows,
-                def_levels_byte_len,
-                rep_levels_byte_len,
-                is_compressed,
+                encoding: Encoding::PLAIN,
+                def_level_encoding,
+                rep_level_encoding,
                 ..
             } => {
-                let levels = (def_levels_byte_len as usize).saturating_add(rep_levels_byte_len as usize);
-                Ok(Page::DataPageV2 {
-                    buf: self.behind(page, levels)?.into(),
-                    num_values,
-                    encoding: Encoding::PLAIN,
-                    num_nulls,
-                    num_rows,
-                    def_levels_byte_len,
-                    rep_levels_byte_len,
-                    is_compressed,
-                    statistics: None,
-                })
+                let levels = match buf.first_chunk() {
+                    _ if !self.optional => Some(0),
+                    Some(length) if def_level_encoding == Encoding::RLE => {
+                        (u32::from_le_bytes(*length) as usize).checked_add(4)
+                    }
+                    _ => None,
+                };
+                let parts = levels.and_then(|levels| buf.split_at_checked(levels));
+                let (levels, texts) = parts.ok_or_else(|| broken("the levels of a page run over its end"))?;
+                let buf = [levels, &self.number(texts)?].concat().into();
+                Ok(Page::DataPage { buf, num_values, encoding, def_level_encoding, rep_level_encoding, statistics })
+            }
+            Page::DataPage { encoding, .. } | Page::DataPageV2 { encoding, .. } => {
+                Err(broken(&format!("a column of texts has a page in {encoding}, which is not read")))
             }
         }
     }
 
-    /// A page of texts with their numbers behind its levels.
-    fn behind(&mut self, page: Page, levels: usize) -> Result<Vec<u8>, ParquetError> {
-        let mut all = page.buffer().get(..levels).ok_or_else(|| broken("a page ends in its levels"))?.to_vec();
-        let texts = read(&self.texts, page)?;
-        all.append(&mut self.number(texts)?);
-        Ok(all)
-    }
-
-    /// Numbers texts: their numbers as a page holds them.
-    fn number(&mut self, texts: Vec<ByteArray>) -> Result<Vec<u8>, ParquetError> {
-        let mut numbers = Vec::with_capacity(4 * texts.len());
-        for text in texts {
+    /// Numbers the texts of a page: their numbers, as a page holds them.
+    fn number(&mut self, mut texts: &[u8]) -> Result<Vec<u8>, ParquetError> {
+        let mut numbers = Vec::new();
+        while let Some((length, rest)) = texts.split_first_chunk() {
+            let parts = rest.split_at_checked(u32::from_le_bytes(*length) as usize);
+            let (text, rest) = parts.ok_or_else(|| broken("a text runs over the end of its page"))?;
+            // Nobody waits for it where the column is given up.
+            let _ = self.send.send(std::str::from_utf8(text).ok().map(Into::into));
             numbers.extend_from_slice(&self.next.to_le_bytes());
             self.next = self.next.checked_add(1).ok_or_else(|| broken("a column has too many values"))?;
-            // Nobody waits for it where the column is given up.
-            let _ = self.send.send(text);
+            texts = rest;
         }
-        Ok(numbers)
+        if texts.is_empty() { Ok(numbers) } else { Err(broken("a page ends in the length of a text")) }
     }
 }
 
@@ -198,41 +169,5 @@ impl Iterator for Numbering {
 
     fn next(&mut self) -> Option<Self::Item> {
         self.get_next_page().transpose()
-    }
-}
-
-/// The texts of one page.
-fn read(column: &ColumnDescPtr, page: Page) -> Result<Vec<ByteArray>, ParquetError> {
-    let count = page.num_values() as usize;
-    let reader = get_column_reader(Arc::clone(column), Box::new(One(Some(page))));
-    let mut reader = ByteArrayType::get_column_reader(reader).ok_or_else(|| broken("a column is of another type"))?;
-    let (mut texts, mut levels) = (Vec::new(), Vec::new());
-    let (rows, _, _) = reader.read_records(count, Some(&mut levels), None, &mut texts)?;
-    if rows == count { Ok(texts) } else { Err(broken("a page ends before its values do")) }
-}
-
-/// The only page of a column.
-struct One(Option<Page>);
-
-impl PageReader for One {
-    fn get_next_page(&mut self) -> Result<Option<Page>, ParquetError> {
-        Ok(self.0.take())
-    }
-
-    fn peek_next_page(&mut self) -> Result<Option<PageMetadata>, ParquetError> {
-        Ok(None)
-    }
-
-    fn skip_next_page(&mut self) -> Result<(), ParquetError> {
-        self.0 = None;
-        Ok(())
-    }
-}
-
-impl Iterator for One {
-    type Item = Result<Page, ParquetError>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        self.0.take().map(Ok)
     }
 }
