@@ -109,7 +109,7 @@ impl<'w> Lines<'w> {
             return Err(Unreadable::new(number, UnreadableCode::NotJson, "the line is not a JSON object"));
         }
         self.bound();
-        let scanned = self.scanner.scan(text);
+        let scanned = self.scanner.scan(text).ok();
         let quick = scanned.and_then(|(own, shared)| self.parts(&own, &shared).ok().map(|parts| (own, parts)));
         let (own, parts) = match quick {
             Some(read) => read,

@@ -26,6 +26,10 @@ const KEYS: [&str; 9] = [
     ",\"unrecorded\":",
 ];
 
+/// The line is written otherwise than here.
+#[derive(Debug)]
+pub(super) struct Otherwise;
+
 /// Takes lines apart.
 #[derive(Debug)]
 pub(super) struct Scanner {
@@ -41,7 +45,7 @@ impl Default for Scanner {
 impl Scanner {
     /// The parts of a line. Those that are objects or lists may be cut short or be too long, and are
     /// no JSON values then.
-    pub(super) fn scan<'a>(&self, line: &'a str) -> Option<(Own<'a>, Shared<'a>)> {
+    pub(super) fn scan<'a>(&self, line: &'a str) -> Result<(Own<'a>, Shared<'a>), Otherwise> {
         let [behind_arguments, behind_subject, behind_decided, behind_foreign] =
             [0, 1, 4, 5].map(|from| self.keys.get(from..).unwrap_or_default());
         let mut event = Object::of(line);
@@ -55,10 +59,11 @@ impl Scanner {
         let subject = event.optional("\"subject\":", |event| event.object(behind_subject))?;
         let token = event.optional("\"token\":", |event| {
             let mut token = Object::of(event.rest);
-            let lists = [token.optional("\"aud\":", Object::list)?, token.optional("\"scopes\":", Object::list)?];
-            let [iat, exp, nbf] = ["\"iat\":", "\"exp\":", "\"nbf\":"].map(|key| token.optional(key, Object::time));
+            let [aud, scopes] = ["\"aud\":", "\"scopes\":"].map(|key| token.optional(key, Object::list).ok());
+            let [iat, exp, nbf] =
+                ["\"iat\":", "\"exp\":", "\"nbf\":"].map(|key| token.optional(key, Object::time).ok());
             event.rest = token.end()?;
-            Some((lists, [iat?, exp?, nbf?]))
+            Some(([aud?, scopes?], [iat?, exp?, nbf?]))
         })?;
         let (token, [iat, exp, nbf]) = token.unwrap_or_default();
         let session = event.optional("\"session\":", Object::text)?;
@@ -71,7 +76,7 @@ impl Scanner {
         // The kind is hardly ever written: what has one ended this long before.
         let own = Own { time, id, door, era, method, kind: None, name, arguments, session, iat, exp, nbf };
         let shared = Shared { lists, subject, token, verdicts: [decided, foreign] };
-        event.end()?.is_empty().then_some((own, shared))
+        event.end().filter(|rest| rest.is_empty()).map(|_| (own, shared)).ok_or(Otherwise)
     }
 }
 
@@ -88,17 +93,17 @@ impl<'a> Object<'a> {
     }
 
     /// The value of a key, if that is the next one.
-    fn optional<T>(&mut self, key: &str, read: impl FnOnce(&mut Self) -> Option<T>) -> Option<Option<T>> {
+    fn optional<T>(&mut self, key: &str, read: impl FnOnce(&mut Self) -> Option<T>) -> Result<Option<T>, Otherwise> {
         let Some(value) = self.rest.strip_prefix(self.before).and_then(|rest| rest.strip_prefix(key)) else {
-            return Some(None);
+            return Ok(None);
         };
         (self.rest, self.before) = (value, ',');
-        read(self).map(Some)
+        read(self).map(Some).ok_or(Otherwise)
     }
 
     /// The value of a key, which must be the next one.
-    fn needed<T>(&mut self, key: &str, read: impl FnOnce(&mut Self) -> Option<T>) -> Option<T> {
-        self.optional(key, read)?
+    fn needed<T>(&mut self, key: &str, read: impl FnOnce(&mut Self) -> Option<T>) -> Result<T, Otherwise> {
+        self.optional(key, read)?.ok_or(Otherwise)
     }
 
     /// What stands behind the object.
@@ -180,7 +185,7 @@ mod tests {
             ("\"/arguments/a\"]}", "\"/arguments/a\"],\"new\":1}"),
         ] {
             let changed = LINE.replacen(from, to, 1);
-            assert!(changed != LINE && scanner.scan(&changed).is_none(), "{from} to {to}");
+            assert!(changed != LINE && scanner.scan(&changed).is_err(), "{from} to {to}");
         }
     }
 }
