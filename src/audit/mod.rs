@@ -11,6 +11,8 @@
 #[cfg(feature = "store")]
 pub mod chain;
 mod journal;
+#[cfg(feature = "store")]
+mod ledger;
 mod row;
 #[cfg(feature = "store")]
 pub mod store;
@@ -19,10 +21,14 @@ mod writer;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
+#[cfg(feature = "store")]
+use std::sync::Arc;
 
 use tokio::sync::OwnedSemaphorePermit;
 
 pub use journal::{Journal, JournalError, JournalOptions};
+#[cfg(feature = "store")]
+pub use ledger::Ledger;
 pub use row::{Entry, Intent, Outcome, Refusals, Row, RowRule, SCHEMA, Verdict, digest};
 
 /// A future on the heap, so that a log can be used as `Arc<dyn Log>`.
@@ -64,16 +70,42 @@ impl std::error::Error for Unavailable {}
 pub struct Receipt {
     sequence: u64,
     room: Option<OwnedSemaphorePermit>,
+    #[cfg(feature = "store")]
+    about: Option<About>,
+}
+
+/// What an outcome repeats of its intent.
+#[cfg(feature = "store")]
+#[derive(Clone, Debug)]
+struct About {
+    class: Arc<str>,
+    request: Arc<str>,
+    door: Arc<str>,
 }
 
 impl Receipt {
     /// A receipt of a log that bounds its memory by itself.
     pub const fn new(sequence: u64) -> Self {
-        Self { sequence, room: None }
+        Self {
+            sequence,
+            room: None,
+            #[cfg(feature = "store")]
+            about: None,
+        }
     }
 
     const fn with_room(sequence: u64, room: OwnedSemaphorePermit) -> Self {
-        Self { sequence, room: Some(room) }
+        Self {
+            sequence,
+            room: Some(room),
+            #[cfg(feature = "store")]
+            about: None,
+        }
+    }
+
+    #[cfg(feature = "store")]
+    const fn about(sequence: u64, room: OwnedSemaphorePermit, about: About) -> Self {
+        Self { sequence, room: Some(room), about: Some(about) }
     }
 
     /// The number of the row.

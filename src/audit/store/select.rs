@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::audit::chain::Column;
+use crate::audit::chain::{Column, Row};
 
 /// The columns in the order in which they are read, without the text columns, which follow.
 pub(super) const COLUMNS: &str = "class, writer, seq, kind, status, latency, prev, hash, written, at, data";
@@ -79,6 +79,23 @@ impl Select {
     /// The whole of a class in the order of its chains.
     pub fn class(name: impl Into<String>) -> Self {
         Self { class: Some(name.into()), ..Self::default() }
+    }
+
+    /// Whether a row is asked for, for rows that are in no database.
+    pub fn matches(&self, row: &Row) -> bool {
+        let Row { writer, written, entry, .. } = row;
+        let is = |wanted: &Option<String>, text: &str| wanted.as_deref().is_none_or(|wanted| wanted == text);
+        is(&self.class, &entry.class)
+            && is(&self.kind, &entry.kind)
+            && is(&self.writer, writer)
+            && self.since.is_none_or(|at| entry.at >= at)
+            && self.until.is_none_or(|at| entry.at < at)
+            && self.written_since.is_none_or(|at| *written >= at)
+            && self.written_until.is_none_or(|at| *written < at)
+            && Column::ALL.into_iter().all(|column| {
+                let mut wanted = self.texts.iter().filter(|(c, _)| *c == column).peekable();
+                wanted.peek().is_none() || wanted.any(|(_, text)| entry.get(column) == Some(text))
+            })
     }
 
     /// The condition, and what it binds. `place` writes the placeholder of a number from 1.

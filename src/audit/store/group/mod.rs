@@ -11,12 +11,12 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
 use super::{Store, StoreError};
 use crate::audit::chain::{Entry, SigningKey};
-use task::{Order, Task};
+use task::{Inbox, Order, Task, Waiting};
 
 /// The clock, in microseconds since 1970 UTC.
 pub type Clock = Arc<dyn Fn() -> i64 + Send + Sync>;
@@ -34,6 +34,8 @@ pub struct LoggerOptions {
     pub key: Option<Arc<SigningKey>>,
     /// How many rows may wait.
     pub queue: usize,
+    /// How many rows for which nobody waits may be outstanding, from [`Logger::room`] on.
+    pub open: usize,
     /// How many rows one transaction takes.
     pub batch: usize,
     /// How long a caller waits for its row to be durable.
@@ -54,6 +56,7 @@ impl LoggerOptions {
             clock,
             key: None,
             queue: 4_096,
+            open: 65_536,
             batch: 512,
             patience: Duration::from_secs(2),
             checkpoint_rows: 10_000,
@@ -111,6 +114,8 @@ pub struct Health {
 #[derive(Clone, Debug)]
 pub struct Logger {
     orders: mpsc::Sender<Order>,
+    notes: mpsc::UnboundedSender<Waiting>,
+    room: Arc<Semaphore>,
     health: watch::Receiver<Health>,
     patience: Duration,
 }
@@ -124,12 +129,15 @@ impl Logger {
     /// When the store cannot be opened or its first row not be written.
     pub async fn open(store: Store, options: LoggerOptions) -> Result<(Self, JoinHandle<()>), StoreError> {
         let (orders, received) = mpsc::channel(options.queue.max(1));
+        // Bounded by the room that each note must have.
+        let (notes, noted) = mpsc::unbounded_channel();
+        let room = Arc::new(Semaphore::new(options.open.min(Semaphore::MAX_PERMITS)));
         let (report, health) = watch::channel(Health::default());
         let patience = options.patience;
         let mut task = Task::new(store, options, report);
         task.open().await?;
-        let handle = tokio::spawn(task.run(received));
-        Ok((Self { orders, health, patience }, handle))
+        let handle = tokio::spawn(task.run(Inbox { orders: received, notes: noted }));
+        Ok((Self { orders, notes, room, health, patience }, handle))
     }
 
     /// Writes a row and waits until it is durable.
@@ -138,9 +146,11 @@ impl Logger {
             return Err(Refused::Away);
         }
         let (reply, answer) = oneshot::channel();
-        self.orders.try_send(Order::Row(Box::new(entry), Some(reply))).map_err(|e| match e {
-            mpsc::error::TrySendError::Full(_) => Refused::Full,
-            mpsc::error::TrySendError::Closed(_) => Refused::Away,
+        self.orders.try_send(Order::Row(Box::new(Waiting { entry, reply: Some(reply), room: None }))).map_err(|e| {
+            match e {
+                mpsc::error::TrySendError::Full(_) => Refused::Full,
+                mpsc::error::TrySendError::Closed(_) => Refused::Away,
+            }
         })?;
         match tokio::time::timeout(self.patience, answer).await {
             Ok(Ok(answer)) => answer,
@@ -149,10 +159,16 @@ impl Logger {
         }
     }
 
-    /// Writes a row and does not wait. While the store is away such rows are kept, up to the length
-    /// of the queue; how many were given up is written when it is back. False when the queue is full.
-    pub fn note(&self, entry: Entry) -> bool {
-        self.orders.try_send(Order::Row(Box::new(entry), None)).is_ok()
+    /// Room for a row that will be written without waiting; none when too many are outstanding.
+    pub fn room(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.room).try_acquire_owned().ok()
+    }
+
+    /// Writes a row and does not wait. While the store is away the row is kept, whatever else happens
+    /// to this process but its end.
+    pub fn note(&self, entry: Entry, room: OwnedSemaphorePermit) {
+        // An error means that the log was closed, and says of everything later that it comes too late.
+        let _ = self.notes.send(Waiting { entry, reply: None, room: Some(room) });
     }
 
     /// How the store is doing.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Map, json};
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::{Health, LoggerOptions, Placed, Refused};
@@ -15,13 +15,38 @@ use crate::audit::store::{Connection, Store, StoreError, StoreErrorKind};
 /// The first pause before the store is tried again, and the longest.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
 
-type Reply = oneshot::Sender<Result<Placed, Refused>>;
+pub(super) type Reply = oneshot::Sender<Result<Placed, Refused>>;
 
 /// What the task is asked to do.
 #[derive(Debug)]
 pub(super) enum Order {
-    Row(Box<Entry>, Option<Reply>),
+    Row(Box<Waiting>),
     Close(oneshot::Sender<()>),
+}
+
+/// A row that is to be written.
+#[derive(Debug)]
+pub(super) struct Waiting {
+    pub(super) entry: Entry,
+    /// Who waits for it.
+    pub(super) reply: Option<Reply>,
+    /// The room that it takes; one of a bounded number.
+    pub(super) room: Option<OwnedSemaphorePermit>,
+}
+
+impl Waiting {
+    /// A row of the task itself.
+    const fn own(entry: Entry) -> Self {
+        Self { entry, reply: None, room: None }
+    }
+}
+
+/// The ways in.
+pub(super) struct Inbox {
+    /// Rows for which somebody waits. Bounded.
+    pub(super) orders: mpsc::Receiver<Order>,
+    /// Rows for which nobody waits, each with its room.
+    pub(super) notes: mpsc::UnboundedReceiver<Waiting>,
 }
 
 /// What became of a batch.
@@ -39,7 +64,7 @@ pub(super) struct Task {
     connection: Option<Connection>,
     tail: Tail,
     /// Rows for which nobody waits, that are still to be written.
-    backlog: VecDeque<Entry>,
+    backlog: VecDeque<Waiting>,
     report: watch::Sender<Health>,
     /// Rows since the last seal.
     unsealed: u32,
@@ -85,30 +110,33 @@ impl Task {
         Ok(())
     }
 
-    pub(super) async fn run(mut self, mut orders: mpsc::Receiver<Order>) {
-        let mut waiting: Vec<(Entry, Option<Reply>)> = Vec::new();
+    pub(super) async fn run(mut self, mut inbox: Inbox) {
+        let mut waiting: Vec<Waiting> = Vec::new();
         loop {
-            let idle = waiting.is_empty() && self.backlog.is_empty();
-            if idle && self.closing.is_none() {
+            if self.backlog.is_empty() && self.closing.is_none() {
                 let due = self.sealed_at + self.options.checkpoint_every;
                 tokio::select! {
-                    order = orders.recv() => match order {
+                    order = inbox.orders.recv() => match order {
                         Some(order) => self.take(order, &mut waiting),
                         None => break,
                     },
+                    Some(note) = inbox.notes.recv() => self.backlog.push_back(note),
                     () = sleep_until(due), if self.unsealed > 0 => {
                         self.unsealed = self.options.checkpoint_rows;
                     }
                 }
             }
             while waiting.len() < self.options.batch && self.closing.is_none() {
-                let Ok(order) = orders.try_recv() else { break };
+                let Ok(order) = inbox.orders.try_recv() else { break };
                 self.take(order, &mut waiting);
             }
+            while let Ok(note) = inbox.notes.try_recv() {
+                self.backlog.push_back(note);
+            }
             // Whoever has gone is not written at all.
-            waiting.retain(|(_, reply)| reply.as_ref().is_none_or(|reply| !reply.is_closed()));
+            waiting.retain(|row| row.reply.as_ref().is_none_or(|reply| !reply.is_closed()));
             if !self.batch(&mut waiting).await {
-                self.recover(&mut orders).await;
+                self.recover(&mut inbox).await;
             }
             if self.closing.is_some() && waiting.is_empty() && self.backlog.is_empty() {
                 break;
@@ -117,24 +145,24 @@ impl Task {
         self.end().await;
     }
 
-    fn take(&mut self, order: Order, waiting: &mut Vec<(Entry, Option<Reply>)>) {
+    fn take(&mut self, order: Order, waiting: &mut Vec<Waiting>) {
         match order {
-            Order::Row(entry, reply) => waiting.push((*entry, reply)),
+            Order::Row(row) => waiting.push(*row),
             Order::Close(done) => self.closing = Some(done),
         }
     }
 
     /// Writes what waits. False when the store is away.
-    async fn batch(&mut self, waiting: &mut Vec<(Entry, Option<Reply>)>) -> bool {
+    async fn batch(&mut self, waiting: &mut Vec<Waiting>) -> bool {
         let before = (self.tail.clone(), self.unsealed);
         let now = (self.options.clock)();
-        let mut rows = Vec::with_capacity(waiting.len() + 1);
-        let mut replies = Vec::with_capacity(waiting.len());
-        let left = self.options.batch.saturating_sub(waiting.len());
-        let old: Vec<Entry> = self.backlog.drain(..left.min(self.backlog.len())).collect();
-        for (entry, reply) in old.iter().cloned().map(|entry| (entry, None)).chain(waiting.drain(..)) {
+        // Both kinds get on, whichever is more.
+        let old = self.options.batch.saturating_sub(waiting.len()).max(self.options.batch / 4).min(self.backlog.len());
+        let mut rows = Vec::with_capacity(waiting.len() + old + 1);
+        let mut whose = Vec::with_capacity(waiting.len() + old);
+        for Waiting { entry, reply, room } in self.backlog.drain(..old).chain(waiting.drain(..)) {
             rows.push(self.tail.append(entry, now, &mut self.buffer));
-            replies.push(reply);
+            whose.push((reply, room));
         }
         self.unsealed = self.unsealed.saturating_add(u32::try_from(rows.len()).unwrap_or(u32::MAX));
         if self.unsealed >= self.options.checkpoint_rows && self.unsealed > 0 {
@@ -146,7 +174,7 @@ impl Task {
         }
         match self.write(&rows).await {
             Written::Yes => {
-                self.acknowledge(&rows, replies);
+                self.acknowledge(&rows, whose);
                 true
             }
             Written::No(error) => {
@@ -154,11 +182,11 @@ impl Task {
                 let impossible = error.kind == StoreErrorKind::Impossible;
                 self.away(&error, !impossible);
                 let why = if impossible { Refused::Impossible } else { Refused::Away };
-                for (row, reply) in rows.into_iter().zip(replies) {
+                for (row, (reply, room)) in rows.into_iter().zip(whose) {
                     match reply {
                         Some(reply) => self.refuse(reply, why),
                         None if impossible => self.lost = self.lost.saturating_add(1),
-                        None => self.keep(row.entry),
+                        None => self.keep(Waiting { entry: row.entry, reply: None, room }),
                     }
                 }
                 // What can never be written is given up; the others of the batch were refused with it.
@@ -168,7 +196,7 @@ impl Task {
                 self.away(&error, true);
                 // Nobody waits for what may take long; the rows keep their places until they are there.
                 let mut left = Vec::new();
-                for (row, reply) in rows.iter().zip(replies) {
+                for (row, (reply, _)) in rows.iter().zip(whose) {
                     if let Some(reply) = reply {
                         self.refuse(reply, Refused::Away);
                         left.push(unconfirmed(row));
@@ -176,21 +204,21 @@ impl Task {
                 }
                 self.settle(rows).await;
                 for entry in left {
-                    self.keep(entry);
+                    self.keep(Waiting::own(entry));
                 }
                 false
             }
         }
     }
 
-    fn acknowledge(&mut self, rows: &[Row], replies: Vec<Option<Reply>>) {
+    fn acknowledge(&mut self, rows: &[Row], whose: Vec<(Option<Reply>, Option<OwnedSemaphorePermit>)>) {
         self.report.send_modify(|health| {
             health.away = None;
             health.rows = health.rows.saturating_add(rows.len() as u64);
             health.batches = health.batches.saturating_add(1);
         });
         let mut gone = Vec::new();
-        for (row, reply) in rows.iter().zip(replies) {
+        for (row, (reply, _)) in rows.iter().zip(whose) {
             let placed = Placed { class: row.entry.class.clone(), seq: row.seq };
             if let Some(reply) = reply
                 && reply.send(Ok(placed)).is_err()
@@ -199,7 +227,7 @@ impl Task {
             }
         }
         for entry in gone {
-            self.keep(entry);
+            self.keep(Waiting::own(entry));
         }
     }
 
@@ -219,7 +247,7 @@ impl Task {
     }
 
     /// Tries the store until it takes a seal. Whoever asks meanwhile is refused.
-    async fn recover(&mut self, orders: &mut mpsc::Receiver<Order>) {
+    async fn recover(&mut self, inbox: &mut Inbox) {
         let mut pause = PAUSES.0;
         loop {
             let until = Instant::now() + pause;
@@ -227,12 +255,16 @@ impl Task {
             loop {
                 tokio::select! {
                     () = sleep_until(until) => break,
-                    order = orders.recv(), if self.closing.is_none() => match order {
-                        Some(Order::Row(_, Some(reply))) => self.refuse(reply, Refused::Away),
-                        Some(Order::Row(entry, None)) => self.keep(*entry),
+                    order = inbox.orders.recv(), if self.closing.is_none() => match order {
+                        Some(Order::Row(row)) => {
+                            if let Some(reply) = row.reply {
+                                self.refuse(reply, Refused::Away);
+                            }
+                        }
                         Some(Order::Close(done)) => self.closing = Some(done),
                         None => return,
-                    }
+                    },
+                    Some(note) = inbox.notes.recv() => self.keep(note),
                 }
             }
             if self.probe().await {
@@ -306,9 +338,10 @@ impl Task {
         let _ = reply.send(Err(why));
     }
 
-    fn keep(&mut self, entry: Entry) {
-        if self.backlog.len() < self.options.queue {
-            self.backlog.push_back(entry);
+    /// Keeps a row for later. One that has its room is always kept.
+    fn keep(&mut self, row: Waiting) {
+        if row.room.is_some() || self.backlog.len() < self.options.queue {
+            self.backlog.push_back(row);
         } else {
             self.lost = self.lost.saturating_add(1);
         }

@@ -1,0 +1,196 @@
+//! Where the rows come from: the store of the policy, another store, or exported lines.
+
+use std::future::Future;
+use std::io::{BufRead, BufReader, Read};
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+
+use crate::audit::chain::Row;
+use crate::audit::store::{Connection, Select, Store, StoreError, StoreErrorKind};
+use crate::cli::failure::{Failure, Kind};
+use crate::cli::files;
+use crate::cli::policy::PolicyArgs;
+use crate::cli::terminal::When;
+
+/// The longest line of an export, in bytes: texts and data are bounded.
+const MAX_LINE: u64 = 1 << 20;
+
+/// Which log.
+#[derive(Debug, clap::Args)]
+pub(super) struct SourceArgs {
+    #[command(flatten)]
+    policy: PolicyArgs,
+    /// The store: `sqlite:PATH`, `postgres://…`, `env:NAME` or `file:PATH` [default: that of the policy]
+    #[arg(long, value_name = "STORE", conflicts_with = "log")]
+    store: Option<String>,
+    /// Exported lines to read instead of a store
+    #[arg(value_name = "LOG", conflicts_with_all = ["policy", "profile"])]
+    log: Option<PathBuf>,
+}
+
+/// A log that can be read.
+#[derive(Debug)]
+pub(super) enum Source {
+    Store(Store),
+    Lines(PathBuf),
+}
+
+impl SourceArgs {
+    /// Finds it.
+    pub(super) fn find(&self, color: When) -> Result<Source, Failure> {
+        if let Some(path) = &self.log {
+            return Ok(Source::Lines(path.clone()));
+        }
+        self.store(color).map(Source::Store)
+    }
+
+    /// Finds a store; exported lines will not do.
+    pub(super) fn store(&self, color: When) -> Result<Store, Failure> {
+        let (named, directory) = match &self.store {
+            Some(named) => (named.clone(), None),
+            None => {
+                let opened = self.policy.open(color)?;
+                (opened.compiled.set().audit.store.clone(), opened.directory)
+            }
+        };
+        let url = resolve(&named, directory.as_deref())?;
+        url.parse().map_err(|e: StoreError| failure(&e, "the audit log"))
+    }
+}
+
+/// What a reference stands for. A path of a policy counts from its directory.
+fn resolve(named: &str, directory: Option<&Path>) -> Result<String, Failure> {
+    let beside = |path: &str| directory.map_or_else(|| PathBuf::from(path), |directory| directory.join(path));
+    if let Some(name) = named.strip_prefix("env:") {
+        return std::env::var(name).map_err(|_| {
+            Failure::new(Kind::CannotRead, format!("the variable `{name}`, which names the audit log, is not set"))
+                .help("set it, or name the store with --store")
+        });
+    }
+    if let Some(path) = named.strip_prefix("file:") {
+        let path = beside(path);
+        let text = String::from_utf8(files::read(&path, 65_536)?).unwrap_or_default();
+        return Ok(text.trim().to_owned());
+    }
+    if named.starts_with("vault:") {
+        return Err(Failure::new(Kind::BadInput, "this command reads nothing from Vault")
+            .help("name the store with --store env:NAME"));
+    }
+    if let Some(path) = named.strip_prefix("sqlite:") {
+        return Ok(format!("sqlite:{}", beside(path).display()));
+    }
+    Ok(named.to_owned())
+}
+
+impl Source {
+    /// The name for people, without a password.
+    pub(super) fn name(&self) -> String {
+        match self {
+            Self::Store(store) => store.to_string(),
+            Self::Lines(path) => files::display_name(path),
+        }
+    }
+
+    /// Opens it. A store keeps its connection, so that several questions are about one and the same.
+    pub(super) fn open(self) -> Result<Reader, Failure> {
+        let name = self.name();
+        Ok(match self {
+            Self::Store(store) => {
+                let runtime = runtime()?;
+                let connection = runtime.block_on(store.reader()).map_err(|e| failure(&e, &name))?;
+                Reader { name, from: From::Store(runtime, Box::new(connection)) }
+            }
+            Self::Lines(path) => Reader { name, from: From::Lines(path) },
+        })
+    }
+}
+
+/// Reads a log.
+#[derive(Debug)]
+pub(super) struct Reader {
+    name: String,
+    from: From,
+}
+
+#[derive(Debug)]
+enum From {
+    Store(tokio::runtime::Runtime, Box<Connection>),
+    Lines(PathBuf),
+}
+
+impl Reader {
+    /// The name for people, without a password.
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Hands over the rows that are asked for. Those of exported lines come in the order of the file.
+    pub(super) fn each(
+        &mut self,
+        select: &Select,
+        take: &mut (dyn FnMut(Row) -> ControlFlow<()> + Send),
+    ) -> Result<(), Failure> {
+        match &mut self.from {
+            From::Store(runtime, connection) => {
+                runtime.block_on(connection.read(select, take)).map_err(|e| failure(&e, &self.name))
+            }
+            From::Lines(path) => lines(path, select, take),
+        }
+    }
+}
+
+fn lines(
+    path: &Path,
+    select: &Select,
+    take: &mut (dyn FnMut(Row) -> ControlFlow<()> + Send),
+) -> Result<(), Failure> {
+    let mut reader = BufReader::with_capacity(1 << 18, files::open(path, None)?);
+    let mut line = Vec::new();
+    let mut left = select.limit.unwrap_or(i64::MAX);
+    for number in 1_u64.. {
+        line.clear();
+        let read = reader.by_ref().take(MAX_LINE).read_until(b'\n', &mut line);
+        if read.map_err(|e| Failure::reading(path, &e))? == 0 {
+            break;
+        }
+        let row = Row::read_line(&line).map_err(|e| {
+            Failure::new(Kind::BadInput, format!("line {number} of `{}` is no row: {e}", files::display_name(path)))
+                .help("a line of `doorward audit export` is one JSON object; nothing may be taken from it or put to it")
+        })?;
+        if left > 0 && select.matches(&row) {
+            left -= 1;
+            if take(row).is_break() {
+                break;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Runs what asks a store.
+pub(super) fn block_on<T>(future: impl Future<Output = T>) -> Result<T, Failure> {
+    Ok(runtime()?.block_on(future))
+}
+
+fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|e| Failure::new(Kind::CannotRead, format!("no runtime can be started: {e}")))
+}
+
+/// What a store said, for the person at the command line.
+pub(super) fn failure(error: &StoreError, name: &str) -> Failure {
+    let kind = match error.kind {
+        StoreErrorKind::NotAStore | StoreErrorKind::Impossible => Kind::BadInput,
+        StoreErrorKind::NoLog | StoreErrorKind::Unreachable => Kind::CannotRead,
+        StoreErrorKind::Refused | StoreErrorKind::Doubt => Kind::CannotWrite,
+    };
+    let failure = Failure::new(kind, format!("`{name}`: {error}"));
+    match error.kind {
+        StoreErrorKind::NoLog => failure.help("`doorward serve` makes the log when it starts"),
+        StoreErrorKind::Unreachable => failure.help("check the address of the store, and that it is up"),
+        StoreErrorKind::NotAStore => failure.help("write `sqlite:PATH` or `postgres://USER@HOST/DATABASE`"),
+        _ => failure,
+    }
+}
