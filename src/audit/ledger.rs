@@ -91,6 +91,7 @@ fn of_intent(intent: &Intent, class: Arc<str>) -> Entry {
         "actors": intent.actors,
         "arguments": intent.arguments,
         "era": intent.era,
+        "event": intent.event,
         "message": intent.message,
         "rule": rule,
         "scopes": intent.scopes,

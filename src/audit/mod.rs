@@ -2,8 +2,9 @@
 //!
 //! [`Log::intent`] resolves when the row can no longer be lost; only then may a call be forwarded.
 //! [`Log::outcome`] says afterwards what became of it. Where a row cannot be written the answer is
-//! [`Unavailable`], and the caller of this seam must refuse the request. A row never holds a token,
-//! the value of an argument or a session id, only digests of them.
+//! [`Unavailable`], and the caller of this seam must refuse the request. A row never holds a token
+//! or a session id, only digests of them, and of arguments the values that a rule of the policy reads
+//! or that the tool declares.
 //!
 //! This module alone among those of the guard touches the file system, and only in [`Journal`]:
 //! promising that a row is durable means writing and flushing it.
@@ -13,6 +14,8 @@ pub mod chain;
 mod journal;
 #[cfg(feature = "store")]
 mod ledger;
+#[cfg(feature = "store")]
+mod recorded;
 mod row;
 #[cfg(feature = "store")]
 pub mod store;
@@ -29,6 +32,8 @@ use tokio::sync::OwnedSemaphorePermit;
 pub use journal::{Journal, JournalError, JournalOptions};
 #[cfg(feature = "store")]
 pub use ledger::Ledger;
+#[cfg(feature = "store")]
+pub use recorded::recorded;
 pub use row::{Entry, Intent, Outcome, Refusals, Row, RowRule, SCHEMA, Verdict, digest};
 
 /// A future on the heap, so that a log can be used as `Arc<dyn Log>`.

@@ -1,8 +1,10 @@
 //! What a row says. The shape of the log's JSON, and of the columns of a later store.
 //!
-//! There is no field for a token, the value of an argument or a session id.
+//! There is no field for a token or a session id, and of arguments only the values that a rule of the
+//! policy reads or that the tool declares under `capture`.
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
 
 use crate::model::{Effect, Position, RuleKind, Timestamp};
@@ -81,6 +83,10 @@ pub struct Intent {
     /// The digest of the bytes that the server gets; none for a request without a body or refused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
+    /// What the policy was asked, as a line of a recording: what it needs to judge again. Of arguments
+    /// it holds those that a rule reads or that the tool declares under `capture`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub event: Option<Map<String, Value>>,
     /// What was decided.
     #[serde(flatten)]
     pub verdict: Verdict,

@@ -121,6 +121,8 @@ impl Caller {
         self.question(self.now, (ask.action, ask.kind, &ask.name), arguments, With::Token, |request| {
             let decision = pdp::decide(policy, request);
             let mut intent = self.intent(ask, &decision);
+            intent.event =
+                super::kept::event(policy, request, &ask.method, ask.era.as_deref(), intent.session.as_deref());
             if !decision.is_allow() {
                 return (intent, Err(self.refusal(ask, &decision)));
             }
@@ -185,6 +187,7 @@ impl Caller {
             name: shown(&ask.name),
             arguments: arguments.map(|bytes| audit::digest(&bytes)),
             message: None,
+            event: None,
             verdict: RowVerdict { effect: Effect::Deny, reason: String::new(), rule: None },
             policy: policy.digest().to_string(),
             class: policy.set().servers.get(&**self.door.name()).map(|s| s.audit.clone()).unwrap_or_default(),

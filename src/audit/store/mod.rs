@@ -8,6 +8,7 @@
 mod error;
 mod group;
 mod postgres;
+mod prune;
 mod select;
 mod sqlite;
 
@@ -22,6 +23,7 @@ use sqlx::sqlite::SqliteConnectOptions;
 use crate::audit::chain::{Mark, Row};
 pub use error::{StoreError, StoreErrorKind};
 pub use group::{Clock, Health, Logger, LoggerOptions, Placed, Refused};
+pub use prune::{Prune, Pruned, month};
 pub use select::{Order, Select};
 
 /// Where an audit log is.

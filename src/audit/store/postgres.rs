@@ -11,7 +11,8 @@ use time::OffsetDateTime;
 
 use super::Take;
 use super::error::{StoreError, StoreErrorKind};
-use super::select::{Bound, OPEN, OPEN_HEADS, Select};
+use super::prune::{Pruned, changed};
+use super::select::{BEFORE, Bound, FIRST_ABOUT, OPEN, OPEN_HEADS, Select};
 use crate::audit::chain::{Column, Entry, Hash, LOG_CLASS, Mark, Row};
 
 /// The newest version of the tables.
@@ -108,34 +109,8 @@ impl Postgres {
     pub(super) async fn insert(&mut self, rows: &[Row]) -> Result<(), StoreError> {
         self.partitions(rows).await?;
         let doubt = || StoreError::new(StoreErrorKind::Doubt, "the server does not answer");
-        let written = tokio::time::timeout(STATEMENT + CONNECT, self.send(rows)).await;
+        let written = tokio::time::timeout(STATEMENT + CONNECT, send(&mut self.connection, rows)).await;
         written.unwrap_or_else(|_| Err(doubt()))
-    }
-
-    async fn send(&mut self, rows: &[Row]) -> Result<(), StoreError> {
-        let time = |at: i64| {
-            instant(at).ok_or_else(|| {
-                StoreError::new(StoreErrorKind::Impossible, "an instant is out of the range of the calendar")
-            })
-        };
-        let at = rows.iter().map(|r| time(r.entry.at)).collect::<Result<Vec<_>, _>>()?;
-        let written = rows.iter().map(|r| time(r.written)).collect::<Result<Vec<_>, _>>()?;
-        let mut query = sqlx::query(AssertSqlSafe(statement()))
-            .bind(rows.iter().map(|r| &*r.entry.class).collect::<Vec<_>>())
-            .bind(rows.iter().map(|r| &*r.writer).collect::<Vec<_>>())
-            .bind(rows.iter().map(|r| r.seq).collect::<Vec<_>>())
-            .bind(rows.iter().map(|r| &*r.entry.kind).collect::<Vec<_>>())
-            .bind(rows.iter().map(|r| r.entry.status).collect::<Vec<_>>())
-            .bind(rows.iter().map(|r| r.entry.latency).collect::<Vec<_>>())
-            .bind(rows.iter().map(|r| r.prev.as_bytes().as_slice()).collect::<Vec<_>>())
-            .bind(rows.iter().map(|r| r.hash.as_bytes().as_slice()).collect::<Vec<_>>())
-            .bind(written)
-            .bind(at)
-            .bind(rows.iter().map(|r| r.entry.data()).collect::<Vec<_>>());
-        for column in Column::ALL {
-            query = query.bind(rows.iter().map(|r| r.entry.get(column)).collect::<Vec<_>>());
-        }
-        query.execute(&mut self.connection).await.map(drop).map_err(|e| StoreError::writing(&e))
     }
 
     /// Makes the partitions of these rows, and those of the months to come.
@@ -193,10 +168,99 @@ impl Postgres {
         rows.iter().map(|row| mark(row).map_err(|e| StoreError::reading(&e))).collect()
     }
 
+    pub(super) async fn first_about(&mut self, class: &str, subject: &str) -> Result<Option<i64>, StoreError> {
+        let first = sqlx::query_scalar(FIRST_ABOUT).bind(class).bind(subject).fetch_one(&mut self.connection).await;
+        let first: Option<OffsetDateTime> = first.map_err(|e| StoreError::reading(&e))?;
+        Ok(first.map(microseconds))
+    }
+
+    /// How many rows of a class were written before an instant, and the last of each chain.
+    pub(super) async fn before(&mut self, class: &str, before: i64) -> Result<(i64, Vec<Mark>), StoreError> {
+        ends(&mut self.connection, class, before).await
+    }
+
+    /// Drops the partitions of the months that have passed.
+    pub(super) async fn prune(&mut self, pruned: &Pruned, rows: &[Row]) -> Result<(), StoreError> {
+        self.partitions(rows).await?;
+        let failed = |e: sqlx::Error| StoreError::writing(&e);
+        let mut transaction = self.connection.begin().await.map_err(failed)?;
+        let limit = instant(pruned.before).unwrap_or(OffsetDateTime::UNIX_EPOCH);
+        let partitions: Vec<String> = sqlx::query_scalar(PARTITIONS)
+            .bind(&pruned.class)
+            .bind(limit)
+            .fetch_all(&mut *transaction)
+            .await
+            .map_err(failed)?;
+        for partition in &partitions {
+            // The name comes from the catalog, quoted where it must be.
+            let lock = format!("lock table {partition} in access exclusive mode");
+            sqlx::query(AssertSqlSafe(lock)).execute(&mut *transaction).await.map_err(failed)?;
+        }
+        if ends(&mut transaction, &pruned.class, pruned.before).await? != (pruned.rows, pruned.heads.clone()) {
+            return Err(changed());
+        }
+        for partition in &partitions {
+            let drop = format!("drop table {partition}");
+            sqlx::query(AssertSqlSafe(drop)).execute(&mut *transaction).await.map_err(failed)?;
+        }
+        send(&mut transaction, rows).await?;
+        transaction.commit().await.map_err(failed)
+    }
+
     pub(super) async fn close(self) {
         // There is nothing left to lose: what was acknowledged is durable.
         let _ = tokio::time::timeout(CONNECT, self.connection.close()).await;
     }
+}
+
+async fn send(connection: &mut PgConnection, rows: &[Row]) -> Result<(), StoreError> {
+    let time = |at: i64| {
+        instant(at).ok_or_else(|| {
+            StoreError::new(StoreErrorKind::Impossible, "an instant is out of the range of the calendar")
+        })
+    };
+    let at = rows.iter().map(|r| time(r.entry.at)).collect::<Result<Vec<_>, _>>()?;
+    let written = rows.iter().map(|r| time(r.written)).collect::<Result<Vec<_>, _>>()?;
+    let mut query = sqlx::query(AssertSqlSafe(statement()))
+        .bind(rows.iter().map(|r| &*r.entry.class).collect::<Vec<_>>())
+        .bind(rows.iter().map(|r| &*r.writer).collect::<Vec<_>>())
+        .bind(rows.iter().map(|r| r.seq).collect::<Vec<_>>())
+        .bind(rows.iter().map(|r| &*r.entry.kind).collect::<Vec<_>>())
+        .bind(rows.iter().map(|r| r.entry.status).collect::<Vec<_>>())
+        .bind(rows.iter().map(|r| r.entry.latency).collect::<Vec<_>>())
+        .bind(rows.iter().map(|r| r.prev.as_bytes().as_slice()).collect::<Vec<_>>())
+        .bind(rows.iter().map(|r| r.hash.as_bytes().as_slice()).collect::<Vec<_>>())
+        .bind(written)
+        .bind(at)
+        .bind(rows.iter().map(|r| r.entry.data()).collect::<Vec<_>>());
+    for column in Column::ALL {
+        query = query.bind(rows.iter().map(|r| r.entry.get(column)).collect::<Vec<_>>());
+    }
+    query.execute(connection).await.map(drop).map_err(|e| StoreError::writing(&e))
+}
+
+/// The partitions of the class `$1` that end by the instant `$2`.
+const PARTITIONS: &str = "
+select child.oid::regclass::text
+from pg_inherits class_of join pg_class class on class.oid = class_of.inhrelid
+join pg_inherits month_of on month_of.inhparent = class.oid
+join pg_class child on child.oid = month_of.inhrelid
+where class_of.inhparent = 'audit_log'::regclass
+    and pg_get_expr(class.relpartbound, class.oid) = format('FOR VALUES IN (%L)', $1)
+    and (regexp_match(pg_get_expr(child.relpartbound, child.oid), 'TO \\(''([^'']+)''\\)'))[1]::timestamptz <= $2
+order by 1";
+
+async fn ends(connection: &mut PgConnection, class: &str, before: i64) -> Result<(i64, Vec<Mark>), StoreError> {
+    let failed = |e: sqlx::Error| StoreError::reading(&e);
+    let limit = instant(before).unwrap_or(OffsetDateTime::UNIX_EPOCH);
+    let rows = sqlx::query(BEFORE).bind(class).bind(limit).fetch_all(connection).await.map_err(failed)?;
+    let mut count = 0_i64;
+    let mut heads = Vec::new();
+    for row in &rows {
+        count = count.saturating_add(row.try_get::<i64, _>(4).map_err(failed)?);
+        heads.push(mark(row).map_err(failed)?);
+    }
+    Ok((count, heads))
 }
 
 fn statement() -> String {

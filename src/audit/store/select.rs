@@ -30,6 +30,19 @@ select a.class, a.writer, a.seq, a.hash from ends e
 join audit_log a on a.class = e.class and a.writer = e.writer and a.seq = e.seq
 order by a.writer, a.class";
 
+/// The last row before an instant in each chain of a class, and how many rows there are; `$1` is the
+/// class, `$2` the instant.
+pub(super) const BEFORE: &str = "
+with ends(writer, seq, rows) as (
+    select writer, max(seq), count(*) from audit_log where class = $1 and written < $2 group by writer
+)
+select a.class, a.writer, a.seq, a.hash, e.rows from ends e
+join audit_log a on a.class = $1 and a.writer = e.writer and a.seq = e.seq
+order by a.writer";
+
+/// When the first row of a class about a subject was written; `$1` is the class, `$2` the subject.
+pub(super) const FIRST_ABOUT: &str = "select min(written) from audit_log where class = $1 and subject = $2";
+
 /// In which order rows come.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Order {

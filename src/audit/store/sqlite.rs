@@ -9,7 +9,8 @@ use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, Row as _, SqlSaf
 
 use super::Take;
 use super::error::{StoreError, StoreErrorKind};
-use super::select::{Bound, OPEN, OPEN_HEADS, Select};
+use super::prune::{Pruned, changed};
+use super::select::{BEFORE, Bound, FIRST_ABOUT, OPEN, OPEN_HEADS, Select};
 use crate::audit::chain::{Column, Entry, Hash, LOG_CLASS, Mark, Row};
 
 /// How long to wait for another process that writes.
@@ -67,6 +68,11 @@ pub(super) async fn insert(connection: &mut SqliteConnection, rows: &[Row]) -> R
         // Nothing was sent but the wish to write.
         StoreError::new(StoreErrorKind::Refused, StoreError::writing(&e).to_string())
     })?;
+    put(&mut transaction, rows).await.map_err(failed)?;
+    transaction.commit().await.map_err(failed)
+}
+
+async fn put(connection: &mut SqliteConnection, rows: &[Row]) -> Result<(), sqlx::Error> {
     let mut rest = rows;
     for size in SIZES {
         while let Some((chunk, tail)) = rest.split_at_checked(size) {
@@ -90,10 +96,10 @@ pub(super) async fn insert(connection: &mut SqliteConnection, rows: &[Row]) -> R
                     query = query.bind(entry.get(column));
                 }
             }
-            query.execute(&mut *transaction).await.map_err(failed)?;
+            query.execute(&mut *connection).await?;
         }
     }
-    transaction.commit().await.map_err(failed)
+    Ok(())
 }
 
 fn statement(rows: usize) -> String {
@@ -154,6 +160,58 @@ pub(super) async fn open_heads(connection: &mut SqliteConnection) -> Result<Vec<
     let rows = sqlx::query(AssertSqlSafe(sql)).bind(LOG_CLASS).bind(OPEN).fetch_all(connection).await;
     let rows = rows.map_err(|e| StoreError::reading(&e))?;
     rows.iter().map(|row| mark(row).map_err(|e| StoreError::reading(&e))).collect()
+}
+
+pub(super) async fn first_about(
+    connection: &mut SqliteConnection,
+    class: &str,
+    subject: &str,
+) -> Result<Option<i64>, StoreError> {
+    let sql = FIRST_ABOUT.replace("$1", "?1").replace("$2", "?2");
+    let first = sqlx::query_scalar(AssertSqlSafe(sql)).bind(class).bind(subject).fetch_one(connection).await;
+    first.map_err(|e| StoreError::reading(&e))
+}
+
+/// How many rows of a class were written before an instant, and the last of each chain.
+pub(super) async fn before(
+    connection: &mut SqliteConnection,
+    class: &str,
+    instant: i64,
+) -> Result<(i64, Vec<Mark>), StoreError> {
+    let sql = BEFORE.replace("$1", "?1").replace("$2", "?2");
+    let failed = |e: sqlx::Error| StoreError::reading(&e);
+    let rows = sqlx::query(AssertSqlSafe(sql)).bind(class).bind(instant).fetch_all(connection).await.map_err(failed)?;
+    let mut count = 0_i64;
+    let mut heads = Vec::new();
+    for row in &rows {
+        count = count.saturating_add(row.try_get::<i64, _>(4).map_err(failed)?);
+        heads.push(mark(row).map_err(failed)?);
+    }
+    Ok((count, heads))
+}
+
+/// The trigger that guards rows from deletion is away within this transaction alone.
+pub(super) async fn prune(connection: &mut SqliteConnection, pruned: &Pruned, rows: &[Row]) -> Result<(), StoreError> {
+    let failed = |e: sqlx::Error| StoreError::writing(&e);
+    let mut transaction = connection.begin_with("begin immediate").await.map_err(failed)?;
+    if before(&mut transaction, &pruned.class, pruned.before).await? != (pruned.rows, pruned.heads.clone()) {
+        return Err(changed());
+    }
+    let trigger: String =
+        sqlx::query_scalar("select sql from sqlite_schema where name = 'audit_log_no_delete' and type = 'trigger'")
+            .fetch_one(&mut *transaction)
+            .await
+            .map_err(failed)?;
+    sqlx::query("drop trigger audit_log_no_delete").execute(&mut *transaction).await.map_err(failed)?;
+    sqlx::query("delete from audit_log where class = ?1 and written < ?2")
+        .bind(&pruned.class)
+        .bind(pruned.before)
+        .execute(&mut *transaction)
+        .await
+        .map_err(failed)?;
+    sqlx::query(AssertSqlSafe(trigger)).execute(&mut *transaction).await.map_err(failed)?;
+    put(&mut transaction, rows).await.map_err(failed)?;
+    transaction.commit().await.map_err(failed)
 }
 
 fn mark(row: &SqliteRow) -> Result<Mark, sqlx::Error> {

@@ -1,5 +1,7 @@
 //! One file per command: arguments in, an answer out.
 
+#[cfg(feature = "store")]
+mod audit;
 mod check;
 mod compile;
 mod completions;
@@ -46,6 +48,8 @@ pub(super) enum Command {
     Suggest(Box<suggest::Args>),
     Simulate(Box<simulate::Args>),
     Import(import::Args),
+    #[cfg(feature = "store")]
+    Audit(Box<audit::Args>),
     #[cfg(feature = "gateway")]
     Token(token::Args),
     #[cfg(feature = "gateway")]
@@ -78,6 +82,8 @@ impl Command {
             Self::Simulate(args) => args.run(color),
             Self::Suggest(args) => args.run(color),
             Self::Import(args) => args.run(color),
+            #[cfg(feature = "store")]
+            Self::Audit(args) => args.run(color),
             #[cfg(feature = "gateway")]
             Self::Token(args) => args.run(color),
             #[cfg(feature = "gateway")]

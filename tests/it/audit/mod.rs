@@ -1,5 +1,7 @@
 //! The audit log in its databases.
 
+mod commands;
+mod example;
 mod faults;
 mod postgres;
 mod proxy;

@@ -9,6 +9,7 @@ use super::line;
 use super::query::Format;
 use super::select::SelectArgs;
 use super::source::{SourceArgs, block_on, failure};
+use crate::audit::chain::Row;
 use crate::audit::store::{Order, Select};
 use crate::cli::answer::Answer;
 use crate::cli::failure::Failure;
@@ -54,7 +55,7 @@ impl Args {
                     None => store.reader().await,
                 };
                 if let Ok(mut open) = open {
-                    let read = open.read(&select, &mut |row| {
+                    let mut take = |row: Row| {
                         let place = (row.entry.class.to_string(), row.writer.to_string(), row.seq);
                         latest = latest.max(row.written);
                         there.insert(place.clone());
@@ -62,8 +63,8 @@ impl Args {
                             new.push(row);
                         }
                         ControlFlow::Continue(())
-                    });
-                    if read.await.is_ok() {
+                    };
+                    if open.read(&select, &mut take).await.is_ok() {
                         first = false;
                         connection = Some(open);
                     }

@@ -3,6 +3,7 @@
 mod export;
 mod follow;
 mod line;
+mod prune;
 mod query;
 mod select;
 mod source;
@@ -32,6 +33,7 @@ enum Command {
     Export(export::Args),
     Stats(stats::Args),
     Follow(follow::Args),
+    Prune(prune::Args),
 }
 
 impl Args {
@@ -43,6 +45,7 @@ impl Args {
             Command::Export(args) => args.run(color),
             Command::Stats(args) => args.run(color),
             Command::Follow(args) => args.run(color),
+            Command::Prune(args) => args.run(color),
         }
     }
 }

@@ -1,12 +1,13 @@
 //! Where the rows come from: the store of the policy, another store, or exported lines.
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::io::{BufRead, BufReader, Read};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use crate::audit::chain::Row;
-use crate::audit::store::{Connection, Select, Store, StoreError, StoreErrorKind};
+use crate::audit::store::{Connection, Order, Select, Store, StoreError, StoreErrorKind};
 use crate::cli::failure::{Failure, Kind};
 use crate::cli::files;
 use crate::cli::policy::PolicyArgs;
@@ -82,6 +83,13 @@ fn resolve(named: &str, directory: Option<&Path>) -> Result<String, Failure> {
     Ok(named.to_owned())
 }
 
+impl SourceArgs {
+    /// How long the rows of each class stay, in seconds, by the policy.
+    pub(super) fn retention(&self, color: When) -> Result<BTreeMap<String, u64>, Failure> {
+        Ok(self.policy.open(color)?.compiled.set().audit.retention.clone())
+    }
+}
+
 impl Source {
     /// The name for people, without a password.
     pub(super) fn name(&self) -> String {
@@ -139,14 +147,12 @@ impl Reader {
     }
 }
 
-fn lines(
-    path: &Path,
-    select: &Select,
-    take: &mut (dyn FnMut(Row) -> ControlFlow<()> + Send),
-) -> Result<(), Failure> {
+fn lines(path: &Path, select: &Select, take: &mut (dyn FnMut(Row) -> ControlFlow<()> + Send)) -> Result<(), Failure> {
     let mut reader = BufReader::with_capacity(1 << 18, files::open(path, None)?);
     let mut line = Vec::new();
-    let mut left = select.limit.unwrap_or(i64::MAX);
+    let limit = usize::try_from(select.limit.unwrap_or(i64::MAX)).unwrap_or(usize::MAX);
+    let in_order = select.order != Order::Chain;
+    let (mut given, mut gathered) = (0, Vec::new());
     for number in 1_u64.. {
         line.clear();
         let read = reader.by_ref().take(MAX_LINE).read_until(b'\n', &mut line);
@@ -157,11 +163,25 @@ fn lines(
             Failure::new(Kind::BadInput, format!("line {number} of `{}` is no row: {e}", files::display_name(path)))
                 .help("a line of `doorward audit export` is one JSON object; nothing may be taken from it or put to it")
         })?;
-        if left > 0 && select.matches(&row) {
-            left -= 1;
+        if !select.matches(&row) {
+            continue;
+        }
+        if in_order {
+            gathered.push(row);
+        } else if given < limit {
+            given += 1;
             if take(row).is_break() {
                 break;
             }
+        }
+    }
+    gathered.sort_by_key(|row| row.entry.at);
+    if select.order == Order::Latest {
+        gathered.reverse();
+    }
+    for row in gathered.into_iter().take(limit) {
+        if take(row).is_break() {
+            break;
         }
     }
     Ok(())

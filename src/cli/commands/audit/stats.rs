@@ -86,7 +86,10 @@ impl Args {
             Format::Human => human(rows, span, &counts),
             Format::Json => {
                 let span = span.map(|(first, last)| [instant(first), instant(last)]);
-                format!("{:#}\n", json!({"schema": "doorward.audit-stats/v1", "rows": rows, "span": span, "counts": counts}))
+                format!(
+                    "{:#}\n",
+                    json!({"schema": "doorward.audit-stats/v1", "rows": rows, "span": span, "counts": counts})
+                )
             }
         };
         Ok(Answer::yes(text).to(self.output))

@@ -104,7 +104,8 @@ fn human(verdict: &Verdict, name: &str) -> String {
     for Finding { fault, writer, class, from, to } in &verdict.findings {
         let place = if from == to { format!("row {from}") } else { format!("rows {from} to {to}") };
         let (writer, class) = (harmless(writer), harmless(class));
-        let _ = writeln!(text, "  {place} of class {class}, writer {writer}\n    {}: {}", fault.code(), fault.summary());
+        let _ =
+            writeln!(text, "  {place} of class {class}, writer {writer}\n    {}: {}", fault.code(), fault.summary());
     }
     if verdict.more > 0 {
         let _ = writeln!(text, "  and {} more", verdict.more);
@@ -129,7 +130,12 @@ fn human(verdict: &Verdict, name: &str) -> String {
             all
         });
     for (class, chains) in pruned {
-        let _ = writeln!(text, "  {} of class {} begin behind what retention removed", plural(chains, "chain"), harmless(class));
+        let _ = writeln!(
+            text,
+            "  {} of class {} begin behind what retention removed",
+            plural(chains, "chain"),
+            harmless(class)
+        );
     }
     text
 }

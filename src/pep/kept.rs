@@ -1,0 +1,98 @@
+//! What of a request is kept with its row, so that a policy can judge it again.
+//!
+//! Of the arguments those are kept that a rule of the policy reads or that the tool declares under
+//! `capture`; of the others it is only said that they were there. Secrets that can be known are taken out.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value};
+
+use crate::model::{Fact, Request, Strings, Withheld, WithheldBecause};
+use crate::policy::CompiledPolicy;
+use crate::simulate::Asked;
+use crate::traffic::{Event, Field, Keep, Wants as _, line};
+
+/// How many arguments may be left out by name, and how long such a name may be. Beyond it nothing is kept.
+const LEFT_OUT: (usize, usize) = (64, 128);
+
+/// The event of a request, as a line of a recording holds it; none when it must not be kept.
+pub(super) fn event(
+    policy: &CompiledPolicy,
+    request: &Request<'_>,
+    method: &str,
+    era: Option<&str>,
+    session: Option<&str>,
+) -> Option<Map<String, Value>> {
+    let Request { subject, resource, context, action } = request;
+    let mut event = Event::new(context.now, resource.door, *action, resource.name);
+    method.clone_into(&mut event.method);
+    event.kind = resource.kind;
+    let text = |text: Option<&str>| text.map_or(Field::Absent, |text| Field::Present(text.to_owned()));
+    event.era = text(era);
+    event.session = text(session);
+    event.subject.issuer = field(subject.issuer, str::to_owned);
+    event.subject.sub = field(subject.id, str::to_owned);
+    event.subject.agent = field(subject.agent, str::to_owned);
+    event.subject.groups = field(subject.groups, list);
+    event.subject.claims = field(subject.claims, |claims| {
+        let claims = claims.iter().map(|claim| (claim.name.to_owned(), list(claim.values)));
+        claims.collect::<BTreeMap<_, _>>()
+    });
+    event.token.aud = field(context.token.audience, list);
+    event.token.scopes = field(context.token.scopes, list);
+    event.token.iat = field(context.token.issued_at, |time| time);
+    event.token.exp = field(context.token.expires_at, |time| time);
+    event.token.nbf = field(context.token.not_before, |time| time);
+    arguments(policy, request, &mut event);
+    event.redact().ok()?;
+    serde_json::from_str(&line(&event).ok()?).ok()
+}
+
+/// The arguments that somebody will look at.
+fn arguments(policy: &CompiledPolicy, request: &Request<'_>, event: &mut Event) {
+    let Some(object) = request.context.arguments.object else {
+        event.arguments = Field::Absent;
+        return;
+    };
+    let Request { resource, .. } = request;
+    let captured = policy.set().servers.get(resource.door).and_then(|server| server.tools.get(resource.name));
+    let captured: Vec<&str> =
+        captured.iter().flat_map(|tool| &tool.capture).filter_map(|path| path.segments().next()).collect();
+    let asked = Asked::by([policy]).wants(resource);
+    let (mut kept, mut left_out) = (Map::new(), Vec::new());
+    for (name, value) in object {
+        let is_asked = match &asked {
+            Keep::All => true,
+            Keep::Named(names) => names.contains(name),
+        };
+        if is_asked || captured.contains(&name.as_str()) {
+            kept.insert(name.clone(), value.clone());
+        } else {
+            left_out.push(name);
+        }
+    }
+    if left_out.len() > LEFT_OUT.0 || left_out.iter().any(|name| name.len() > LEFT_OUT.1) {
+        event.arguments = Field::NotRecorded;
+        return;
+    }
+    event.withheld = left_out
+        .into_iter()
+        .map(|name| Withheld {
+            pointer: format!("/{}", name.replace('~', "~0").replace('/', "~1")),
+            because: WithheldBecause::NotRecorded,
+        })
+        .collect();
+    event.arguments = Field::Present(kept);
+}
+
+fn list(strings: Strings<'_>) -> Vec<String> {
+    strings.iter().map(str::to_owned).collect()
+}
+
+fn field<T, U>(fact: Fact<T>, known: impl FnOnce(T) -> U) -> Field<U> {
+    match fact {
+        Fact::Known(value) => Field::Present(known(value)),
+        Fact::Absent => Field::Absent,
+        Fact::Unknown => Field::NotRecorded,
+    }
+}
