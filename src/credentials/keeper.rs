@@ -129,6 +129,15 @@ impl Credentials {
     ///
     /// There is none and none can be had now. The next call may find one.
     pub async fn get(&self, server: &str, caller: Option<&Arc<Caller>>) -> Result<Arc<Credential>, Unavailable> {
+        self.get_within(server, caller, self.0.limits.patience).await
+    }
+
+    async fn get_within(
+        &self,
+        server: &str,
+        caller: Option<&Arc<Caller>>,
+        patience: Duration,
+    ) -> Result<Arc<Credential>, Unavailable> {
         let (door, slot) = {
             let doors = self.0.doors.load();
             let door = doors.get(server).ok_or(Unavailable::Undeclared)?;
@@ -148,7 +157,7 @@ impl Credentials {
             Turn::Have(credential) => return Ok(credential),
             Turn::Refrain(failed) => return Err(failed),
         };
-        let waited = timeout(self.0.limits.patience, landed.changed()).await;
+        let waited = timeout(patience, landed.changed()).await;
         match slot.current(Instant::now(), (self.0.clock)()) {
             Some((credential, _)) => Ok(credential),
             None if waited.is_err() => Err(Unavailable::TimedOut),
@@ -165,11 +174,14 @@ impl Credentials {
         }
     }
 
-    /// Fetches what each server needs, unless each caller has its own. Says how it stands then.
-    pub async fn prepare(&self) -> Vec<Standing> {
+    /// Fetches what each server needs, unless each caller has its own, and waits so long for it. Says how
+    /// it stands then.
+    pub async fn prepare(&self, patience: Duration) -> Vec<Standing> {
         let doors = self.0.doors.load_full();
         let single = doors.iter().filter(|(_, door)| matches!(door.slots, Slots::One(_))).map(|(name, _)| name);
-        stream::iter(single).for_each_concurrent(None, async |name| drop(self.get(name, None).await)).await;
+        stream::iter(single)
+            .for_each_concurrent(None, async |name| drop(self.get_within(name, None, patience).await))
+            .await;
         self.standing()
     }
 

@@ -244,7 +244,7 @@ async fn a_cold_start_of_a_thousand_servers_asks_once_for_each_and_a_few_at_a_ti
     let names: Vec<String> = (0..1_000).map(|n| format!("server-{n}")).collect();
     let doors: Vec<_> = names.iter().map(|name| (name.as_str(), &source, 600)).collect();
     let all = credentials(&doors);
-    let standing = all.prepare().await;
+    let standing = all.prepare(Duration::from_secs(60)).await;
     assert_eq!(standing.iter().filter(|standing| standing.held).count(), 1_000);
     assert_eq!(source.fetched(), 1_000);
     assert_eq!(source.most_at_once.load(Ordering::SeqCst), Limits::default().fetches);
