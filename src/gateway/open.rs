@@ -101,6 +101,14 @@ fn upstream(name: &str, server: &Server, plain: bool, options: &Options) -> Resu
             "use `{ env = \"NAME\" }` or `{ file = \"PATH\" }` until it can",
         )
     };
+    if !server.placement.is_default() {
+        // Sending it elsewhere than the policy says would be worse than not starting.
+        return Err(Refusal::new(
+            "credential-unsupported",
+            format!("`servers.{name}` says where its credential goes, which `serve` cannot follow yet"),
+            "remove `header`, `variable` and `fields` until it can",
+        ));
+    }
     match &server.upstream {
         Declared::Url(url) => {
             let bearer = match &server.credential {

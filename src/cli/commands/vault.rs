@@ -126,12 +126,13 @@ impl PlanArgs {
     fn run(self, color: When) -> Result<Answer, Failure> {
         let policy = self.policy.open(color)?.compiled;
         let plan = needed(&policy)?;
-        let changes = match self.live {
-            false => Vec::new(),
-            true => block_on(async {
+        let changes = if self.live {
+            block_on(async {
                 let vault = open(declared(policy.set())?, Some(&self.login))?;
                 compare(&vault, &plan).await.map_err(unavailable)
-            })?,
+            })?
+        } else {
+            Vec::new()
         };
         let text = match self.format {
             Format::Human => human(&plan, &changes, Style::new(self.output.is_none() && color.on_stdout())),
