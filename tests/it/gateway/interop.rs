@@ -14,6 +14,7 @@ use super::process::Served;
 use super::rig::token;
 
 /// A folder or program that a variable names; says aloud when there is none.
+#[expect(clippy::print_stderr, reason = "what is skipped is said aloud")]
 fn named(variable: &str) -> Option<PathBuf> {
     let path = std::env::var_os(variable).map(PathBuf::from);
     if path.is_none() {

@@ -99,10 +99,10 @@ pub(super) fn opened(policy: &str, directory: &Path) -> Result<Gateway, Vec<Refu
 
 impl Rig {
     pub(super) async fn new() -> Self {
-        Self::with(POLICY, http_server().await).await
+        Self::with(POLICY, http_server().await)
     }
 
-    pub(super) async fn with(policy: &str, http: SocketAddr) -> Self {
+    pub(super) fn with(policy: &str, http: SocketAddr) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let signer = keys(directory.path());
         let gateway = opened(&filled(policy, http), directory.path()).unwrap();
