@@ -20,7 +20,7 @@ use secrecy::SecretString;
 use serde_json::{Value, json};
 use testcontainers::core::{IntoContainerPort as _, WaitFor};
 use testcontainers::runners::AsyncRunner as _;
-use testcontainers::{GenericImage, ImageExt as _};
+use testcontainers::{ContainerAsync, GenericImage, ImageExt as _};
 
 const IMAGE: (&str, &str) = ("doorward-test/openbao", "2");
 pub(super) const ROOT: &str = "root";
@@ -62,28 +62,19 @@ pub(super) fn own(test: &str) -> Option<Bao> {
 
 impl Bao {
     fn start() -> Self {
-        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let (started, id) = mpsc::channel();
+        let (started, running) = mpsc::channel();
         let (stop, stopped) = mpsc::channel::<()>();
         // The container lives on a thread and a runtime of its own: those of a test end before it.
         let thread = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
             runtime.block_on(async move {
-                let container = GenericImage::new(IMAGE.0, IMAGE.1)
-                    .with_exposed_port(8200.tcp())
-                    .with_wait_for(WaitFor::message_on_stdout("Development mode should NOT be used"))
-                    .with_mapped_port(port, 8200.tcp())
-                    .with_label("doorward-test", std::process::id().to_string())
-                    .with_startup_timeout(Duration::from_secs(60))
-                    .start()
-                    .await
-                    .unwrap();
-                started.send(container.id().to_owned()).unwrap();
+                let (container, port) = run().await;
+                started.send((container.id().to_owned(), port)).unwrap();
                 tokio::task::spawn_blocking(move || stopped.recv().is_err()).await.unwrap();
                 container.rm().await.unwrap();
             });
         });
-        let id = id.recv().expect("the container starts");
+        let (id, port) = running.recv().expect("the container starts");
         Self { port, id, stop: Some(stop), thread: Some(thread) }
     }
 
@@ -105,6 +96,25 @@ impl Bao {
         root.write(&format!("sys/namespaces/{name}"), json!({})).await;
         World { bao: self, namespace: name }
     }
+}
+
+/// Starts a container on a free port. Under load the port may be taken meanwhile: then on another.
+async fn run() -> (ContainerAsync<GenericImage>, u16) {
+    let mut failed = None;
+    for _ in 0..3 {
+        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let image = GenericImage::new(IMAGE.0, IMAGE.1)
+            .with_exposed_port(8200.tcp())
+            .with_wait_for(WaitFor::message_on_stdout("Development mode should NOT be used"))
+            .with_mapped_port(port, 8200.tcp())
+            .with_label("doorward-test", std::process::id().to_string())
+            .with_startup_timeout(Duration::from_secs(60));
+        match image.start().await {
+            Ok(container) => return (container, port),
+            Err(error) => failed = Some(error),
+        }
+    }
+    panic!("{failed:?}")
 }
 
 impl Drop for Bao {
