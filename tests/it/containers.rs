@@ -16,14 +16,17 @@ use testcontainers::{ContainerAsync, GenericImage, ImageExt as _};
 
 const POSTGRES: (&str, &str) = ("doorward-test/postgres", "18");
 
-/// Whether the images are there.
-fn is_there((name, tag): (&str, &str), test: &str) -> bool {
+/// Whether an image is there. Where it must be, its lack is a failure.
+pub(crate) fn is_there((name, tag): (&str, &str), test: &str) -> bool {
     let inspected = Command::new("docker").args(["image", "inspect", &format!("{name}:{tag}")]).output();
     let there = inspected.is_ok_and(|output| output.status.success());
     let required = std::env::var_os("DOORWARD_CONTAINERS").is_some_and(|v| v == "required");
     assert!(there || !required, "{test}: there is no image `{name}:{tag}`: run tests/containers/up.sh");
     if !there {
-        eprintln!("{test}: SKIPPED, there is no image `{name}:{tag}`: run tests/containers/up.sh");
+        #[expect(clippy::print_stderr, reason = "a test that is skipped says so")]
+        {
+            eprintln!("{test}: SKIPPED, there is no image `{name}:{tag}`: run tests/containers/up.sh");
+        }
     }
     there
 }
@@ -85,11 +88,11 @@ impl Postgres {
 
     /// The address of a database of this server.
     pub(crate) fn url(&self, database: &str) -> String {
-        self.url_at(self.port, database)
+        Self::url_at(self.port, database)
     }
 
     /// The address of a database by another way to the server.
-    pub(crate) fn url_at(&self, port: u16, database: &str) -> String {
+    pub(crate) fn url_at(port: u16, database: &str) -> String {
         format!("postgres://postgres:postgres@127.0.0.1:{port}/{database}")
     }
 
@@ -139,7 +142,7 @@ async fn run(wanted: Wanted, port: u16) -> ContainerAsync<GenericImage> {
         .with_cmd(settings)
         .with_mapped_port(port, 5432.tcp())
         .with_label("doorward-test", std::process::id().to_string())
-        .with_startup_timeout(Duration::from_secs(60));
+        .with_startup_timeout(Duration::from_mins(1));
     if let Some(size) = wanted.disk {
         image = image
             .with_mount(Mount::tmpfs_mount("/disk").with_size(&size.to_string()).with_mode(0o1777))

@@ -244,7 +244,7 @@ async fn a_cold_start_of_a_thousand_servers_asks_once_for_each_and_a_few_at_a_ti
     let names: Vec<String> = (0..1_000).map(|n| format!("server-{n}")).collect();
     let doors: Vec<_> = names.iter().map(|name| (name.as_str(), &source, 600)).collect();
     let all = credentials(&doors);
-    let standing = all.prepare(Duration::from_secs(60)).await;
+    let standing = all.prepare(Duration::from_mins(1)).await;
     assert_eq!(standing.iter().filter(|standing| standing.held).count(), 1_000);
     assert_eq!(source.fetched(), 1_000);
     assert_eq!(source.most_at_once.load(Ordering::SeqCst), Limits::default().fetches);
@@ -269,7 +269,7 @@ async fn a_bound_credential_is_one_callers_alone_and_ends_with_the_token() {
     // Another token of hers that ends earlier never meets a credential that ends later.
     let short = all.get("tickets", Some(&caller("ana", 10))).await.unwrap();
     assert_eq!(short.not_after(), Timestamp(1_000_010));
-    sleep(Duration::from_secs(60)).await;
+    sleep(Duration::from_mins(1)).await;
     assert_eq!(all.get("tickets", Some(&ana)).await.unwrap_err(), Unavailable::Expired);
     assert_eq!(all.get("tickets", None).await.unwrap_err(), Unavailable::Undeclared);
 }
@@ -371,7 +371,7 @@ proptest! {
                 prop_assert!(source.at_once.load(Ordering::SeqCst) <= 2);
             }
             // After the longest life nothing is out but what a last renewal fetched.
-            all.shutdown(Instant::now() + Duration::from_secs(60)).await;
+            all.shutdown(Instant::now() + Duration::from_mins(1)).await;
             sleep(life).await;
             prop_assert_eq!(source.living(), 0);
             Ok(())

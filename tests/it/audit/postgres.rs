@@ -34,7 +34,7 @@ async fn rows_of_a_server_are_only_ever_inserted_and_its_role_may_do_no_more() {
         for sql in ["update TABLE set subject = 'bob'", "delete from TABLE", "truncate TABLE"] {
             let is_empty = sqlx::query(AssertSqlSafe(format!("select 1 from {table}"))).fetch_optional(&mut raw).await;
             let refused = raw.execute(AssertSqlSafe(sql.replace("TABLE", table))).await;
-            let changes = refused.as_ref().map(|done| done.rows_affected()).unwrap_or(0);
+            let changes = refused.as_ref().map_or(0, sqlx::postgres::PgQueryResult::rows_affected);
             assert!(refused.is_err() || is_empty.unwrap().is_none() && changes == 0, "{sql} {table}");
         }
     }
@@ -56,7 +56,8 @@ async fn rows_of_a_server_are_only_ever_inserted_and_its_role_may_do_no_more() {
     let mut as_gateway = PgConnection::connect(&url).await.unwrap();
     for sql in ["update audit_log set seq = 0", "delete from audit_log", "truncate audit_log", "drop table audit_log"] {
         let error = as_gateway.execute(sql).await.unwrap_err();
-        assert_eq!(error.as_database_error().and_then(|e| e.code()).as_deref(), Some("42501"), "{sql}: {error}");
+        let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
+        assert_eq!(code.as_deref(), Some("42501"), "{sql}: {error}");
     }
     assert!(verify(&all(&store).await).is_whole());
     as_gateway.close().await.unwrap();

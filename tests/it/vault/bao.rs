@@ -22,6 +22,8 @@ use testcontainers::core::{IntoContainerPort as _, WaitFor};
 use testcontainers::runners::AsyncRunner as _;
 use testcontainers::{ContainerAsync, GenericImage, ImageExt as _};
 
+use crate::containers::is_there;
+
 const IMAGE: (&str, &str) = ("doorward-test/openbao", "2");
 pub(super) const ROOT: &str = "root";
 
@@ -49,15 +51,7 @@ pub(super) fn shared(test: &str) -> Option<Arc<Bao>> {
 
 /// A server that the test may harm.
 pub(super) fn own(test: &str) -> Option<Bao> {
-    let (name, tag) = IMAGE;
-    let inspected = Command::new("docker").args(["image", "inspect", &format!("{name}:{tag}")]).output();
-    let there = inspected.is_ok_and(|output| output.status.success());
-    let required = std::env::var_os("DOORWARD_CONTAINERS").is_some_and(|v| v == "required");
-    assert!(there || !required, "{test}: there is no image `{name}:{tag}`: run tests/containers/up.sh");
-    if !there {
-        eprintln!("{test}: SKIPPED, there is no image `{name}:{tag}`: run tests/containers/up.sh");
-    }
-    there.then(Bao::start)
+    is_there(IMAGE, test).then(Bao::start)
 }
 
 impl Bao {
@@ -108,7 +102,7 @@ async fn run() -> (ContainerAsync<GenericImage>, u16) {
             .with_wait_for(WaitFor::message_on_stdout("Development mode should NOT be used"))
             .with_mapped_port(port, 8200.tcp())
             .with_label("doorward-test", std::process::id().to_string())
-            .with_startup_timeout(Duration::from_secs(60));
+            .with_startup_timeout(Duration::from_mins(1));
         match image.start().await {
             Ok(container) => return (container, port),
             Err(error) => failed = Some(error),
@@ -172,13 +166,13 @@ impl World<'_> {
     }
 
     /// The Vault of a policy, with these secrets.
-    pub(super) fn vault(&self, policy: &CompiledPolicy, secrets: &[(&str, &str)]) -> Arc<Vault> {
+    pub(super) fn vault(policy: &CompiledPolicy, secrets: &[(&str, &str)]) -> Arc<Vault> {
         let declared = policy.set().vault.as_ref().unwrap();
         Vault::new(declared, Tls::default(), given(secrets), Arc::new(|| u32::MAX / 2), Patience::default()).unwrap()
     }
 
     /// The same, with the login of whoever may do everything.
-    pub(super) fn operator(&self, policy: &CompiledPolicy) -> Arc<Vault> {
+    pub(super) fn operator(policy: &CompiledPolicy) -> Arc<Vault> {
         let mut declared = policy.set().vault.clone().unwrap();
         declared.login = doorward::policy::set::VaultLogin::Token { token: "env:ROOT".into() };
         let secrets = given(&[("env:ROOT", ROOT)]);

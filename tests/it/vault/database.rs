@@ -127,7 +127,7 @@ credential = { vault = "dynamic", path = "database/creds/desk", ttl = "10m", per
     assert_eq!(user(&all.get("desk", Some(&ana)).await.unwrap()), anas);
     until_gone(&postgres, &[anas.0], Duration::from_secs(6)).await;
     assert!(all.get("desk", Some(&ana)).await.is_err());
-    assert_eq!(living(&postgres, &[bens.0.clone()]).await, 1);
+    assert_eq!(living(&postgres, std::slice::from_ref(&bens.0)).await, 1);
     // Giving the login up takes every lease along, whatever becomes of this process.
     vault.close().await.unwrap();
     until_gone(&postgres, &[bens.0], Duration::from_secs(5)).await;

@@ -121,7 +121,7 @@ async fn answer(State(inner): State<Arc<Inner>>, request: Request) -> Response<B
             let begun =
                 futures_util::stream::once(async { Ok::<_, std::io::Error>(Bytes::from_static(b"{\"data\":")) });
             let never = futures_util::stream::once(async {
-                tokio::time::sleep(Duration::from_secs(3_600)).await;
+                tokio::time::sleep(Duration::from_hours(1)).await;
                 Ok(Bytes::new())
             });
             Response::new(Body::from_stream(futures_util::StreamExt::chain(begun, never)))

@@ -12,7 +12,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use super::bao::{compiled, given, shared};
+use super::bao::{World, compiled, given, shared};
 use super::fake::{Fake, Says};
 use super::sources::{credentials, ready, secret, tickets_policy, wall};
 
@@ -212,7 +212,7 @@ credential = { vault = "oidc", path = "web", ttl = "5m" }
     let (role, secret_id) = world.approle("doorward").await;
     // From here on only what doorward does is of interest.
     log.0.lock().unwrap().clear();
-    let vault = world.vault(&policy, &[("env:ROLE", &role), ("env:SECRET", &secret_id)]);
+    let vault = World::vault(&policy, &[("env:ROLE", &role), ("env:SECRET", &secret_id)]);
     let all = credentials(&policy, &vault);
     let (tickets, web) = (all.get("tickets", None).await.unwrap(), all.get("web", None).await.unwrap());
     let record = world.read("secret/data/tokens/tickets").await["data"]["token"].clone();
@@ -220,7 +220,7 @@ credential = { vault = "oidc", path = "web", ttl = "5m" }
     assert_eq!(all.shutdown(Instant::now() + Duration::from_secs(20)).await, []);
     vault.close().await.unwrap();
     // And what goes wrong.
-    let again = world.vault(&policy, &[("env:ROLE", &role), ("env:SECRET", &secret_id)]);
+    let again = World::vault(&policy, &[("env:ROLE", &role), ("env:SECRET", &secret_id)]);
     let failed = again.login_policies().await.unwrap_err();
     assert_eq!(failed, Unavailable::Login);
     let text = String::from_utf8(log.0.lock().unwrap().clone()).unwrap() + &debug + &format!("{failed:?} {failed}");
@@ -260,7 +260,7 @@ async fn certificates(test: &str) -> Option<Certificates> {
 }
 
 /// A Vault behind TLS that answers everything with a secret.
-async fn tls_server(certificates: &Certificates, client: bool) -> String {
+fn tls_server(certificates: &Certificates, client: bool) -> String {
     use rustls::pki_types::pem::PemObject as _;
     use rustls::pki_types::{CertificateDer, PrivateKeyDer};
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
@@ -292,11 +292,11 @@ async fn only_the_named_authority_is_trusted_and_the_client_shows_its_certificat
         return;
     };
     let ca = || Some(made.ca.clone().into_bytes());
-    let open = tls_server(&made, false).await;
+    let open = tls_server(&made, false);
     let health = async |address: &str, tls: Tls| vault(address, tls).unwrap().health().await;
     assert_eq!(health(&open, Tls::default()).await, Err(Unavailable::Unreachable));
     assert_eq!(health(&open, Tls { ca: ca(), identity: None }).await, Ok(Health::Active));
-    let closed = tls_server(&made, true).await;
+    let closed = tls_server(&made, true);
     assert!(health(&closed, Tls { ca: ca(), identity: None }).await.is_err());
     let identity = SecretString::from(format!("{}\n{}", made.client.0, made.client.1));
     assert_eq!(health(&closed, Tls { ca: ca(), identity: Some(identity) }).await, Ok(Health::Active));
@@ -329,7 +329,7 @@ async fn no_variable_switches_certificate_checks_off_or_sends_anything_to_a_prox
         (output.status.code(), String::from_utf8(output.stderr).unwrap())
     };
     // Behind a certificate that nobody trusts.
-    let untrusted = tls_server(&made, false).await;
+    let untrusted = tls_server(&made, false);
     let (code, error) = run(&untrusted);
     assert!(code == Some(2) && error.contains("vault-unreachable"), "{error}");
     // And a plain one on this machine, which is reached without the proxy.

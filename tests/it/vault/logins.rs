@@ -41,8 +41,8 @@ async fn a_wrapped_secret_id_is_opened_once_and_never_twice() {
     let token = answer["wrap_info"]["token"].as_str().unwrap();
     let (role, _) = world.approle("doorward").await;
     let secrets = [("env:ROLE", role.as_str()), ("env:SECRET", token)];
-    assert_eq!(world.vault(&policy, &secrets).login_policies().await.unwrap(), ["doorward"]);
-    assert_eq!(world.vault(&policy, &secrets).login_policies().await.unwrap_err(), Unavailable::Login);
+    assert_eq!(World::vault(&policy, &secrets).login_policies().await.unwrap(), ["doorward"]);
+    assert_eq!(World::vault(&policy, &secrets).login_policies().await.unwrap_err(), Unavailable::Login);
 }
 
 #[tokio::test]
@@ -69,11 +69,11 @@ credential = { vault = "oidc", path = "web", ttl = "5m" }
         );
         let policy = world.policy(&login, TICKETS);
         let plan = plan(policy.set()).unwrap();
-        let operator = world.operator(&policy);
+        let operator = World::operator(&policy);
         let changes = compare(&operator, &plan).await.unwrap();
         apply(&operator, &plan, &changes).await.unwrap();
         world.write("auth/jwt/config", json!({ "jwks_url": keys })).await;
-        let vault = world.vault(&policy, &[("env:JWT", &jwt)]);
+        let vault = World::vault(&policy, &[("env:JWT", &jwt)]);
         if logs_in {
             assert_eq!(verify(&vault, &plan).await.unwrap(), []);
         } else {
@@ -120,7 +120,7 @@ async fn a_login_is_renewed_before_its_end_and_made_again_when_it_is_revoked() {
     let short = json!({ "token_period": 3, "secret_id_num_uses": 0 });
     world.write("auth/approle/role/doorward", short).await;
     let (role, secret_id) = world.approle("doorward").await;
-    let vault = world.vault(&policy, &[("env:ROLE", &role), ("env:SECRET", &secret_id)]);
+    let vault = World::vault(&policy, &[("env:ROLE", &role), ("env:SECRET", &secret_id)]);
     let all = credentials(&policy, &vault);
     all.get("tickets", None).await.unwrap();
     let logins = async || {

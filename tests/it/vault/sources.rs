@@ -30,7 +30,7 @@ pub(super) fn wall() -> Timestamp {
 /// Applies the plan, and twice, and gives a gateway's Vault.
 pub(super) async fn ready(world: &World<'_>, policy: &CompiledPolicy) -> Arc<Vault> {
     let plan = plan(policy.set()).unwrap();
-    let operator = world.operator(policy);
+    let operator = World::operator(policy);
     apply(&operator, &plan, &compare(&operator, &plan).await.unwrap()).await.unwrap();
     let again = compare(&operator, &plan).await.unwrap();
     assert!(again.iter().all(|change| *change == Change::Keep), "{again:#?}");
@@ -39,7 +39,7 @@ pub(super) async fn ready(world: &World<'_>, policy: &CompiledPolicy) -> Arc<Vau
 
 pub(super) async fn gateway(world: &World<'_>, policy: &CompiledPolicy) -> Arc<Vault> {
     let (role, secret) = world.approle("doorward").await;
-    world.vault(policy, &[("env:ROLE", &role), ("env:SECRET", &secret)])
+    World::vault(policy, &[("env:ROLE", &role), ("env:SECRET", &secret)])
 }
 
 pub(super) fn credentials(policy: &CompiledPolicy, vault: &Arc<Vault>) -> Credentials {
@@ -71,7 +71,7 @@ async fn the_login_can_do_exactly_what_the_plan_says_and_no_more() {
     let world = bao.namespace().await;
     let policy = world.policy(LOGIN, TICKETS);
     let plan = plan(policy.set()).unwrap();
-    let operator = world.operator(&policy);
+    let operator = World::operator(&policy);
     let vault = ready(&world, &policy).await;
     assert_eq!(missing(&operator, &plan).await.unwrap(), ["tickets"]);
     assert_eq!(verify(&vault, &plan).await.unwrap(), []);
@@ -135,7 +135,7 @@ async fn a_token_is_made_kept_for_the_next_gateway_and_taken_back() {
     assert_eq!((lookup(&world, &token).await.0, lookup(&world, &next).await.0), (403, 200));
 
     // An operator takes it back, whichever gateway made it.
-    let operator = world.operator(&policy);
+    let operator = World::operator(&policy);
     assert_eq!(vault::revoke(policy.set(), "tickets", &operator).await.unwrap(), Revoked::Done);
     assert_eq!(lookup(&world, &next).await.0, 403);
     assert_eq!(vault::revoke(policy.set(), "tickets", &operator).await.unwrap(), Revoked::Nothing);
