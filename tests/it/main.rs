@@ -38,6 +38,7 @@ mod guard;
 mod identity;
 #[cfg(feature = "guard")]
 mod keys;
+mod language;
 mod layers;
 mod livemcpbench;
 mod load;

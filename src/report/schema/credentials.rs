@@ -2,24 +2,36 @@
 
 use serde_json::{Value, json};
 
-use super::blocks::{boolean, defined, key, map, one_or_list, required, table, text, words};
+use super::blocks::{boolean, defined, key, map, one_or_list, or, required, table, text, words};
 
 /// `credential` of a server.
 pub(super) fn credential() -> Value {
     let placed = || {
         [
             key("header", "The header that it goes into, for a `url`. Default: `Authorization`, as Bearer.", text()),
-            key("variable", "The variable that it goes into, for a `command`.", text()),
+            key("variable", "The variable of the program that it goes into, for a `command`.", text()),
         ]
     };
     let vault = [
-        required("vault", "How Vault gives it.", words(["kv", "oidc", "dynamic"])),
-        required("path", "The path of the secret or the role.", text()),
+        required(
+            "vault",
+            "How Vault gives it: a token kept in KV version 2, an identity token, or any secret with a lease.",
+            words(["kv", "oidc", "dynamic"]),
+        ),
+        required("path", "The path of the token in KV or of the secret; for `oidc` the role.", text()),
         key("policies", "The Vault policies of a token made for this server. Default: its name.", one_or_list(&text())),
-        key("ttl", "The longest life of the credential.", defined("duration")),
+        key(
+            "ttl",
+            "The longest life of a credential from Vault. Default: `10m`, or `token_ttl` where that is shorter.",
+            defined("duration"),
+        ),
         key("audience", "The `aud` of an identity token. Default: the URL of the server.", text()),
-        key("per_caller", "Each caller gets a dynamic secret of its own.", boolean()),
-        key("fields", "The header or variable of each field of a dynamic secret.", map(&text())),
+        key("per_caller", "Each caller gets a dynamic secret of its own.", or(false, boolean())),
+        key(
+            "fields",
+            "Where each field of a dynamic secret goes: `{ username = \"PGUSER\" }`. Default: none.",
+            map(&text()),
+        ),
     ];
     let alternatives = [
         table([required("none", "No credential is sent.", json!({ "const": true }))]),
@@ -43,7 +55,7 @@ pub(super) fn login() -> Value {
             required("approle", "The role of `AppRole`, by its name.", text()),
             required("role_id", "The id of the role: `env:NAME` or `file:PATH`.", text()),
             required("secret_id", "The secret id, or the token that wraps it: `env:NAME` or `file:PATH`.", text()),
-            key("wrapped", "The secret id is wrapped.", boolean()),
+            key("wrapped", "The secret id is a wrapping token.", or(false, boolean())),
             mount(),
         ]),
         table([

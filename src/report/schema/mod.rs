@@ -31,21 +31,29 @@ const SCOPE: &str = r"^[!#-)+->@-\[\]-~]+$";
 pub fn policy_schema() -> Value {
     let mut schema = table([
         required("version", "The version of the policy language.", json!({ "const": 1 })),
-        key("gateway", "Where the gateway is.", gateway()),
-        key("vault", "Where Vault or OpenBao is.", vault()),
-        key("issuers", "Who may vouch for a caller, by name.", named(NAME, &defined("issuer"))),
-        key("servers", "The doors: one MCP server each, by name.", named(NAME, &defined("server"))),
+        key("gateway", "Where the gateway is. Default: on the loopback.", gateway()),
+        key("vault", "Where Vault or OpenBao is. Default: there is none.", vault()),
+        key("issuers", "Who may vouch for a caller, by name. Default: nobody.", named(NAME, &defined("issuer"))),
+        key("servers", "The doors: one MCP server each, by name. Default: none.", named(NAME, &defined("server"))),
         key(
             "scopes",
-            "Bundles: what one token scope carries, as item patterns and other bundles.",
+            "Bundles: what one token scope carries, as item patterns and other bundles. Default: none.",
             named(SCOPE, &one_or_many(&text())),
         ),
-        key("grants", "Who may do what. A token scope is needed as well.", list(&defined("grant"))),
-        key("denies", "Who may not do what. Wins over every grant.", list(&defined("deny"))),
-        key("audit", "Where audit rows go and how long they stay.", audit()),
-        key("invariants", "What must never be possible; proved for all requests.", list(&defined("invariant"))),
-        key("tests", "What was meant, checked by `doorward test`.", list(&defined("test"))),
-        key("rollout", "The gate between a candidate policy and production.", rollout()),
+        key(
+            "grants",
+            "Who may do what; a token scope is needed as well. Default: nobody anything.",
+            list(&defined("grant")),
+        ),
+        key("denies", "Who may not do what; wins over every grant. Default: none.", list(&defined("deny"))),
+        key("audit", "Where audit rows go and how long they stay. Default: as below.", audit()),
+        key(
+            "invariants",
+            "What must never be possible; proved for all requests. Default: none.",
+            list(&defined("invariant")),
+        ),
+        key("tests", "What was meant, checked by `doorward test`. Default: none.", list(&defined("test"))),
+        key("rollout", "The gate between a candidate policy and production. Default: as below.", rollout()),
     ]);
     let head = json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
@@ -98,13 +106,13 @@ fn rate() -> Value {
 
 fn gateway() -> Value {
     table([
-        key("listen", "The address that the gateway listens on.", or("127.0.0.1:8787", text())),
+        key("listen", "The address that callers reach.", or("127.0.0.1:8787", text())),
         key("url", "The URL that callers use; door resources lie below it.", or("http://127.0.0.1:8787", text())),
-        key("admin", "The address for health and metrics; on the loopback.", or("127.0.0.1:8788", text())),
-        key("tls", "The files for TLS. Default: none, on the loopback only.", tls()),
+        key("admin", "The address for health and metrics, on the loopback.", or("127.0.0.1:8788", text())),
+        key("tls", "The files for TLS; without them it listens on the loopback only. Default: none.", tls()),
         key(
             "hosts",
-            "Names under which it is called, beside that of `url` and those of the loopback.",
+            "Names under which it is called, beside that of `url` and those of the loopback; others are refused. Default: none.",
             one_or_list(&text()),
         ),
         key("origins", "Origins whose pages may call it. Default: none.", one_or_list(&text())),
@@ -118,21 +126,33 @@ fn gateway() -> Value {
 
 fn tls() -> Value {
     table([
-        required("certificate_file", "The certificate chain, in PEM.", text()),
+        required("certificate_file", "The certificate chain, in PEM; paths are relative to the policy.", text()),
         required("key_file", "Its private key, in PEM.", text()),
-        key("client_ca_file", "The authorities whose certificates callers must show, in PEM.", text()),
+        key(
+            "client_ca_file",
+            "The authorities whose certificates callers must show, in PEM. Default: none is asked for.",
+            text(),
+        ),
     ])
 }
 
 fn vault() -> Value {
     table([
-        required("address", "The URL of Vault or OpenBao.", text()),
-        key("namespace", "The namespace, where there is one.", text()),
+        required("address", "The URL of Vault or OpenBao: `https`, or `http` to this machine.", text()),
+        key("namespace", "The namespace, where there is one. Default: none.", text()),
         key("kv", "The mount of KV version 2 that holds the tokens of servers.", or("secret", text())),
         key("login", "How the gateway logs in. Default: the token in `env:VAULT_TOKEN`.", credentials::login()),
-        key("ca_file", "A file with the only certificate authorities that are trusted, PEM.", text()),
-        key("identity_file", "A file with the client certificate and its key, PEM.", text()),
-        key("shared", "Other gateways use the same tokens: leave them at shutdown.", boolean()),
+        key(
+            "ca_file",
+            "A file with the only certificate authorities that are trusted, PEM. Default: the system's.",
+            text(),
+        ),
+        key("identity_file", "A file with the client certificate and its key, PEM. Default: none.", text()),
+        key(
+            "shared",
+            "Other gateways use the same tokens, which are then left to expire at shutdown.",
+            or(false, boolean()),
+        ),
     ])
 }
 
@@ -146,51 +166,83 @@ fn issuer() -> Value {
         "additionalProperties": described("A claim under a name of your own, for selectors.", text()),
     });
     table([
-        required("url", "The `iss` of its tokens, to the letter. Its metadata is found from it.", text()),
-        key("jwks_url", "Where its keys are, instead of discovery.", text()),
-        key("jwks_file", "A file with its keys, for offline use.", text()),
+        required("url", "The `iss` of its tokens, to the letter; its metadata is found from it.", text()),
+        key(
+            "jwks_url",
+            "Where its keys are, by `https` unless on this machine. Default: discovery from `url`.",
+            text(),
+        ),
+        key("jwks_file", "A file with its keys, beside the policy, for use without a network. Default: none.", text()),
         key(
             "network",
-            "Where its host may be: `private` allows the organisation's own networks too.",
+            "Where the hosts that its keys come from may be: `private` allows the organisation's own networks too.",
             or("public", words(["public", "private"])),
         ),
-        key("audiences", "Accepted `aud` values. Default: the resource identifier of each door.", one_or_list(&text())),
+        key("audiences", "Accepted `aud` values. Default: the `resource` of each door.", one_or_list(&text())),
         key(
             "algorithms",
-            "Accepted signature algorithms.",
+            "Accepted signature algorithms; never `none`, never symmetric.",
             or(json!(["EdDSA", "ES256"]), one_or_many(&words(Algorithm::ALL.iter().map(|(name, _)| *name)))),
         ),
         key("max_lifetime", "The longest `exp - iat`.", or("1h", defined("duration"))),
-        key("clock_skew", "How far `iat` and `nbf` may lie ahead; at most 5m.", or("30s", defined("duration"))),
-        key("claims", "Which claims hold which facts, as dotted paths.", claims),
-        key("groups", "The groups that exist. When given, other names are errors.", one_or_list(&text())),
+        key(
+            "clock_skew",
+            "How far `iat` and `nbf` may lie ahead, at most `5m`; never extends `exp`.",
+            or("30s", defined("duration")),
+        ),
+        key(
+            "claims",
+            "Which claims hold the `groups`, the `agent` and further facts for selectors, as dotted paths. Default: `groups`, `client_id`.",
+            claims,
+        ),
+        key(
+            "groups",
+            "The groups that exist; then a group that is not listed is an error. Default: any.",
+            one_or_list(&text()),
+        ),
     ])
 }
 
 fn server() -> Value {
     let mut schema = table([
-        key("url", "The URL of the server, for Streamable HTTP. Or give `command`.", text()),
+        key("url", "The URL of the server, for Streamable HTTP. Either this or `command`. Default: none.", text()),
         key(
             "command",
-            "The program and its arguments, for stdio. Or give `url`.",
+            "The program and its arguments, for stdio. Either this or `url`. Default: none.",
             one_or_many(&json!({ "type": "string" })),
         ),
-        key("resource", "The identifier that `aud` must hold. Default: `{gateway.url}/NAME/mcp`.", text()),
+        key("resource", "The identifier that `aud` must hold. Default: `gateway.url` and `/NAME/mcp`.", text()),
         key("issuers", "The issuers accepted here. Default: all.", one_or_many(&form(NAME))),
-        key("token_ttl", "A token is honoured until `iat` and this, whatever its `exp` says.", defined("duration")),
+        key(
+            "token_ttl",
+            "A token is honoured until `iat` plus this, whatever its `exp` says. Default: until `exp`.",
+            defined("duration"),
+        ),
         key(
             "credential",
             "Where the credential for this server comes from. Default: none is sent.",
             credentials::credential(),
         ),
         key("audit", "The audit class of everything behind this door.", or("standard", text())),
-        key("rate", "How often this door may be passed.", defined("rate")),
-        key("callers", "The servers that may call this one; a grant is needed as well.", one_or_list(&form(NAME))),
-        key("identity", "Who this server is when it calls another.", identity()),
-        key("environment", "Variables of the gateway that a child process gets, by name.", one_or_list(&text())),
-        key("tools", "The tools that may be called, by name.", named(ITEM_NAME, &defined("tool"))),
-        key("prompts", "The prompts that may be used, by name.", named(ITEM_NAME, &defined("prompt"))),
-        key("resources", "Patterns of URIs that may be read, by name.", named(ITEM_NAME, &defined("resource"))),
+        key("rate", "How often this door may be passed. Default: unlimited.", defined("rate")),
+        key(
+            "callers",
+            "The servers that may call this one; a grant is needed as well. Default: none.",
+            one_or_list(&form(NAME)),
+        ),
+        key("identity", "Who this server is when it calls another. Default: nobody.", identity()),
+        key(
+            "environment",
+            "Variables of the gateway that a child process gets, by name, beside the few that every child gets. Default: none.",
+            one_or_list(&text()),
+        ),
+        key("tools", "The tools that may be called, by name. Default: none.", named(ITEM_NAME, &defined("tool"))),
+        key("prompts", "The prompts that may be used, by name. Default: none.", named(ITEM_NAME, &defined("prompt"))),
+        key(
+            "resources",
+            "Patterns of URIs that may be read, by name. Default: none.",
+            named(ITEM_NAME, &defined("resource")),
+        ),
     ]);
     if let Some(object) = schema.as_object_mut() {
         object.insert("oneOf".to_owned(), json!([{ "required": ["url"] }, { "required": ["command"] }]));
@@ -208,18 +260,30 @@ fn identity() -> Value {
 /// The keys that tools, prompts and resources share.
 fn item_keys() -> [blocks::Key; 4] {
     [
-        key("scope", "The token scopes that carry it. Default: its reference.", one_or_many(&form(SCOPE))),
-        key("token_ttl", "As on the server, and shorter: a fresh token for a risky item.", defined("duration")),
-        key("audit", "Its audit class. Default: that of the server.", text()),
-        key("rate", "How often it may be used, on top of the server's rate.", defined("rate")),
+        key(
+            "scope",
+            "The token scopes of which one is needed. Default: its own name, such as `tickets:refund`.",
+            one_or_many(&form(SCOPE)),
+        ),
+        key("token_ttl", "As on the server; the shorter one counts. Default: the server's.", defined("duration")),
+        key("audit", "Its audit class. Default: the server's.", text()),
+        key("rate", "How often it may be used, on top of the server's rate. Default: unlimited.", defined("rate")),
     ]
 }
 
 /// The further keys of what has arguments.
 fn argument_keys() -> [blocks::Key; 2] {
     [
-        key("args", "What its arguments must be, for every caller.", defined("args")),
-        key("capture", "Arguments that recordings keep although no rule reads them.", one_or_list(&text())),
+        key(
+            "args",
+            "What its arguments must be for every caller, on top of the grants. Default: anything.",
+            defined("args"),
+        ),
+        key(
+            "capture",
+            "Arguments that recordings keep although no rule reads them. Default: none.",
+            one_or_list(&text()),
+        ),
     ]
 }
 
@@ -235,13 +299,21 @@ fn audit() -> Value {
             "`sqlite:PATH`, `postgres://host/db` without a password, or `env:NAME` or `file:PATH` of a URL.",
             or("sqlite:doorward.db", text()),
         ),
-        key("retention", "How long rows of each class stay. Default: standard = 90d.", map(&defined("duration"))),
+        key(
+            "retention",
+            "How long rows of each class stay; every class in use must be here. Default: `{ standard = \"90d\" }`.",
+            map(&defined("duration")),
+        ),
     ])
 }
 
 fn rollout() -> Value {
     table([
-        key("recordings", "Recordings to replay: paths and globs beside the policy.", one_or_list(&text())),
+        key(
+            "recordings",
+            "Recordings to replay: paths and globs beside the policy. Default: none.",
+            one_or_list(&text()),
+        ),
         key("max_newly_denied", "The most requests that may be newly denied.", or(0, count())),
         key("max_newly_allowed", "The most requests that may be newly allowed.", or(0, count())),
         key(
@@ -249,8 +321,8 @@ fn rollout() -> Value {
             "The most requests that may stay undecided, as a count or as a share such as `0.5%`.",
             or(0, json!({ "anyOf": [count(), form(r"^([0-9]{1,2}(\.[0-9]{1,4})?|100(\.0{1,4})?)%$")] })),
         ),
-        key("min_events", "The fewest events that a rehearsal must rest on.", count()),
-        key("min_window", "The least time from the first event to the last.", defined("duration")),
-        key("require", "What must have happened before the policy is served.", words(["simulation"])),
+        key("min_events", "The fewest events that a rehearsal must rest on. Default: any number.", count()),
+        key("min_window", "The least time from the first event to the last. Default: none.", defined("duration")),
+        key("require", "What must have happened before the policy is served. Default: nothing.", words(["simulation"])),
     ])
 }

@@ -52,12 +52,16 @@ fn selector() -> Value {
     described(
         "Whom it is about. Every key that is given must match; within a list one suffices.",
         table([
-            key("issuer", "Issuers by name.", one_or_many(&form(NAME))),
-            key("subjects", "Globs over `sub`.", globs.clone()),
-            key("agents", "Globs over the acting client.", globs.clone()),
-            key("groups", "Globs over the groups.", globs.clone()),
-            key("claims", "Globs over mapped claims, by the name that the issuer gives them.", map(&globs)),
-            key("servers", "Servers as callers.", one_or_many(&form(NAME))),
+            key("issuer", "Issuers by name. Default: any.", one_or_many(&form(NAME))),
+            key("subjects", "Globs over `sub`. Default: any.", globs.clone()),
+            key("agents", "Globs over the acting client. Default: any.", globs.clone()),
+            key("groups", "Globs over the groups. Default: any.", globs.clone()),
+            key(
+                "claims",
+                "Globs over mapped claims, by the name that the issuer gives them: `{ tenant = \"acme\" }`. Default: any.",
+                map(&globs),
+            ),
+            key("servers", "Servers as callers, by their `identity`. Default: any.", one_or_many(&form(NAME))),
         ]),
     )
 }
@@ -67,18 +71,26 @@ fn matcher() -> Value {
     let mut schema = table([
         key("eq", "The same value; numbers by value.", defined("scalar")),
         key("one_of", "One of these values.", json!({ "type": "array", "items": defined("scalar"), "minItems": 1 })),
-        key("min", "A number at least this.", json!({ "type": "number" })),
-        key("max", "A number at most this.", json!({ "type": "number" })),
+        key("min", "A number that is at least this.", json!({ "type": "number" })),
+        key("max", "A number that is at most this.", json!({ "type": "number" })),
         key("glob", "A string that a glob matches: `*` stops at `/`, `**` does not.", texts.clone()),
-        key("prefix", "A string that starts with this.", texts.clone()),
-        key("under", "An absolute path at or below this one, without `..` or encodings.", texts.clone()),
-        key("host", "A URL with this host; `*.example.com` for every host below.", texts),
+        key("prefix", "A string that begins with this.", texts.clone()),
+        key(
+            "under",
+            "An absolute path at or below this one, judged on its text alone; one with `..` or an encoding is not judged.",
+            texts.clone(),
+        ),
+        key(
+            "host",
+            "A URL with this host, or with `*.example.com` one below it; a URL that parsers read differently is not judged.",
+            texts,
+        ),
         key("max_len", "A string of at most so many characters.", count()),
         key("max_items", "A list of at most so many elements.", count()),
         key("each", "A list of which every element fits.", defined("matcher")),
         key("any", "A list of which at least one element fits.", defined("matcher")),
-        key("present", "Whether there is a value at all.", boolean()),
-        key("optional", "Whether a missing value is fine.", or(false, boolean())),
+        key("present", "With `true` there is a value, with `false` none.", boolean()),
+        key("optional", "No test: with `true` a missing value is fine.", or(false, boolean())),
     ]);
     if let Some(object) = schema.as_object_mut() {
         object.insert("minProperties".to_owned(), 1.into());
@@ -89,10 +101,10 @@ fn matcher() -> Value {
 /// The keys that grants and denies share.
 fn statement_keys() -> [super::blocks::Key; 4] {
     [
-        key("name", "A name, which decisions and the audit log show.", text()),
-        key("reason", "Why it is there.", text()),
-        key("expires", "From when on it no longer counts.", defined("instant")),
-        key("args", "Argument rules for some of the items.", defined("item_args")),
+        key("name", "A name, which decisions and the audit log show. Default: its line.", text()),
+        key("reason", "Why it is there, for those who read it. Default: none.", text()),
+        key("expires", "From when on it no longer counts. Default: never.", defined("instant")),
+        key("args", "Argument rules for the items that its patterns match. Default: none.", defined("item_args")),
     ]
 }
 
@@ -116,9 +128,9 @@ fn invariant() -> Value {
     table([
         required("name", "The promise in a few words.", text()),
         key("to", "Whom it is about. Default: everyone.", defined("selector")),
-        key("except", "Whom it is not about.", defined("selector")),
+        key("except", "Whom it is not about. Default: nobody.", defined("selector")),
         required("never", "What must not be possible.", one_or_many(&defined("item"))),
-        key("args", "With which arguments, read as in a deny.", defined("item_args")),
+        key("args", "With which arguments, read as in a deny. Default: any.", defined("item_args")),
     ])
 }
 
@@ -128,20 +140,24 @@ fn test() -> Value {
         key("now", "The instant to judge at.", or("2026-01-01T00:00:00Z", defined("instant"))),
         key("others", "What must hold for items that neither list names.", or("deny", words(["deny", "any"]))),
         required("as", "Who asks, and with which token.", subject()),
-        key("allow", "What must be allowed.", one_or_list(&defined("expectation"))),
-        key("deny", "What must be denied.", one_or_list(&defined("expectation"))),
+        key("allow", "What must be allowed. Default: nothing.", one_or_list(&defined("expectation"))),
+        key("deny", "What must be denied. Default: nothing.", one_or_list(&defined("expectation"))),
     ])
 }
 
 fn subject() -> Value {
     let (texts, scope) = (one_or_list(&text()), json!({ "type": "string" }));
     table([
-        key("issuer", "The issuer by name. May be left out when there is only one.", form(NAME)),
-        key("sub", "The subject.", text()),
-        key("agent", "The acting client.", text()),
-        key("groups", "The groups.", texts.clone()),
-        key("claims", "Mapped claims by name.", map(&texts)),
-        key("scope", "The scopes of the token, as one text with spaces or as a list.", one_or_list(&scope)),
+        key("issuer", "The issuer by name. Default: the only one.", form(NAME)),
+        key("sub", "The subject.", or("someone", text())),
+        key("agent", "The acting client. Default: none.", text()),
+        key("groups", "The groups. Default: none.", texts.clone()),
+        key("claims", "Mapped claims by name. Default: none.", map(&texts)),
+        key(
+            "scope",
+            "The scopes of the token, as one text with spaces or as a list. Default: none.",
+            one_or_list(&scope),
+        ),
         key("aud", "The audience. Default: what the door asks for.", texts),
         key("age", "The time since `iat`.", or("0s", defined("duration"))),
         key("lifetime", "`exp - iat`. Default: the `max_lifetime` of the issuer.", defined("duration")),
@@ -151,9 +167,17 @@ fn subject() -> Value {
 fn expectation() -> Value {
     let call = table([
         required("call", "The items.", defined("item")),
-        key("uri", "The URI to read, for a resource.", text()),
-        key("args", "The arguments of the call.", json!({ "type": "object", "additionalProperties": true })),
-        key("because", "The reason that must be given.", words(Reason::ALL.iter().map(|reason| reason.code()))),
+        key("uri", "The URI to read, for a resource. Default: one that the pattern matches.", text()),
+        key(
+            "args",
+            "The arguments of the call. Default: none.",
+            json!({ "type": "object", "additionalProperties": true }),
+        ),
+        key(
+            "because",
+            "The reason that must be given. Default: any.",
+            words(Reason::ALL.iter().map(|reason| reason.code())),
+        ),
     ]);
     json!({ "anyOf": [defined("item"), call] })
 }
