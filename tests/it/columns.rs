@@ -71,6 +71,64 @@ proptest! {
     }
 }
 
+/// The rows of a file that may be damaged; `None` when it is refused, whole or in part.
+fn whole(bytes: Vec<u8>) -> Option<Vec<(u64, Event)>> {
+    read(bytes).ok()?.into_iter().map(|(number, event)| Some((number, event.ok()?))).collect()
+}
+
+#[test]
+fn a_flipped_bit_gives_the_very_same_rows_or_none() {
+    let sound = columns(&shipped());
+    let rows = whole(sound.clone()).unwrap();
+    let (mut same, mut refused) = (0, 0);
+    // One bit of each byte, and each bit of some bytes.
+    let bits = (0..sound.len()).flat_map(|at| {
+        let all = at % 13 == 0;
+        (0..8).filter(move |bit| all || at * 5 % 8 == *bit).map(move |bit| (at, bit))
+    });
+    for (at, bit) in bits {
+        let mut bytes = sound.clone();
+        bytes[at] ^= 1 << bit;
+        match whole(bytes) {
+            None => refused += 1,
+            Some(found) => {
+                assert_eq!(found, rows, "bit {bit} of byte {at}");
+                same += 1;
+            }
+        }
+    }
+    // Nothing but the metadata holds what no row depends on, such as who wrote the file.
+    assert!(refused > same, "{refused} refused, {same} read alike");
+}
+
+#[test]
+fn a_cut_file_is_refused() {
+    let sound = columns(&shipped());
+    for length in 0..sound.len() {
+        assert!(whole(sound[..length].to_vec()).is_none(), "{length} of {} bytes", sound.len());
+    }
+}
+
+#[test]
+fn a_row_group_that_takes_the_place_of_another_is_refused() {
+    // Two files of the same shape, of which one lends its bytes to the other.
+    let other: Vec<Event> = shipped()
+        .into_iter()
+        .map(|mut event| {
+            event.subject.sub = Field::Present("eva".to_owned());
+            event
+        })
+        .collect();
+    let mut ana = shipped();
+    ana.iter_mut().for_each(|event| event.subject.sub = Field::Present("ana".to_owned()));
+    let (mut one, two) = (columns(&ana), columns(&other));
+    assert_eq!(one.len(), two.len());
+    let footer = u32::from_le_bytes(one[one.len() - 8..one.len() - 4].try_into().unwrap()) as usize;
+    let data = one.len() - 8 - footer;
+    one[..data].copy_from_slice(&two[..data]);
+    assert_eq!(read(one).unwrap_err().code.as_str(), "read-failed");
+}
+
 #[test]
 fn events_keep_the_numbers_of_their_lines_over_row_groups_and_steps() {
     let shipped = shipped();

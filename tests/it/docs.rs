@@ -10,6 +10,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use crate::place::{DOORWARD, untold};
+
 /// What the shell prints behind each command.
 const MARK: &str = "\u{1}";
 
@@ -89,13 +91,9 @@ fn run(steps: &[Step], directory: &Path) -> Vec<Vec<String>> {
         // The mark leaves the exit code as it was, for an `echo $?` that follows.
         let _ = writeln!(script, "{command}\n__code=$?; printf '{MARK}'; (exit $__code)");
     }
-    let binary = Path::new(env!("CARGO_BIN_EXE_doorward")).parent().unwrap();
+    let binary = Path::new(DOORWARD).parent().unwrap();
     let path = format!("{}:{}", binary.display(), std::env::var("PATH").unwrap());
-    let mut shell = Command::new("sh");
-    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("DOORWARD_")) {
-        shell.env_remove(name);
-    }
-    let output = shell.arg("-c").arg(script).env("PATH", path).current_dir(directory).output().unwrap();
+    let output = untold("sh").arg("-c").arg(script).env("PATH", path).current_dir(directory).output().unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
     let mut parts: Vec<Vec<String>> =
         text.split(MARK).map(|part| part.lines().map(|l| l.trim_end().to_owned()).collect()).collect();

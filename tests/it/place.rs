@@ -26,6 +26,18 @@ pub(crate) const ALLOWED: [&str; 7] =
 pub(crate) const DENIED: [&str; 7] =
     ["decide", "--groups", "guest", "--scope", "notes:search", "--policy=p.toml", "notes:search"];
 
+/// The program that is tested.
+pub(crate) const DOORWARD: &str = env!("CARGO_BIN_EXE_doorward");
+
+/// A program that is told nothing of what the tests themselves are told by variables.
+pub(crate) fn untold(program: &str) -> Command {
+    let mut command = Command::new(program);
+    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("DOORWARD_")) {
+        command.env_remove(name);
+    }
+    command
+}
+
 /// The directory, with [`POLICY`] as `p.toml`.
 pub(crate) struct Place {
     directory: PathBuf,
@@ -76,17 +88,14 @@ impl Place {
     }
 
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = self.program(env!("CARGO_BIN_EXE_doorward"));
+        let mut command = self.program(DOORWARD);
         command.args(arguments);
         command
     }
 
-    /// A program that is started here, away from what the tests themselves were told.
+    /// A program that is started here.
     pub(crate) fn program(&self, program: &str) -> Command {
-        let mut command = Command::new(program);
-        for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("DOORWARD_")) {
-            command.env_remove(name);
-        }
+        let mut command = untold(program);
         command.env_remove("NO_COLOR").current_dir(self.path()).stdin(Stdio::null());
         if let Some(path) = &self.path {
             command.env("PATH", path);

@@ -16,6 +16,7 @@ use doorward::traffic::{Event, Field, Numbered, Place, Unreadable, UnreadableCod
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
+use crate::place::{DOORWARD, untold};
 use crate::schema::assert_fits_simulation;
 
 const POLICY: &str = r#"version = 1
@@ -431,10 +432,7 @@ fn doorward(directory: &std::path::Path, arguments: &[&str]) -> std::process::Ou
     let root = env!("CARGO_MANIFEST_DIR");
     let policy = format!("{root}/policies.toml");
     let recording = format!("{root}/simulations/support-desk.jsonl");
-    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_doorward"));
-    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("DOORWARD_")) {
-        command.env_remove(name);
-    }
+    let mut command = untold(DOORWARD);
     command.current_dir(directory).args(["simulate", "--policy", &policy]).args(arguments).arg(recording);
     command.output().unwrap()
 }

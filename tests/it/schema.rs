@@ -13,6 +13,8 @@ use jsonschema::Validator;
 use serde_json::{Value, json};
 use toml::de::{DeTable, DeValue};
 
+use crate::place::{DOORWARD, untold};
+
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
@@ -104,10 +106,7 @@ fn the_schema_of_a_rehearsal_is_closed_and_described() {
 #[test]
 fn an_unknown_field_does_not_fit_the_schema_of_a_rehearsal() {
     let validator = jsonschema::options().build(&simulation_schema()).unwrap();
-    let demo = std::process::Command::new(env!("CARGO_BIN_EXE_doorward"))
-        .args(["simulate", "--demo", "--format", "json"])
-        .output()
-        .unwrap();
+    let demo = untold(DOORWARD).args(["simulate", "--demo", "--format", "json"]).output().unwrap();
     let base: Value = serde_json::from_slice(&demo.stdout).unwrap();
     assert_fits_simulation(&base);
     for pointer in ["", "/ranges/allowed", "/report", "/report/drift", "/report/totals", "/report/flow/0/columns"] {

@@ -55,7 +55,7 @@ fn the_example_has_no_problems() {
 }
 
 /// What only the analysis of a policy that loads can find.
-const FOUND_BY_ANALYSIS: [Code; 13] = [
+const FOUND_BY_ANALYSIS: [Code; 17] = [
     Code::InvariantFails,
     Code::ShadowedGrant,
     Code::DeadGrant,
@@ -69,6 +69,10 @@ const FOUND_BY_ANALYSIS: [Code; 13] = [
     Code::GlobStopsAtSlash,
     Code::DenyNeedsEvery,
     Code::AnalysisLimit,
+    Code::NotServed,
+    Code::NotDeclared,
+    Code::UnknownArgument,
+    Code::ArgumentType,
 ];
 
 fn folder() -> PathBuf {

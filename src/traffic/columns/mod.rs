@@ -6,6 +6,7 @@
 
 mod numbered;
 mod read;
+mod sums;
 mod values;
 mod write;
 
@@ -117,3 +118,6 @@ fn schema() -> Result<TypePtr, ParquetError> {
     let group = Type::group_type_builder("recording").with_fields(fields.collect::<Result<_, _>>()?);
     group.build().map(Arc::new)
 }
+
+#[cfg(test)]
+mod tests;

@@ -16,7 +16,7 @@ use ::parquet::file::reader::RowGroupReader;
 use ::parquet::schema::types::{ColumnDescriptor, Type};
 
 use super::Column;
-use super::values::{Values, broken};
+use super::values::{Ordered, Values, broken};
 
 /// A column of texts as numbers.
 pub(super) struct Numbered {
@@ -39,7 +39,8 @@ impl Numbered {
         let repetition = if optional { Repetition::OPTIONAL } else { Repetition::REQUIRED };
         let leaf = Type::primitive_type_builder(name, Physical::INT32).with_repetition(repetition).build()?;
         let numbers = ColumnDescriptor::new(Arc::new(leaf), i16::from(optional), 0, name.into());
-        let pages = Numbering { pages: group.get_column_page_reader(column as usize)?, send, next: 0, optional };
+        let pages = Ordered::new(group.get_column_page_reader(column as usize)?);
+        let pages = Numbering { pages, send, next: 0, optional };
         let reader = Int32Type::get_column_reader(get_column_reader(Arc::new(numbers), Box::new(pages)));
         let reader = reader.ok_or_else(|| broken("a column is of another type"))?;
         Ok(Self { column: Values::new(reader, optional), read, texts: Vec::new(), known: Vec::new() })
@@ -87,7 +88,7 @@ impl Numbered {
 
 /// Pages with numbers where the file's hold texts. It sends the texts ahead, in the order of their numbers.
 struct Numbering {
-    pages: Box<dyn PageReader>,
+    pages: Ordered,
     send: Sender<Option<Box<str>>>,
     next: i32,
     /// Whether a page begins with which of its rows have a value.

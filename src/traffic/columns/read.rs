@@ -7,11 +7,13 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use ::parquet::column::reader::ColumnReader;
+use ::parquet::column::reader::get_column_reader;
 use ::parquet::data_type::{ByteArrayType, DataType, Int64Type};
 use ::parquet::errors::ParquetError;
-use ::parquet::file::metadata::RowGroupMetaData;
-use ::parquet::file::reader::{ChunkReader, FileReader, RowGroupReader, SerializedFileReader};
+use ::parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader};
+use ::parquet::file::properties::ReaderProperties;
+use ::parquet::file::reader::{ChunkReader, RowGroupReader};
+use ::parquet::file::serialized_reader::SerializedRowGroupReader;
 
 use hashbrown::HashMap;
 use serde::Deserialize;
@@ -20,7 +22,8 @@ use serde::de::value::Error as ValueError;
 use serde_json::value::RawValue;
 
 use super::numbered::{Number, Numbered};
-use super::values::{Values, broken, text};
+use super::sums::{SUMS, Sums};
+use super::values::{Ordered, Values, broken, text};
 use super::{Column, HEADER, schema};
 use crate::model::{ResourceKind, Timestamp};
 use crate::traffic::event::{Header, SCHEMA};
@@ -39,7 +42,9 @@ const FIRST: u64 = 2;
 
 /// A recording in columns.
 pub struct Columns<R: ChunkReader> {
-    file: SerializedFileReader<R>,
+    input: R,
+    metadata: ParquetMetaData,
+    sums: Sums,
     header: Header,
     /// The number of the first event of each row group.
     starts: Vec<u64>,
@@ -59,15 +64,16 @@ impl<R: ChunkReader + 'static> Columns<R> {
     /// When it is not one in this form, or of another version.
     pub fn open(input: R) -> Result<Self, Unreadable> {
         let length = input.len();
-        let file = SerializedFileReader::new(input).map_err(|e| damaged(1, &e))?;
+        let metadata = ParquetMetaDataReader::new().parse_and_finish(&input).map_err(|e| damaged(1, &e))?;
         let fail = |code, message: String| Err(Unreadable::new(1, code, message));
-        let metadata = file.metadata();
-        let written = metadata.file_metadata().key_value_metadata().into_iter().flatten();
-        let header = written.filter(|pair| pair.key == HEADER).find_map(|pair| pair.value.as_deref());
-        let Some(header) = header else {
+        let written = |key: &str| {
+            let pairs = metadata.file_metadata().key_value_metadata().into_iter().flatten();
+            pairs.filter(|pair| pair.key == key).find_map(|pair| pair.value.as_deref())
+        };
+        let Some(text) = written(HEADER) else {
             return fail(UnreadableCode::NoHeader, format!("it is a Parquet file without `{HEADER}` in its metadata"));
         };
-        let header: Header = match serde_json::from_str(header) {
+        let header: Header = match serde_json::from_str(text) {
             Ok(header) => header,
             Err(error) => return fail(UnreadableCode::NoHeader, format!("the header cannot be read: {error}")),
         };
@@ -79,6 +85,13 @@ impl<R: ChunkReader + 'static> Columns<R> {
         if *metadata.file_metadata().schema() != *expected {
             return fail(UnreadableCode::UnknownSchema, format!("its columns are not those of `{SCHEMA}`"));
         }
+        let sums = written(SUMS).and_then(|sums| serde_json::from_str::<Sums>(sums).ok());
+        let Some(sums) = sums.filter(|sums| sums.fit(text, metadata.num_row_groups())) else {
+            return fail(
+                UnreadableCode::ReadFailed,
+                format!("the checksums under `{SUMS}` are not there or do not fit"),
+            );
+        };
         let (mut starts, mut next) = (Vec::new(), FIRST);
         for group in metadata.row_groups() {
             starts.push(next);
@@ -94,7 +107,7 @@ impl<R: ChunkReader + 'static> Columns<R> {
                 _ => return fail(UnreadableCode::ReadFailed, "its row groups do not fit the file".to_owned()),
             }
         }
-        Ok(Self { file, header, starts })
+        Ok(Self { input, metadata, sums, header, starts })
     }
 
     /// The header.
@@ -110,7 +123,7 @@ impl<R: ChunkReader + 'static> Columns<R> {
     /// How many events a row group holds, and how many bytes of the file it takes.
     pub fn size(&self, number: usize) -> (u64, u64) {
         let of = |size: i64| u64::try_from(size).unwrap_or(0);
-        let group = self.file.metadata().row_groups().get(number);
+        let group = self.metadata.row_groups().get(number);
         group.map_or((0, 0), |group| (of(group.num_rows()), of(group.compressed_size())))
     }
 
@@ -121,9 +134,15 @@ impl<R: ChunkReader + 'static> Columns<R> {
     /// When the file is damaged.
     pub fn group(&self, number: usize) -> Result<Rows, Unreadable> {
         let first = self.starts.get(number).copied().unwrap_or(FIRST);
-        let rows = self.file.metadata().row_groups().get(number).map_or(0, RowGroupMetaData::num_rows);
-        let group = self.file.get_row_group(number).map_err(|e| damaged(first, &e))?;
-        Rows::open(&*group, first, u64::try_from(rows).unwrap_or(0)).map_err(|e| damaged(first, &e))
+        let Some(group) = self.metadata.row_groups().get(number) else {
+            return Err(Unreadable::new(first, UnreadableCode::ReadFailed, "there is no such row group"));
+        };
+        let rows = group.num_rows();
+        let held = self.sums.held(number, group, &self.input).map_err(|e| damaged(first, &e))?;
+        let (index, properties) = (self.metadata.page_index_for_row_group(number), ReaderProperties::builder().build());
+        let group = SerializedRowGroupReader::new(Arc::new(held), group, index, Arc::new(properties));
+        let group = group.map_err(|e| damaged(first, &e))?;
+        Rows::open(&group, first, u64::try_from(rows).unwrap_or(0)).map_err(|e| damaged(first, &e))
     }
 }
 
@@ -163,7 +182,8 @@ impl std::fmt::Debug for Rows {
 }
 
 fn open<T: DataType>(group: &dyn RowGroupReader, column: Column) -> Result<Values<T>, ParquetError> {
-    let reader: ColumnReader = group.get_column_reader(column as usize)?;
+    let pages = Ordered::new(group.get_column_page_reader(column as usize)?);
+    let reader = get_column_reader(group.metadata().column(column as usize).column_descr_ptr(), Box::new(pages));
     let reader = T::get_column_reader(reader).ok_or_else(|| broken("a column is of another type"))?;
     Ok(Values::new(reader, !column.is_required()))
 }
@@ -227,7 +247,7 @@ fn said<T>(result: Result<T, Bad<'_>>) -> Result<T, String> {
 }
 
 impl Rows {
-    fn open(group: &dyn RowGroupReader, first: u64, rows: u64) -> Result<Self, ParquetError> {
+    pub(super) fn open(group: &dyn RowGroupReader, first: u64, rows: u64) -> Result<Self, ParquetError> {
         Ok(Self {
             number: first,
             left: rows,

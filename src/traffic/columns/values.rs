@@ -1,5 +1,7 @@
 //! The values of one column, some rows at a time.
 
+use ::parquet::basic::Encoding;
+use ::parquet::column::page::{Page, PageMetadata, PageReader};
 use ::parquet::column::reader::ColumnReaderImpl;
 use ::parquet::data_type::{ByteArray, DataType};
 use ::parquet::errors::ParquetError;
@@ -69,5 +71,50 @@ impl<T: DataType> Values<T> {
 
     pub(super) fn get(&self, at: Option<usize>) -> Option<&T::T> {
         self.held.get(at?)
+    }
+}
+
+/// Pages in which no number comes before the dictionary that it belongs to: the library takes that for
+/// granted.
+pub(super) struct Ordered {
+    pages: Box<dyn PageReader>,
+    dictionary: bool,
+}
+
+impl Ordered {
+    pub(super) const fn new(pages: Box<dyn PageReader>) -> Self {
+        Self { pages, dictionary: false }
+    }
+}
+
+impl PageReader for Ordered {
+    fn get_next_page(&mut self) -> Result<Option<Page>, ParquetError> {
+        let page = self.pages.get_next_page()?;
+        match &page {
+            Some(Page::DictionaryPage { .. }) => self.dictionary = true,
+            Some(Page::DataPage { encoding, .. } | Page::DataPageV2 { encoding, .. })
+                if matches!(encoding, Encoding::RLE_DICTIONARY | Encoding::PLAIN_DICTIONARY) && !self.dictionary =>
+            {
+                return Err(broken("a page has numbers of a dictionary that is not there"));
+            }
+            _ => {}
+        }
+        Ok(page)
+    }
+
+    fn peek_next_page(&mut self) -> Result<Option<PageMetadata>, ParquetError> {
+        self.pages.peek_next_page()
+    }
+
+    fn skip_next_page(&mut self) -> Result<(), ParquetError> {
+        self.pages.skip_next_page()
+    }
+}
+
+impl Iterator for Ordered {
+    type Item = Result<Page, ParquetError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.get_next_page().transpose()
     }
 }

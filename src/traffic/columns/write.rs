@@ -3,6 +3,8 @@
 use std::io::Write;
 use std::sync::Arc;
 
+use crc32fast::Hasher;
+
 use ::parquet::basic::{Compression, Encoding};
 use ::parquet::data_type::{ByteArray, ByteArrayType, Int64Type};
 use ::parquet::errors::ParquetError;
@@ -11,6 +13,7 @@ use ::parquet::file::properties::{EnabledStatistics, WriterProperties, WriterVer
 use ::parquet::file::writer::SerializedFileWriter;
 use ::parquet::schema::types::ColumnPath;
 
+use super::sums::{SUMS, Summed, Sums};
 use super::{Column, HEADER, schema};
 use crate::traffic::event::{Event, Header, SCHEMA};
 use crate::traffic::wire::{self, Row};
@@ -25,7 +28,8 @@ const DICTIONARY: usize = 4 << 20;
 
 /// Writes events in columns.
 pub struct ColumnWriter<W: Write + Send> {
-    file: SerializedFileWriter<W>,
+    file: SerializedFileWriter<Summed<W>>,
+    sums: Sums,
     numbers: [Values<i64>; 4],
     texts: [Values<ByteArray>; 12],
     rows: usize,
@@ -68,6 +72,8 @@ impl<W: Write + Send> ColumnWriter<W> {
     pub fn new(output: W, header: &Header) -> Result<Self, WriteError> {
         let header = Header { schema: SCHEMA.to_owned(), ..header.clone() };
         let header = serde_json::to_string(&header).map_err(std::io::Error::from)?;
+        let sums = Sums::of(&header);
+        let output = Summed { inner: output, hasher: Hasher::new() };
         let mut properties = WriterProperties::builder()
             .set_writer_version(WriterVersion::PARQUET_1_0)
             .set_created_by("doorward".to_owned())
@@ -91,6 +97,7 @@ impl<W: Write + Send> ColumnWriter<W> {
         let file = SerializedFileWriter::new(output, schema().map_err(failed)?, Arc::new(properties.build()));
         Ok(Self {
             file: file.map_err(failed)?,
+            sums,
             numbers: Default::default(),
             texts: Default::default(),
             rows: 0,
@@ -126,7 +133,9 @@ impl<W: Write + Send> ColumnWriter<W> {
         if self.rows > 0 {
             self.group()?;
         }
-        self.file.into_inner().map_err(failed)
+        let sums = serde_json::to_string(&self.sums).map_err(std::io::Error::from)?;
+        self.file.append_key_value_metadata(KeyValue::new(SUMS.to_owned(), sums));
+        self.file.into_inner().map(|output| output.inner).map_err(failed)
     }
 
     /// Writes a row group.
@@ -148,7 +157,12 @@ impl<W: Write + Send> ColumnWriter<W> {
             }
             writer.close().map_err(failed)?;
         }
-        group.close().map_err(failed)?;
+        let written = group.close().map_err(failed)?;
+        // What is summed up is what has left the buffer.
+        self.file.flush()?;
+        let end = self.file.bytes_written() as u64;
+        let hasher = std::mem::take(&mut self.file.inner_mut().hasher);
+        self.sums.add(end, hasher, &written);
         (self.rows, self.bytes) = (0, 0);
         Ok(())
     }

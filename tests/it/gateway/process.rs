@@ -15,14 +15,10 @@ use tempfile::TempDir;
 
 use super::rig::{POLICY, filled, http_server, keys, rows, token};
 use crate::identity::Signer;
+use crate::place::{DOORWARD, untold};
 
-/// The program, without the variables that the tests themselves are told things by.
 pub(super) fn doorward() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_doorward"));
-    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("DOORWARD_")) {
-        command.env_remove(name);
-    }
-    command
+    untold(DOORWARD)
 }
 
 /// A gateway in a process of its own.

@@ -1,7 +1,6 @@
 //! What the client library would do by itself and must not, and a Vault that misbehaves.
 
 use std::io::Write;
-use std::process::Command;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -15,6 +14,7 @@ use tokio::time::Instant;
 use super::bao::{World, compiled, given, shared};
 use super::fake::{Fake, Says};
 use super::sources::{credentials, ready, secret, tickets_policy, wall};
+use crate::place::{DOORWARD, untold};
 
 const TOKEN: &str = "hvs.of-the-gateway";
 const PATIENCE: Patience = Patience {
@@ -315,13 +315,9 @@ async fn no_variable_switches_certificate_checks_off_or_sends_anything_to_a_prox
              credential = {{ vault = \"kv\", path = \"tokens/a\" }}\n"
         );
         std::fs::write(&file, text).unwrap();
-        let output = Command::new(env!("CARGO_BIN_EXE_doorward"))
+        let output = untold(DOORWARD)
             .args(["vault", "plan", "--live", "--policy"])
             .arg(&file)
-            .env_remove("DOORWARD_CONTAINERS")
-            .env_remove("DOORWARD_TRAFFIC_DIR")
-            .env_remove("DOORWARD_VECTORS_DIR")
-            .env_remove("DOORWARD_BROWSER")
             .envs([("VAULT_TOKEN", TOKEN), ("VAULT_SKIP_VERIFY", "1"), ("VAULT_ADDR", &proxy.address)])
             .envs(["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy"].map(|n| (n, &proxy.address)))
             .output()

@@ -9,6 +9,7 @@ use crate::cli::terminal::When;
 
 /// Issue a development token, or inspect any token
 #[derive(Debug, clap::Args)]
+#[command(before_help = "Example:\n  doorward token issue --sub ana --door tickets | doorward token inspect")]
 pub(in crate::cli) struct Args {
     #[command(subcommand)]
     command: Command,
