@@ -17,6 +17,7 @@ use crate::identity::dev::{DevIssuer, DevKeys, WARNING};
 
 /// Run the development issuer, for a first run without an identity provider
 #[derive(Debug, clap::Args)]
+#[command(before_help = "Example:\n  doorward issuer dev")]
 pub(in crate::cli) struct Args {
     #[command(subcommand)]
     command: Command,

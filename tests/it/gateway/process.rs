@@ -127,8 +127,10 @@ async fn no_token_argument_or_secret_is_in_anything_that_it_writes() {
     assert_eq!((status, text.contains("canary-argument")), (200, true), "{text}");
     let (_, variables) = served.call("stdio", &good, &call(2, "environment", &json!({}))).await.unwrap();
     assert!(variables.contains("CANARY_SECRET") && !variables.contains("CANARY_OTHER"), "{variables}");
-    // Refused by the policy, not believed, malformed, and a server that breaks.
-    let denied = served.call("http", &good, &call(3, "add", &json!({"a": "canary-argument"}))).await.unwrap();
+    // Refused by the policy (an argument that a rule reads is on record, another is not), not believed, malformed, and
+    // a server that breaks.
+    let denied = json!({"a": 7000, "b": "canary-argument"});
+    let denied = served.call("http", &good, &call(3, "add", &denied)).await.unwrap();
     assert_eq!(denied.0, 403, "{}", denied.1);
     let (head, signature) = good.rsplit_once('.').unwrap();
     let forged = format!("{head}.{}", signature.chars().rev().collect::<String>());
