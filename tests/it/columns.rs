@@ -120,7 +120,9 @@ fn a_row_group_that_takes_the_place_of_another_is_refused() {
         })
         .collect();
     let mut ana = shipped();
-    ana.iter_mut().for_each(|event| event.subject.sub = Field::Present("ana".to_owned()));
+    for event in &mut ana {
+        event.subject.sub = Field::Present("ana".to_owned());
+    }
     let (mut one, two) = (columns(&ana), columns(&other));
     assert_eq!(one.len(), two.len());
     let footer = u32::from_le_bytes(one[one.len() - 8..one.len() - 4].try_into().unwrap()) as usize;

@@ -14,7 +14,9 @@ fn file() -> Vec<u8> {
     let text = include_bytes!("../../../simulations/support-desk.jsonl");
     let mut writer = ColumnWriter::new(Vec::new(), &Header::new("test")).unwrap();
     let events: Vec<Event> = Reader::new(&text[..]).unwrap().map(|item| item.unwrap().event).collect();
-    events.iter().for_each(|event| writer.write(event).unwrap());
+    for event in &events {
+        writer.write(event).unwrap();
+    }
     writer.finish().unwrap()
 }
 
