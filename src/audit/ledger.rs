@@ -37,6 +37,12 @@ impl Ledger {
         Self { logger, nobody: class.unwrap_or(NOBODY).into() }
     }
 
+    /// Writes what waits and the seal that closes the writer. What comes later is refused. Does not end
+    /// while the store is away.
+    pub async fn close(&self) {
+        self.logger.close().await;
+    }
+
     async fn append(&self, intent: Intent) -> Result<Receipt, Unavailable> {
         let room = self.logger.room().ok_or(Unavailable)?;
         let about = About {

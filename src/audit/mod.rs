@@ -113,7 +113,16 @@ impl Receipt {
         Self { sequence, room: Some(room), about: Some(about) }
     }
 
-    /// The number of the row.
+    /// The class that the row is numbered in; empty for a log that numbers all of its rows together.
+    pub fn class(&self) -> &str {
+        #[cfg(feature = "store")]
+        let class = self.about.as_ref().map_or("", |about| &about.class);
+        #[cfg(not(feature = "store"))]
+        let class = "";
+        class
+    }
+
+    /// The number of the row in its class.
     pub const fn sequence(&self) -> u64 {
         self.sequence
     }

@@ -18,7 +18,7 @@ mod watched;
 pub use body::{Body, BoxError, empty, full};
 pub use door::Upstream;
 pub use issuer::serve_dev_issuer;
-pub use open::{Options, open};
+pub use open::{Options, System, open};
 pub use run::Gateway;
 pub use settings::{Bounds, Names, Overrides, Refusal, Settings, TlsFiles};
 pub use watched::Watched;

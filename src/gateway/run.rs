@@ -14,6 +14,7 @@ use axum_server::{Handle, Server};
 use hyper_util::rt::TokioTimer;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use tokio::task::JoinHandle;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::admin::{self, Status};
@@ -22,6 +23,7 @@ use super::listener::{self, Bounded};
 use super::router;
 use super::settings::{Bounds, Refusal, Settings};
 use super::watched::Watched;
+use crate::audit::Ledger;
 use crate::pep::Guard;
 
 /// Streams of one HTTP/2 connection.
@@ -31,57 +33,89 @@ const FLUSH: Duration = Duration::from_secs(10);
 /// Connections of the admin listener.
 const ADMINS: usize = 32;
 
+/// How long the audit log may take to write what waits and to close.
+const CLOSE: Duration = Duration::from_secs(10);
+
+/// What a gateway is made of.
+pub(super) struct Parts {
+    /// Who decides and records.
+    pub(super) guard: Guard,
+    /// The audit log, watched.
+    pub(super) log: Arc<Watched>,
+    /// The audit log itself.
+    pub(super) ledger: Arc<Ledger>,
+    /// Where it is, for people.
+    pub(super) audit: String,
+    /// What is behind each door.
+    pub(super) upstreams: Vec<(String, Upstream)>,
+}
+
 /// A gateway whose listeners are bound.
 pub struct Gateway {
     guard: Guard,
     log: Arc<Watched>,
+    ledger: Arc<Ledger>,
+    audit: String,
     settings: Settings,
     doorways: Vec<Doorway>,
     draining: CancellationToken,
+    bound: Bound,
+}
+
+/// Both listeners, bound.
+pub(super) struct Bound {
     tls: Option<RustlsConfig>,
     listener: TcpListener,
     admin: TcpListener,
 }
 
-impl Gateway {
-    /// Binds both listeners. Must be called within a tokio runtime.
+impl Bound {
+    /// Binds them.
     ///
     /// # Errors
     ///
     /// An address that is taken, or files for TLS that cannot be used.
-    pub(super) fn bind(
-        guard: Guard,
-        log: Arc<Watched>,
-        upstreams: Vec<(String, Upstream)>,
-        settings: Settings,
-    ) -> Result<Self, Refusal> {
+    pub(super) fn new(settings: &Settings) -> Result<Self, Refusal> {
         let tls = settings.tls.as_ref().map(listener::tls).transpose()?;
+        let (listener, admin) = (bind(settings.listen)?, bind(settings.admin)?);
+        Ok(Self { tls, listener, admin })
+    }
+}
+
+impl Gateway {
+    /// Puts it together. Must be called within a tokio runtime.
+    pub(super) fn new(parts: Parts, settings: Settings, bound: Bound) -> Self {
+        let Parts { guard, log, ledger, audit, upstreams } = parts;
         let draining = CancellationToken::new();
         let doorway =
             |(name, upstream): (String, Upstream)| Doorway { door: name.into(), upstream, draining: draining.clone() };
         let doorways = upstreams.into_iter().map(doorway).collect();
-        let (listener, admin) = (bind(settings.listen)?, bind(settings.admin)?);
-        Ok(Self { guard, log, settings, doorways, draining, tls, listener, admin })
+        Self { guard, log, ledger, audit, settings, doorways, draining, bound }
     }
 
     /// Where callers reach it.
     pub fn address(&self) -> Option<SocketAddr> {
-        self.listener.local_addr().ok()
+        self.bound.listener.local_addr().ok()
     }
 
     /// Where health and metrics are.
     pub fn admin_address(&self) -> Option<SocketAddr> {
-        self.admin.local_addr().ok()
+        self.bound.admin.local_addr().ok()
     }
 
     /// Whether callers reach it by TLS.
     pub fn is_tls(&self) -> bool {
-        self.tls.is_some()
+        self.bound.tls.is_some()
     }
 
     /// The names of its doors.
     pub fn doors(&self) -> impl Iterator<Item = &str> {
         self.doorways.iter().map(|doorway| &*doorway.door)
+    }
+
+    /// Where its audit log is, without a password.
+    pub fn audit(&self) -> &str {
+        &self.audit
     }
 
     /// The guard that it enforces with.
@@ -96,7 +130,8 @@ impl Gateway {
     ///
     /// When a listener breaks.
     pub async fn run(self, stop: impl Future<Output = ()> + Send) -> std::io::Result<bool> {
-        let Self { guard, log, settings, doorways, draining, tls, listener, admin } = self;
+        let Self { guard, log, ledger, settings, doorways, draining, bound, .. } = self;
+        let Bound { tls, listener, admin } = bound;
         let bounds = settings.bounds;
         let app = router::router(&guard, doorways.clone(), settings.names, &bounds);
         let status = Status {
@@ -130,6 +165,9 @@ impl Gateway {
         admin_handle.shutdown();
         let admin = ended(admin).await;
         guard.flush();
+        if timeout(CLOSE, ledger.close()).await.is_err() {
+            tracing::error!("the audit log is away: what waited to be written is lost, and no call but its end");
+        }
         served.and(admin).map(|()| by_itself)
     }
 }

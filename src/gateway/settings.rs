@@ -45,6 +45,10 @@ pub struct Overrides {
     pub listen: Option<String>,
     /// Where health and metrics are.
     pub admin: Option<String>,
+    /// The store of the audit log, as the policy would name it.
+    pub audit: Option<String>,
+    /// The key that signs its seals, as the policy would refer to it.
+    pub signing_key: Option<String>,
 }
 
 /// Bounds of everything that callers can make grow before they are known.

@@ -20,8 +20,8 @@ const NAME: usize = 128;
 pub struct Watched {
     log: Arc<dyn Log>,
     waiting: AtomicU64,
-    /// Door and request of what has no outcome yet, by the number of its row.
-    open: Mutex<HashMap<u64, (String, String)>>,
+    /// Door and request of what has no outcome yet, by the class and number of its row.
+    open: Mutex<HashMap<(String, u64), (String, String)>>,
 }
 
 impl Watched {
@@ -72,6 +72,11 @@ fn told(intent: &Intent) {
     );
 }
 
+/// By which the row is known until its outcome.
+fn key(receipt: &Receipt) -> (String, u64) {
+    (receipt.class().to_owned(), receipt.sequence())
+}
+
 impl Log for Watched {
     fn intent(&self, intent: Intent) -> Pending<'_, Result<Receipt, Unavailable>> {
         told(&intent);
@@ -84,7 +89,7 @@ impl Log for Watched {
             drop(wait);
             match &receipt {
                 Ok(receipt) if allowed => {
-                    self.open.lock().unwrap_or_else(PoisonError::into_inner).insert(receipt.sequence(), about);
+                    self.open.lock().unwrap_or_else(PoisonError::into_inner).insert(key(receipt), about);
                     gauge!("doorward_requests_open").increment(1);
                 }
                 Ok(_) => {}
@@ -98,7 +103,7 @@ impl Log for Watched {
     }
 
     fn outcome(&self, receipt: Receipt, outcome: Outcome) {
-        let about = self.open.lock().unwrap_or_else(PoisonError::into_inner).remove(&receipt.sequence());
+        let about = self.open.lock().unwrap_or_else(PoisonError::into_inner).remove(&key(&receipt));
         if let Some((door, request)) = about {
             gauge!("doorward_requests_open").decrement(1);
             #[expect(clippy::cast_precision_loss, reason = "no answer takes so long that it matters")]

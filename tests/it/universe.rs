@@ -182,7 +182,7 @@ pub(crate) fn policy() -> impl Strategy<Value = PolicySet> {
             scopes: BTreeMap::from([("bundle".to_owned(), bundle)]),
             grants,
             denies,
-            audit: Audit { store: "sqlite:x.db".into(), retention: BTreeMap::new() },
+            audit: Audit { store: "sqlite:x.db".into(), ..Audit::default() },
             gateway: Gateway::default(),
             vault: None,
         },

@@ -14,6 +14,7 @@ mod sqlite;
 
 use std::fmt;
 use std::ops::ControlFlow;
+use std::path::Path;
 use std::str::FromStr;
 
 use futures_util::future::BoxFuture;
@@ -65,7 +66,7 @@ impl FromStr for Store {
         if let Some(path) = url.strip_prefix("sqlite:") {
             // `sqlite://` is what other programs write.
             let path = path.strip_prefix("//").unwrap_or(path);
-            return Ok(Self(Place::Sqlite(Box::new(sqlite::options(path)))));
+            return Ok(Self(Place::Sqlite(Box::new(sqlite::options(Path::new(path))))));
         }
         if url.starts_with("postgres://") || url.starts_with("postgresql://") {
             return Ok(Self(Place::Postgres(Box::new(postgres::options(url)?))));
@@ -75,6 +76,27 @@ impl FromStr for Store {
 }
 
 impl Store {
+    /// Reads it as `from_str`, a relative path as one in a directory.
+    ///
+    /// # Errors
+    ///
+    /// It names no store.
+    pub fn in_directory(url: &str, directory: &Path) -> Result<Self, StoreError> {
+        let store: Self = url.parse()?;
+        Ok(match store.file() {
+            Some(path) => Self(Place::Sqlite(Box::new(sqlite::options(&directory.join(path))))),
+            None => store,
+        })
+    }
+
+    /// The file that the log is in, where it is in one of this machine.
+    pub fn file(&self) -> Option<&Path> {
+        match &self.0 {
+            Place::Sqlite(options) => Some(options.get_filename()),
+            Place::Postgres(_) => None,
+        }
+    }
+
     /// Whether the log is in a file of this machine.
     pub const fn is_sqlite(&self) -> bool {
         matches!(self.0, Place::Sqlite(_))

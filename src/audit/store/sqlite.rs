@@ -1,5 +1,6 @@
 //! The audit log in a file: `SQLite` in WAL mode, with a flush at each commit.
 
+use std::path::Path;
 use std::time::Duration;
 
 use futures_util::TryStreamExt as _;
@@ -20,7 +21,7 @@ const TRIES: u32 = 40;
 /// How many rows one statement inserts. Few sizes, so that the statements are prepared once.
 const SIZES: [usize; 3] = [64, 8, 1];
 
-pub(super) fn options(path: &str) -> SqliteConnectOptions {
+pub(super) fn options(path: &Path) -> SqliteConnectOptions {
     SqliteConnectOptions::new().filename(path).busy_timeout(BUSY)
 }
 

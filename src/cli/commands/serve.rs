@@ -13,9 +13,6 @@ use crate::gateway::upstream::Patience;
 use crate::gateway::{Options, Overrides, open};
 use crate::policy::duration::duration;
 
-/// The audit log when nobody names one, beside the policy.
-const AUDIT: &str = "doorward.audit.jsonl";
-
 /// How to write the log
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 enum Format {
@@ -49,9 +46,13 @@ pub(in crate::cli) struct Args {
     /// Where health and metrics are, on the loopback [default: `gateway.admin` of the policy]
     #[arg(long, value_name = "HOST:PORT")]
     admin: Option<String>,
-    /// The file of the audit log [default: `doorward.audit.jsonl` beside the policy]
+    /// The store of the audit log: `sqlite:PATH`, `postgres://…`, `env:NAME` or `file:PATH` [default: that of
+    /// the policy]
+    #[arg(long, value_name = "STORE")]
+    audit: Option<String>,
+    /// The private key that signs the seals of the audit log, in PEM [default: that of the policy]
     #[arg(long, value_name = "FILE")]
-    audit: Option<PathBuf>,
+    signing_key: Option<PathBuf>,
     /// How long a server may take to begin its answer
     #[arg(long, value_name = "DURATION", default_value = "2m", value_parser = patience)]
     timeout: Duration,
@@ -69,6 +70,15 @@ fn patience(text: &str) -> Result<Duration, String> {
     seconds.map(Duration::from_secs).ok_or_else(|| "write a duration as in `30s` or `2m`".to_owned())
 }
 
+/// A path of the command line counts from where it is given, one of the policy from the policy.
+fn from_here(named: &str) -> String {
+    let absolute = |kind: &str| {
+        let path = std::path::absolute(named.strip_prefix(kind)?).ok()?;
+        Some(format!("{kind}{}", path.display()))
+    };
+    absolute("sqlite:").or_else(|| absolute("file:")).unwrap_or_else(|| named.to_owned())
+}
+
 impl Args {
     /// Serves until a signal comes.
     pub(in crate::cli) fn run(self, color: When) -> Result<Answer, Failure> {
@@ -76,9 +86,13 @@ impl Args {
         self.log()?;
         let directory = opened.directory.unwrap_or_default();
         let options = Options {
-            audit: self.audit.unwrap_or_else(|| directory.join(AUDIT)),
             directory,
-            overrides: Overrides { listen: self.listen, admin: self.admin },
+            overrides: Overrides {
+                listen: self.listen,
+                admin: self.admin,
+                audit: self.audit.map(|store| from_here(&store)),
+                signing_key: self.signing_key.map(|path| from_here(&format!("file:{}", path.display()))),
+            },
             patience: Patience { first_byte: self.timeout, ..Patience::default() },
         };
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
@@ -102,14 +116,14 @@ impl Args {
 
 async fn serve(policy: crate::policy::CompiledPolicy, options: Options) -> Result<Answer, Failure> {
     let digest = policy.digest().to_string();
-    let gateway = open(policy, &options).map_err(refused)?;
+    let gateway = open(policy, &options).await.map_err(refused)?;
     let shown = |address: Option<std::net::SocketAddr>| address.map(|address| address.to_string());
     tracing::info!(
         address = shown(gateway.address()),
         admin = shown(gateway.admin_address()),
         tls = gateway.is_tls(),
         doors = gateway.doors().collect::<Vec<_>>().join(" "),
-        audit = %options.audit.display(),
+        audit = gateway.audit(),
         policy = digest,
         "serving"
     );

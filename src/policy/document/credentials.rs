@@ -2,12 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use super::fields::{At, Fields, Reader, owned};
-use super::places::{is_reference, is_variable, leak, url};
+use super::fields::{Fields, Reader, owned};
+use super::places::{is_variable, leak, own_reference, url};
 use crate::diagnostics::{Code, Span};
 use crate::policy::argument::sorted;
 use crate::policy::duration::{DURATION_HELP, lifetime};
-use crate::policy::name::quoted;
 use crate::policy::secret::{self, REFERENCE_HELP};
 use crate::policy::set::{Credential, Placement, Vault, VaultKind, VaultLogin};
 use crate::policy::source::{Kind, Node};
@@ -249,15 +248,5 @@ fn reference(reader: &mut Reader<'_>, fields: Fields<'_>, key: &str, default: Op
         return Some(default.to_owned());
     }
     reader.required(fields, key, "this login", "\"env:NAME\"")?;
-    let At { value, span } = reader.text(fields, key)?;
-    if leak(reader, span, secret::is_token(value)) {
-        return None;
-    }
-    if !is_reference(value) || value.starts_with("vault:") {
-        // What is no reference may be the secret itself.
-        let message = format!("`{}` is no reference to a secret", quoted(key));
-        reader.invalid(Code::InvalidValue, span, message, "write `env:NAME` or `file:PATH`");
-        return None;
-    }
-    Some(value.to_owned())
+    own_reference(reader, fields, key)
 }

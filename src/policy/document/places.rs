@@ -1,7 +1,5 @@
 //! Where things are: the gateway and the audit store; and the gate before a rollout.
 
-use std::collections::BTreeMap;
-
 use super::fields::{At, Fields, Reader, owned};
 use crate::diagnostics::{Code, Span};
 use crate::policy::argument::sorted;
@@ -84,8 +82,9 @@ fn each(
 }
 
 pub(super) fn audit(reader: &mut Reader<'_>, node: Option<&Node<'_>>) -> Audit {
-    let mut audit = Audit { store: STORE.to_owned(), retention: BTreeMap::new() };
-    let fields = node.and_then(|node| reader.table(node, "audit", "the audit log", &["store", "retention"]));
+    let mut audit = Audit { store: STORE.to_owned(), ..Audit::default() };
+    let keys = &["store", "signing_key", "retention"];
+    let fields = node.and_then(|node| reader.table(node, "audit", "the audit log", keys));
     let retention = fields.and_then(|fields| {
         if let Some(store) = reader.text(fields, "store") {
             if leak(reader, store.span, secret::in_url(store.value)) {
@@ -97,6 +96,7 @@ pub(super) fn audit(reader: &mut Reader<'_>, node: Option<&Node<'_>>) -> Audit {
                 reader.invalid(Code::InvalidValue, store.span, message, STORE_HELP);
             }
         }
+        audit.signing_key = own_reference(reader, fields, "signing_key");
         reader.named(fields, "retention")
     });
     match retention {
@@ -115,6 +115,21 @@ pub(super) fn audit(reader: &mut Reader<'_>, node: Option<&Node<'_>>) -> Audit {
         }
     }
     audit
+}
+
+/// `env:NAME` or `file:PATH`, where it is there. The text of a secret never reaches a message.
+pub(super) fn own_reference(reader: &mut Reader<'_>, fields: Fields<'_>, key: &str) -> Option<String> {
+    let At { value, span } = reader.text(fields, key)?;
+    if leak(reader, span, secret::is_token(value)) {
+        return None;
+    }
+    if !is_reference(value) || value.starts_with("vault:") {
+        // What is no reference may be the secret itself.
+        let message = format!("`{}` is no reference to a secret", quoted(key));
+        reader.invalid(Code::InvalidValue, span, message, "write `env:NAME` or `file:PATH`");
+        return None;
+    }
+    Some(value.to_owned())
 }
 
 fn is_store(text: &str) -> bool {

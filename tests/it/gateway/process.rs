@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -23,9 +22,9 @@ pub(super) fn doorward() -> Command {
 
 /// A gateway in a process of its own.
 pub(super) struct Served {
-    child: Child,
+    pub(super) child: Child,
     pub(super) address: SocketAddr,
-    directory: TempDir,
+    pub(super) directory: TempDir,
     pub(super) signer: Signer,
     said: Arc<Mutex<String>>,
 }
@@ -61,16 +60,17 @@ impl Served {
         Self { child, address, directory, signer, said }
     }
 
-    fn signal(&self, signal: Signal) {
+    pub(super) fn signal(&self, signal: Signal) {
         let pid = Pid::from_raw(i32::try_from(self.child.id()).unwrap()).unwrap();
         kill_process(pid, signal).unwrap();
     }
 
-    fn audit(&self) -> PathBuf {
-        self.directory.path().join("doorward.audit.jsonl")
+    /// The store of its audit log.
+    pub(super) fn audit(&self) -> String {
+        format!("sqlite:{}", self.directory.path().join("doorward.db").display())
     }
 
-    async fn call(&self, door: &str, token: &str, message: &Value) -> Option<(u16, String)> {
+    pub(super) async fn call(&self, door: &str, token: &str, message: &Value) -> Option<(u16, String)> {
         doorward::identity::ensure_crypto();
         let request = reqwest::Client::new()
             .post(format!("http://{}/{door}/mcp", self.address))
@@ -95,7 +95,7 @@ impl Drop for Served {
     }
 }
 
-fn call(id: u64, tool: &str, arguments: &Value) -> Value {
+pub(super) fn call(id: u64, tool: &str, arguments: &Value) -> Value {
     json!({"jsonrpc": "2.0", "id": id, "method": "tools/call", "params": {
         "name": tool, "arguments": arguments,
         "_meta": {
@@ -145,9 +145,9 @@ async fn no_token_argument_or_secret_is_in_anything_that_it_writes() {
     served.child.stdout.take().unwrap().read_to_string(&mut stdout).unwrap();
     assert_eq!(stdout, "");
     let said = served.said.lock().unwrap().clone();
-    let audit = std::fs::read_to_string(served.audit()).unwrap();
+    let audit: String = rows(&served.audit()).await.iter().map(Value::to_string).collect();
     assert!(said.contains("\"decided\"") && said.contains("4bf92f3577b34da6a3ce929d0e0e4736"), "{said}");
-    assert!(audit.contains("\"effect\":\"deny\"") && audit.contains("token-malformed"), "{audit}");
+    assert!(audit.contains("\"decision\":\"deny\"") && audit.contains("token-malformed"), "{audit}");
     for (name, text) in [("log", &said), ("audit", &audit)] {
         for secret in ["canary", &*good, head, signature, "ana"] {
             let may = name == "audit" && secret == "ana";
@@ -198,8 +198,11 @@ async fn killed_under_load_no_call_reached_a_server_without_its_row() {
     };
     futures_util::future::join(futures_util::future::join_all(load), kill).await;
     served.child.wait().unwrap();
-    let digests: BTreeSet<String> =
-        rows(&served.audit()).iter().filter_map(|row| Some(row["arguments"].as_str()?.to_owned())).collect();
+    let digests: BTreeSet<String> = rows(&served.audit())
+        .await
+        .iter()
+        .filter_map(|row| Some(row["data"]["arguments"].as_str()?.to_owned()))
+        .collect();
     let seen = seen.lock().unwrap();
     assert!(seen.len() >= 200);
     for n in seen.iter() {

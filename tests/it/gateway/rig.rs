@@ -1,10 +1,13 @@
 //! A whole gateway for tests: an issuer's keys in a file, two real MCP servers, a policy, the doors.
 
 use std::net::SocketAddr;
+use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use doorward::audit::chain::Row;
+use doorward::audit::store::{Select, Store};
 use doorward::gateway::upstream::Patience;
 use doorward::gateway::{Gateway, Options, Overrides, Refusal, open};
 use doorward::policy::{Layers, load};
@@ -85,27 +88,26 @@ pub(super) fn filled(policy: &str, http: SocketAddr) -> String {
 }
 
 /// Opens the gateway of a policy text.
-pub(super) fn opened(policy: &str, directory: &Path) -> Result<Gateway, Vec<Refusal>> {
+pub(super) async fn opened(policy: &str, directory: &Path) -> Result<Gateway, Vec<Refusal>> {
     let loaded = load(&Layers { files: vec![("policies.toml".to_owned(), policy.into())], environment: Vec::new() });
     let policy = loaded.policy.unwrap_or_else(|| panic!("{:#?}", loaded.problems)).compiled;
     let options = Options {
         directory: directory.to_owned(),
         overrides: Overrides::default(),
-        audit: directory.join("audit.jsonl"),
         patience: Patience { first_byte: Duration::from_secs(5), ..Patience::default() },
     };
-    open(policy, &options)
+    open(policy, &options).await
 }
 
 impl Rig {
     pub(super) async fn new() -> Self {
-        Self::with(POLICY, http_server().await)
+        Self::with(POLICY, http_server().await).await
     }
 
-    pub(super) fn with(policy: &str, http: SocketAddr) -> Self {
+    pub(super) async fn with(policy: &str, http: SocketAddr) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let signer = keys(directory.path());
-        let gateway = opened(&filled(policy, http), directory.path()).unwrap();
+        let gateway = opened(&filled(policy, http), directory.path()).await.unwrap();
         let (address, admin) = (gateway.address().unwrap(), gateway.admin_address().unwrap());
         let (stop, stopped) = oneshot::channel();
         let running = tokio::spawn(gateway.run(async move { drop(stopped.await) }));
@@ -121,9 +123,9 @@ impl Rig {
         format!("http://{}/{door}/mcp", self.address)
     }
 
-    /// The rows of the audit log.
-    pub(super) fn rows(&self) -> Vec<Value> {
-        rows(&self.directory.path().join("audit.jsonl"))
+    /// The rows of the audit log, as an export writes them.
+    pub(super) async fn rows(&self) -> Vec<Value> {
+        rows(&format!("sqlite:{}", self.directory.path().join("doorward.db").display())).await
     }
 
     /// Stops it; whether all that was under way ended by itself.
@@ -134,10 +136,18 @@ impl Rig {
     }
 }
 
-pub(super) fn rows(path: &Path) -> Vec<Value> {
-    let text = std::fs::read_to_string(path).unwrap_or_default();
-    // The last line may be in the making.
-    text.split_inclusive('\n').filter(|line| line.ends_with('\n')).map(|l| serde_json::from_str(l).unwrap()).collect()
+pub(super) async fn rows(store: &str) -> Vec<Value> {
+    let mut connection = store.parse::<Store>().unwrap().reader().await.unwrap();
+    let mut rows = Vec::new();
+    let take = &mut |row: Row| {
+        let mut line = Vec::new();
+        row.write_line(&mut line);
+        rows.push(serde_json::from_slice(&line).unwrap());
+        ControlFlow::Continue(())
+    };
+    connection.read(&Select::default(), take).await.unwrap();
+    connection.close().await;
+    rows
 }
 
 pub(super) fn token(signer: &Signer, subject: &str, change: &Value) -> String {

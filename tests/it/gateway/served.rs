@@ -61,9 +61,9 @@ async fn clients_of_both_eras_work_through_it_with_servers_of_both_kinds() {
         ana.cancel().await.unwrap();
         bob.cancel().await.unwrap();
     }
-    let rows = rig.rows();
+    let rows = rig.rows().await;
     let of = |what: &dyn Fn(&Value) -> bool| rows.iter().filter(|row| what(row)).count();
-    assert_eq!(of(&|row| row["method"] == "tools/call" && row["effect"] == "deny"), 8, "{rows:#?}");
+    assert_eq!(of(&|row| row["method"] == "tools/call" && row["decision"] == "deny"), 8, "{rows:#?}");
     assert!(rig.stop().await);
 }
 
@@ -231,8 +231,8 @@ command = [\"true\"]
 credential = {{ file = \"token\" }}
 "
     );
-    let refusals = opened(&policy, directory.path()).unwrap_err();
+    let refusals = opened(&policy, directory.path()).await.unwrap_err();
     let said: Vec<String> = refusals.iter().map(ToString::to_string).collect();
     insta::assert_snapshot!(said.join("\n"));
-    assert!(!directory.path().join("audit.jsonl").exists());
+    assert!(!directory.path().join("doorward.db").exists());
 }

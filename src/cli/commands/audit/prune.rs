@@ -47,7 +47,7 @@ pub(in crate::cli) struct Args {
     /// Keep every month from the first on that has a row about this subject; may be given again
     #[arg(long, value_name = "SUB")]
     hold_subject: Vec<String>,
-    /// The private key that signs the stub, in PEM
+    /// The private key that signs the stub, in PEM [default: that of the policy]
     #[arg(long, value_name = "FILE")]
     signing_key: Option<PathBuf>,
     /// How to write the answer
@@ -58,10 +58,13 @@ pub(in crate::cli) struct Args {
 impl Args {
     /// Class by class, each in a transaction of its own.
     pub(in crate::cli) fn run(self, color: When) -> Result<Answer, Failure> {
-        let retention = self.source.retention(color)?;
+        let (retention, pem) = self.source.kept(color)?;
         let store = self.source.store(color)?;
         let name = store.to_string();
-        let key = self.signing_key.as_deref().map(signing_key).transpose()?;
+        let key = match &self.signing_key {
+            Some(path) => Some(signing_key(path)?),
+            None => pem.map(|pem| key(&pem, "the key of the policy")).transpose()?,
+        };
         let now = self.now.instant().0.saturating_mul(1_000_000);
         let done = block_on(async {
             let connected = if self.dry_run { store.reader().await } else { store.writer().await };
@@ -101,8 +104,12 @@ fn writer() -> Result<String, Failure> {
 
 fn signing_key(path: &std::path::Path) -> Result<SigningKey, Failure> {
     let text = String::from_utf8(files::read(path, 65_536)?).unwrap_or_default();
-    SigningKey::from_pem(&text).map_err(|e| {
-        Failure::new(Kind::BadInput, format!("`{}` is no private key: {e}", files::display_name(path)))
+    key(&text, &format!("`{}`", files::display_name(path)))
+}
+
+fn key(pem: &str, name: &str) -> Result<SigningKey, Failure> {
+    SigningKey::from_pem(pem).map_err(|e| {
+        Failure::new(Kind::BadInput, format!("{name} is no private key: {e}"))
             .help("`openssl genpkey -algorithm ed25519` makes one")
     })
 }

@@ -54,39 +54,42 @@ impl SourceArgs {
                 (opened.compiled.set().audit.store.clone(), opened.directory)
             }
         };
-        let url = resolve(&named, directory.as_deref())?;
-        url.parse().map_err(|e: StoreError| failure(&e, "the audit log"))
+        let directory = directory.unwrap_or_default();
+        Store::in_directory(&resolve(named, &directory)?, &directory)
+            .map_err(|e: StoreError| failure(&e, "the audit log"))
     }
 }
 
-/// What a reference stands for. A path of a policy counts from its directory.
-fn resolve(named: &str, directory: Option<&Path>) -> Result<String, Failure> {
-    let beside = |path: &str| directory.map_or_else(|| PathBuf::from(path), |directory| directory.join(path));
+/// The URL of a store. A path of a policy counts from its directory.
+fn resolve(named: String, directory: &Path) -> Result<String, Failure> {
+    let reference = ["env:", "file:", "vault:"].iter().any(|kind| named.starts_with(kind));
+    if reference { secret(&named, directory, "the audit log") } else { Ok(named) }
+}
+
+/// What a reference stands for.
+fn secret(named: &str, directory: &Path, what: &str) -> Result<String, Failure> {
     if let Some(name) = named.strip_prefix("env:") {
         return std::env::var(name).map_err(|_| {
-            Failure::new(Kind::CannotRead, format!("the variable `{name}`, which names the audit log, is not set"))
-                .help("set it, or name the store with --store")
+            Failure::new(Kind::CannotRead, format!("the variable `{name}`, which holds {what}, is not set"))
+                .help("set it, or name another place on the command line")
         });
     }
     if let Some(path) = named.strip_prefix("file:") {
-        let path = beside(path);
-        let text = String::from_utf8(files::read(&path, 65_536)?).unwrap_or_default();
+        let text = String::from_utf8(files::read(&directory.join(path), 65_536)?).unwrap_or_default();
         return Ok(text.trim().to_owned());
     }
-    if named.starts_with("vault:") {
-        return Err(Failure::new(Kind::BadInput, "this command reads nothing from Vault")
-            .help("name the store with --store env:NAME"));
-    }
-    if let Some(path) = named.strip_prefix("sqlite:") {
-        return Ok(format!("sqlite:{}", beside(path).display()));
-    }
-    Ok(named.to_owned())
+    Err(Failure::new(Kind::BadInput, "this command reads nothing from Vault")
+        .help("name the store with --store env:NAME"))
 }
 
 impl SourceArgs {
-    /// How long the rows of each class stay, in seconds, by the policy.
-    pub(super) fn retention(&self, color: When) -> Result<BTreeMap<String, u64>, Failure> {
-        Ok(self.policy.open(color)?.compiled.set().audit.retention.clone())
+    /// How long the rows of each class stay, in seconds, by the policy; and the key that signs seals.
+    pub(super) fn kept(&self, color: When) -> Result<(BTreeMap<String, u64>, Option<String>), Failure> {
+        let opened = self.policy.open(color)?;
+        let audit = &opened.compiled.set().audit;
+        let directory = opened.directory.unwrap_or_default();
+        let key = audit.signing_key.clone().map(|key| secret(&key, &directory, "the key")).transpose()?;
+        Ok((audit.retention.clone(), key))
     }
 }
 

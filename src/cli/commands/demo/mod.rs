@@ -7,26 +7,27 @@ mod client;
 mod servers;
 
 use std::net::SocketAddr;
-use std::path::Path;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
+use crate::audit::chain::{Column, Row};
+use crate::audit::recorded;
+use crate::audit::store::{Order, Select, Store, StoreError};
 use crate::cli::answer::Answer;
 use crate::cli::failure::{Failure, Kind};
 use crate::cli::keys::{refused, runtime};
 use crate::cli::time::clock;
-use crate::gateway::upstream::Patience;
-use crate::gateway::{Options, Overrides, open, serve_dev_issuer};
+use crate::gateway::{Options, open, serve_dev_issuer};
 use crate::identity::dev::{DevIssuer, DevKeys, Wanted};
-use crate::model::Timestamp;
 use crate::policy::{Layers, LoadedPolicy, load};
 use crate::report::Style;
 use crate::report::simulate::{Limits, human};
 use crate::simulate::{Rehearsal, gate};
-use crate::traffic::Reader;
+use crate::traffic::{Header, Reader, WriteError, Writer};
 
 const POLICY: &str = include_str!("policies.toml");
 /// What the gateway is called by its callers.
@@ -102,14 +103,10 @@ async fn show() -> Result<String, Failure> {
     let issuing = serve_dev_issuer(listener, Arc::clone(&issuer), clock, async { drop(issuer_stopped.await) });
     let issuing = tokio::spawn(issuing);
 
-    let audit = directory.path().join("audit.jsonl");
-    let options = Options {
-        directory: directory.path().to_owned(),
-        overrides: Overrides::default(),
-        audit: audit.clone(),
-        patience: Patience::default(),
-    };
-    let gateway = open(loaded.compiled.clone(), &options).map_err(|refusals| {
+    let options = Options { directory: directory.path().to_owned(), ..Options::default() };
+    let store = loaded.compiled.set().audit.store.as_str();
+    let audit = Store::in_directory(store, directory.path()).map_err(|error| unheard(&error))?;
+    let gateway = open(loaded.compiled.clone(), &options).await.map_err(|refusals| {
         let all: Vec<String> = refusals.iter().map(ToString::to_string).collect();
         Failure::new(Kind::CannotServe, all.join("; "))
     })?;
@@ -128,35 +125,37 @@ async fn show() -> Result<String, Failure> {
 }
 
 /// Plays the scenes; what the agent and the operator see, and a recording of it.
-async fn tell(address: SocketAddr, issuer: &DevIssuer, audit: &Path) -> Result<(String, String), Failure> {
+async fn tell(address: SocketAddr, issuer: &DevIssuer, audit: &Store) -> Result<(String, Vec<u8>), Failure> {
     let mut text = String::from(
         "A gateway in front of two MCP servers, with a development issuer. ana works at the support desk; her agent\n\
          is desk-assistant. The servers know nothing of tokens: the gateway decides what reaches them.\n",
     );
-    let mut recording = json!({"schema": "doorward.recording/v1", "recorder": "doorward demo"}).to_string();
-    recording.push('\n');
+    let mut recording = Writer::new(Vec::new(), &Header::new("doorward demo")).map_err(|error| unwritten(&error))?;
     for (number, scene) in scenes().into_iter().enumerate() {
         let issued = clock().plus(-scene.age);
         let token = issuer.mint(&wanted(scene.scopes), issued).map_err(refused)?;
         let params = json!({"name": scene.tool, "arguments": scene.arguments});
         let heard = client::send(address, scene.door, token.expose_secret(), "tools/call", &params).await?;
-        let row = last_decision(audit)?;
-        let shown = |pointer: &str| row.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
+        let row = last_decision(audit).await?;
+        let shown = |column| row.entry.get(column).unwrap_or_default();
         text.push_str(&format!("\n{}. {}\n", number + 1, scene.title));
         text.push_str(&format!("   agent     {}:{} {}\n", scene.door, scene.tool, scene.arguments));
         text.push_str(&format!("   hears     {} {}\n", heard.status, words(&heard.message)));
         if let Some(challenge) = &heard.challenge {
             text.push_str(&format!("             WWW-Authenticate: {challenge}\n"));
         }
-        let rule = match shown("/rule/name") {
+        let by = row.entry.data_object().remove("rule").unwrap_or_default();
+        let of = |pointer: &str| by.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
+        let line = by.pointer("/at/line").and_then(Value::as_u64).unwrap_or_default();
+        let rule = match shown(Column::Rule) {
             "" => String::new(),
-            name => format!(" by {} {name}, {}:{}", shown("/rule/kind"), shown("/rule/at/file"), line(&row)),
+            name => format!(" by {} {name}, {}:{line}", of("/kind"), of("/at/file")),
         };
-        text.push_str(&format!("   operator  {} {}{rule}\n", shown("/effect"), shown("/reason")));
-        recording.push_str(&event(&scene, issued, &row).to_string());
-        recording.push('\n');
+        text.push_str(&format!("   operator  {} {}{rule}\n", shown(Column::Decision), shown(Column::Reason)));
+        let event = recorded(&row).ok_or_else(|| Failure::new(Kind::CannotServe, "the row holds no decision"))?;
+        recording.write(&event).map_err(|error| unwritten(&error))?;
     }
-    Ok((text, recording))
+    Ok((text, recording.finish().map_err(|error| unwritten(&error))?))
 }
 
 fn wanted(scopes: &[&str]) -> Wanted {
@@ -175,10 +174,6 @@ fn doors() -> Vec<String> {
     ["tickets", "crm"].map(|door| format!("{URL}/{door}/mcp")).to_vec()
 }
 
-fn line(row: &Value) -> u64 {
-    row.pointer("/rule/at/line").and_then(Value::as_u64).unwrap_or_default()
-}
-
 /// What a message says, in one line.
 fn words(message: &Value) -> String {
     let said = message.pointer("/result/content/0/text").or_else(|| message.pointer("/error/message"));
@@ -188,37 +183,36 @@ fn words(message: &Value) -> String {
 }
 
 /// The last decision of the audit log.
-fn last_decision(audit: &Path) -> Result<Value, Failure> {
-    let text = std::fs::read_to_string(audit).map_err(|error| Failure::reading(audit, &error))?;
-    let rows = text.lines().rev().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-    let mut decisions = rows.filter(|row| row.get("kind").and_then(Value::as_str) == Some("intent"));
-    decisions.next().ok_or_else(|| Failure::new(Kind::CannotServe, "nothing is on record"))
+async fn last_decision(audit: &Store) -> Result<Row, Failure> {
+    let mut connection = audit.reader().await.map_err(|error| unheard(&error))?;
+    let mut last = None;
+    let select = Select { order: Order::Latest, ..Select::default() };
+    let mut take = |row: Row| {
+        if row.entry.kind == "intent" || row.entry.kind == "denial" {
+            last = Some(row);
+            return ControlFlow::Break(());
+        }
+        ControlFlow::Continue(())
+    };
+    connection.read(&select, &mut take).await.map_err(|error| unheard(&error))?;
+    connection.close().await;
+    last.ok_or_else(|| Failure::new(Kind::CannotServe, "nothing is on record"))
 }
 
-/// The call as an event of a recording: who asked is known from its token, what was decided from its row.
-fn event(scene: &Scene, issued: Timestamp, row: &Value) -> Value {
-    let of = |key: &str| row.get(key).cloned().unwrap_or_default();
-    let mut decided = json!({"effect": of("effect"), "reason": of("reason"), "digest": of("policy")});
-    if let (Some(rule), Some(decided)) = (row.get("rule"), decided.as_object_mut()) {
-        let part = |key: &str| rule.get(key).cloned().unwrap_or_default();
-        decided.insert("rule".to_owned(), json!({"kind": part("kind"), "name": part("name")}));
-    }
-    json!({
-        "time": of("time"), "id": of("request"), "door": scene.door, "method": "tools/call", "name": scene.tool,
-        "arguments": scene.arguments,
-        "subject": {"issuer": "dev", "sub": "ana", "agent": "desk-assistant", "groups": ["support"]},
-        "token": {"aud": doors(), "scopes": scene.scopes, "iat": issued, "exp": issued.plus(600)},
-        "decided": decided,
-        "absent": ["/subject/claims", "/token/nbf"],
-    })
+fn unheard(error: &StoreError) -> Failure {
+    Failure::new(Kind::CannotServe, format!("the audit log cannot be read: {error}"))
+}
+
+fn unwritten(error: &WriteError) -> Failure {
+    Failure::new(Kind::CannotServe, format!("the recording cannot be written: {error}"))
 }
 
 /// What a lower limit would have done to what was just recorded.
-fn rehearsed(text: &str, baseline: &LoadedPolicy, recording: &str) -> Result<String, Failure> {
+fn rehearsed(text: &str, baseline: &LoadedPolicy, recording: &[u8]) -> Result<String, Failure> {
     let candidate = policy(text.replace(LOWER.0, LOWER.1))?;
     let mut rehearsal = Rehearsal::new(&candidate.compiled, Some(&baseline.compiled));
     rehearsal.source("demo.jsonl");
-    let read = Reader::new(recording.as_bytes());
+    let read = Reader::new(recording);
     let read = read.map_err(|error| Failure::new(Kind::BadInput, format!("the recording cannot be read: {error}")))?;
     for item in read {
         rehearsal.item(&item);

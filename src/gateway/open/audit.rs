@@ -1,0 +1,115 @@
+//! The audit log of a gateway: the store that the policy names, with a writer of this process alone.
+
+use std::fs::OpenOptions;
+use std::io;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
+use std::sync::Arc;
+
+use secrecy::ExposeSecret as _;
+
+use super::system::{System, microseconds, no_randomness, random};
+use crate::audit::Ledger;
+use crate::audit::chain::SigningKey;
+use crate::audit::store::{Logger, LoggerOptions, Store, StoreErrorKind};
+use crate::credentials::Secrets as _;
+use crate::gateway::settings::{Overrides, Refusal};
+use crate::policy::set::Audit;
+
+/// The class of rows about requests of which nobody is known, where the policy keeps it.
+const NOBODY: &str = "standard";
+
+/// The log, and its place for people.
+pub(super) struct Opened {
+    pub(super) ledger: Arc<Ledger>,
+    pub(super) place: String,
+}
+
+/// What to open. Nothing is touched but what a reference names.
+#[derive(Debug)]
+pub(super) struct Named {
+    store: Store,
+    key: Option<Arc<SigningKey>>,
+    nobody: Option<String>,
+}
+
+impl Named {
+    /// Finds the store and the key.
+    pub(super) async fn find(audit: &Audit, overrides: &Overrides, system: &System) -> Result<Self, Vec<Refusal>> {
+        let store = store(overrides.audit.as_deref().unwrap_or(&audit.store), system).await;
+        let key = match overrides.signing_key.as_deref().or(audit.signing_key.as_deref()) {
+            Some(reference) => key(reference, system).await.map(Some),
+            None => Ok(None),
+        };
+        let longest = || audit.retention.iter().max_by_key(|(_, kept)| **kept).map(|(class, _)| class.clone());
+        let nobody = if audit.retention.contains_key(NOBODY) { None } else { longest() };
+        match (store, key) {
+            (Ok(store), Ok(key)) => Ok(Self { store, key, nobody }),
+            (store, key) => Err(store.err().into_iter().chain(key.err()).collect()),
+        }
+    }
+
+    /// Opens it and begins a writer.
+    pub(super) async fn open(self) -> Result<Opened, Refusal> {
+        let place = self.store.to_string();
+        let failed = |what: String, help| {
+            Refusal::new("audit-unavailable", format!("the audit log `{place}` cannot be opened: {what}"), help)
+        };
+        if let Some(path) = self.store.file() {
+            let help = "let this user write there, or name another store with --audit";
+            own(path).map_err(|error| failed(error.kind().to_string(), help))?;
+        }
+        let writer = random::<16>().ok_or_else(no_randomness)?;
+        let options = LoggerOptions {
+            node: rustix::system::uname().nodename().to_string_lossy().into_owned(),
+            key: self.key,
+            ..LoggerOptions::new(format!("{:032x}", u128::from_be_bytes(writer)), Arc::new(microseconds))
+        };
+        let (logger, _) = Logger::open(self.store, options).await.map_err(|error| {
+            let help = match error.kind {
+                StoreErrorKind::Unreachable => "check that it is there and lets this user in",
+                StoreErrorKind::NoLog => "name a store that this version of doorward has written, or a new one",
+                _ => "let this user write there, or name another store with --audit",
+            };
+            failed(error.to_string(), help)
+        })?;
+        Ok(Opened { ledger: Arc::new(Ledger::new(logger, self.nobody.as_deref())), place })
+    }
+}
+
+async fn store(named: &str, system: &System) -> Result<Store, Refusal> {
+    let bad = |what: String, help| Refusal::new("audit-unavailable", what, help);
+    let reference = ["env:", "file:", "vault:"].iter().any(|kind| named.starts_with(kind));
+    let url = if reference {
+        let read = system.read(named).await;
+        let url = read.map_err(|_| {
+            bad(
+                format!("the store of the audit log cannot be read from `{named}`"),
+                "put its URL there for the gateway",
+            )
+        })?;
+        url.expose_secret().to_owned()
+    } else {
+        named.to_owned()
+    };
+    // What was behind a reference may hold a password, so that only the kind of the mistake is said.
+    Store::in_directory(&url, system.directory())
+        .map_err(|error| bad(error.to_string(), "write `sqlite:PATH` or `postgres://USER@HOST/DATABASE`"))
+}
+
+async fn key(reference: &str, system: &System) -> Result<Arc<SigningKey>, Refusal> {
+    let bad = |what: &str| {
+        let message = format!("the key that signs the audit log, `{reference}`, cannot be used: {what}");
+        Refusal::new("audit-key", message, "`openssl genpkey -algorithm ed25519` makes one")
+    };
+    let pem = system.read(reference).await.map_err(|_| bad("it is not there or cannot be read"))?;
+    SigningKey::from_pem(pem.expose_secret()).map(Arc::new).map_err(|error| bad(&error.to_string()))
+}
+
+/// Makes the file where there is none, for its owner alone. What is made beside it later is as it is.
+fn own(path: &Path) -> io::Result<()> {
+    match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        made => made.map(drop),
+    }
+}
