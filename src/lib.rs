@@ -68,6 +68,7 @@
 //! | 3 | [`report`] | one renderer a format |
 //! | 4 | `identity` | from an access token to the verified facts of a request; keys; the development issuer |
 //! | 4 | `audit` | decisions on record before they take effect; hash chains, seals, stores |
+//! | 4 | `attest` | that a policy was rehearsed and its gate held, signed and verified |
 //! | 4 | `credentials` | a short-lived credential for one upstream, from Vault and others |
 //! | 4 | `pep` | every MCP message authenticated, decided and recorded; a tower layer |
 //! | 5 | `gateway` | one process in front of many servers |
@@ -76,6 +77,8 @@
 //! Layers 0 to 3 never touch the file system, the clock, the environment or the network.
 
 pub mod analyze;
+#[cfg(feature = "guard")]
+pub mod attest;
 #[cfg(feature = "guard")]
 pub mod audit;
 #[cfg(feature = "cli")]

@@ -43,7 +43,7 @@ impl Answer {
     /// Puts further texts into files.
     #[must_use]
     pub(super) fn and(mut self, also: Vec<(PathBuf, String)>) -> Self {
-        self.also = also;
+        self.also.extend(also);
         self
     }
 

@@ -61,6 +61,8 @@ failures! {
     TooLarge = "too-large", "a file is larger than the limit for its kind";
     /// A file is not what it should be.
     BadInput = "bad-input", "a file or value does not hold what it should";
+    /// A rehearsal that cannot be attested.
+    NotAttested = "not-attested", "the rehearsal cannot be attested, or an attestation cannot be used";
     /// A name that the policy or doorward does not have.
     UnknownName = "unknown-name", "a name that the policy, or doorward itself, does not have";
     /// There is nothing to judge.

@@ -1,19 +1,16 @@
 //! Keys in files and by HTTPS, and the runtime to fetch them in.
 
 use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use secrecy::{ExposeSecret, SecretString};
 use tokio::runtime::{Builder, Runtime};
 
 use super::failure::{Failure, Kind};
+use super::keyfile;
 use crate::identity::dev::{DevError, DevIssuer, DevKeys};
 use crate::identity::fetch::{MAX_DOCUMENT, Web};
 use crate::policy::set::PolicySet;
-
-/// The largest file of private keys that is read, in bytes.
-const MAX_KEYS: u64 = 64 << 10;
 
 /// Fetches keys; a `jwks_file` counts from the directory of the policy.
 pub(in crate::cli) fn web(directory: Option<PathBuf>) -> Web {
@@ -64,43 +61,6 @@ pub(in crate::cli) fn dev_name<'a>(policy: &'a PolicySet, named: Option<&'a str>
 
 /// The keys of a file. Where there is none, new ones are made and kept there for its owner only.
 pub(in crate::cli) fn dev_keys(path: &Path) -> Result<DevKeys, Failure> {
-    match File::open(path) {
-        Ok(file) => read(file, path),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => create(path),
-        Err(error) => Err(Failure::reading(path, &error)),
-    }
-}
-
-fn read(file: File, path: &Path) -> Result<DevKeys, Failure> {
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        let metadata = file.metadata().map_err(|e| Failure::reading(path, &e))?;
-        if metadata.permissions().mode() & 0o077 != 0 {
-            let message = format!("others may read the private keys in `{}`", path.display());
-            return Err(Failure::new(Kind::DevIssuer, message).help("chmod 600 it, or remove it if it has been read"));
-        }
-    }
-    let mut text = String::new();
-    file.take(MAX_KEYS).read_to_string(&mut text).map_err(|e| Failure::reading(path, &e))?;
-    DevKeys::read(&SecretString::from(text)).map_err(refused)
-}
-
-fn create(path: &Path) -> Result<DevKeys, Failure> {
-    let keys = DevKeys::generate().map_err(refused)?;
-    let text = keys.text().map_err(refused)?;
-    let failed = |e: &io::Error| Failure::writing(path, e);
-    let directory = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    // Only its owner can read a temporary file, from its first byte on.
-    let mut file = tempfile::Builder::new().prefix(".doorward-").tempfile_in(directory).map_err(|e| failed(&e))?;
-    file.write_all(text.expose_secret().as_bytes()).map_err(|e| failed(&e))?;
-    file.as_file().sync_all().map_err(|e| failed(&e))?;
-    match file.persist_noclobber(path) {
-        Ok(_) => Ok(keys),
-        // Another process was faster: its keys are the ones.
-        Err(lost) if lost.error.kind() == io::ErrorKind::AlreadyExists => {
-            read(File::open(path).map_err(|e| Failure::reading(path, &e))?, path)
-        }
-        Err(lost) => Err(failed(&lost.error)),
-    }
+    let make = || DevKeys::generate().and_then(|keys| keys.text()).map_err(refused);
+    DevKeys::read(&keyfile::read_or_make(path, Kind::DevIssuer, make)?).map_err(refused)
 }

@@ -5,6 +5,8 @@
 //! it where it was asked to. Nothing here panics; what cannot be answered is a `Failure`.
 
 mod answer;
+#[cfg(feature = "guard")]
+mod attestation;
 mod columns;
 mod commands;
 mod demo;
@@ -13,6 +15,8 @@ mod files;
 mod git;
 mod inputs;
 mod interrupt;
+#[cfg(feature = "guard")]
+mod keyfile;
 #[cfg(feature = "gateway")]
 mod keys;
 mod policy;

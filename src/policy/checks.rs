@@ -116,6 +116,9 @@ pub struct Rollout {
     pub min_window: Option<u64>,
     /// Whether a policy without a rehearsal may not be served.
     pub require_simulation: bool,
+    /// Whose word for that counts: Ed25519 public keys, each 32 bytes in base64.
+    #[serde(default)]
+    pub trusted_keys: Vec<String>,
 }
 
 /// How many of all events may be so.

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// The modules, lowest first. A module names only those before it.
-const ORDER: [&str; 16] = [
+const ORDER: [&str; 17] = [
     "model",
     "diagnostics",
     "mcp",
@@ -20,6 +20,7 @@ const ORDER: [&str; 16] = [
     "report",
     "identity",
     "audit",
+    "attest",
     "credentials",
     "pep",
     "gateway",
@@ -27,7 +28,7 @@ const ORDER: [&str; 16] = [
 ];
 
 /// The modules that enforce: they have a runtime and a network, and are given clock, randomness and limits.
-const GUARD: [&str; 4] = ["identity", "audit", "credentials", "pep"];
+const GUARD: [&str; 5] = ["identity", "audit", "attest", "credentials", "pep"];
 
 /// What is out of reach for them too.
 const OUTSIDE_GUARD: [&str; 9] =

@@ -14,6 +14,8 @@ mod action;
 mod analysis;
 #[cfg(feature = "guard")]
 mod attacks;
+#[cfg(feature = "gateway")]
+mod attest;
 #[cfg(feature = "store")]
 mod audit;
 mod browser;

@@ -101,6 +101,11 @@ impl PublicKey {
         to_pem(&[&SPKI[..], &self.bytes].concat(), "PUBLIC KEY")
     }
 
+    /// Its 32 bytes.
+    pub const fn bytes(&self) -> &[u8; 32] {
+        &self.bytes
+    }
+
     /// The name by which a seal says who signed it.
     pub fn id(&self) -> &str {
         &self.id

@@ -112,6 +112,13 @@ pub(super) fn findings(loaded: &Loaded, now: Timestamp) -> Findings {
     Findings { problems, unproved }
 }
 
+/// What makes a policy unsound: its errors, and every invariant that is not proved.
+#[cfg(feature = "guard")]
+pub(in crate::cli) fn sound(loaded: &Loaded, now: Timestamp) -> Vec<Diagnostic> {
+    let fatal = |p: &Diagnostic| p.severity() == Severity::Error || p.code == Code::AnalysisLimit;
+    findings(loaded, now).problems.into_iter().filter(fatal).collect()
+}
+
 /// What of the policy does not fit what its servers offer.
 fn fit(policy: &LoadedPolicy, given: &[(String, String)]) -> Result<Vec<Diagnostic>, Failure> {
     let mut catalogues: BTreeMap<&str, Catalogue> = BTreeMap::new();

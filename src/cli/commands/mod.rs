@@ -1,5 +1,7 @@
 //! One file per command: arguments in, an answer out.
 
+#[cfg(feature = "guard")]
+mod attest;
 #[cfg(feature = "store")]
 mod audit;
 mod check;
@@ -29,6 +31,9 @@ mod vault;
 mod what_can;
 mod who_can;
 
+#[cfg(feature = "guard")]
+pub(super) use check::sound;
+
 use super::answer::Answer;
 use super::failure::Failure;
 use super::terminal::When;
@@ -48,6 +53,8 @@ pub(super) enum Command {
     Suggest(Box<suggest::Args>),
     Simulate(Box<simulate::Args>),
     Import(import::Args),
+    #[cfg(feature = "guard")]
+    Attest(Box<attest::Args>),
     #[cfg(feature = "store")]
     Audit(Box<audit::Args>),
     #[cfg(feature = "gateway")]
@@ -82,6 +89,8 @@ impl Command {
             Self::Simulate(args) => args.run(color),
             Self::Suggest(args) => args.run(color),
             Self::Import(args) => args.run(color),
+            #[cfg(feature = "guard")]
+            Self::Attest(args) => args.run(color),
             #[cfg(feature = "store")]
             Self::Audit(args) => args.run(color),
             #[cfg(feature = "gateway")]

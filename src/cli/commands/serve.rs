@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use tracing_subscriber::EnvFilter;
 
+use crate::attest::Verified;
 use crate::cli::answer::Answer;
+use crate::cli::attestation::TrustArgs;
 use crate::cli::failure::{Failure, Kind};
 use crate::cli::policy::PolicyArgs;
 use crate::cli::terminal::When;
@@ -56,6 +58,8 @@ pub(in crate::cli) struct Args {
     /// How long a server may take to begin its answer
     #[arg(long, value_name = "DURATION", default_value = "2m", value_parser = patience)]
     timeout: Duration,
+    #[command(flatten)]
+    trust: TrustArgs,
     /// How to write the log
     #[arg(long, value_name = "FORMAT", default_value = "human")]
     format: Format,
@@ -83,7 +87,11 @@ impl Args {
     /// Serves until a signal comes.
     pub(in crate::cli) fn run(self, color: When) -> Result<Answer, Failure> {
         let opened = self.policy.open(color)?;
+        let attested = self.trust.required(&self.policy, &opened.checks.rollout, opened.compiled.digest())?;
         self.log()?;
+        if let Some(Verified { attestation, key }) = &attested {
+            tracing::info!(key, time = attestation.time, events = attestation.counts.events, "the policy is attested");
+        }
         let directory = opened.directory.unwrap_or_default();
         let options = Options {
             directory,

@@ -1,5 +1,8 @@
 //! Where things are: the gateway and the audit store; and the gate before a rollout.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
 use super::fields::{At, Fields, Reader, owned};
 use crate::diagnostics::{Code, Span};
 use crate::policy::argument::sorted;
@@ -165,6 +168,7 @@ pub(super) fn rollout(reader: &mut Reader<'_>, node: Option<&Node<'_>>) -> Rollo
         "min_events",
         "min_window",
         "require",
+        "trusted_keys",
     ];
     let Some(fields) = node.and_then(|node| reader.table(node, "rollout", "the rollout", keys)) else {
         return Rollout::default();
@@ -183,6 +187,10 @@ pub(super) fn rollout(reader: &mut Reader<'_>, node: Option<&Node<'_>>) -> Rollo
     let require = reader.parsed(fields, "require", "write `require = \"simulation\"` or leave it out", |text| {
         (text == "simulation").then_some(())
     });
+    let key_help = "write the 32 bytes of an Ed25519 public key in base64, as `doorward attest key` prints them";
+    let trusted_keys = each(reader, fields, "trusted_keys", key_help, |text| {
+        STANDARD.decode(text).is_ok_and(|bytes| bytes.len() == 32)
+    });
     Rollout {
         recordings: owned(&recordings),
         max_newly_denied,
@@ -191,6 +199,7 @@ pub(super) fn rollout(reader: &mut Reader<'_>, node: Option<&Node<'_>>) -> Rollo
         min_events,
         min_window,
         require_simulation: require.is_some(),
+        trusted_keys,
     }
 }
 

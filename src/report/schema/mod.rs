@@ -325,5 +325,10 @@ fn rollout() -> Value {
         key("min_events", "The fewest events that a rehearsal must rest on. Default: any number.", count()),
         key("min_window", "The least time from the first event to the last. Default: none.", defined("duration")),
         key("require", "What must have happened before the policy is served. Default: nothing.", words(["simulation"])),
+        key(
+            "trusted_keys",
+            "Whose attestations count: Ed25519 public keys, each 32 bytes in base64. Default: nobody's.",
+            one_or_list(&form("^[A-Za-z0-9+/]{43}=$")),
+        ),
     ])
 }

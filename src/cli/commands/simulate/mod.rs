@@ -4,6 +4,8 @@
 //! what came of it into a report and an exit code.
 
 mod answer;
+#[cfg(feature = "guard")]
+mod attest;
 mod crew;
 mod explain;
 mod find;
@@ -22,6 +24,8 @@ use std::thread;
 use crate::cli::answer::Answer;
 use crate::cli::demo;
 use crate::cli::failure::Failure;
+#[cfg(feature = "guard")]
+use crate::cli::files;
 use crate::cli::terminal::When;
 use crate::simulate::{Part, PartFile, Report, Run, Shard};
 use answer::AnswerArgs;
@@ -41,6 +45,7 @@ Examples:
   doorward simulate --set servers.tickets.token_ttl=10m --drop-grant support-desk
   doorward simulate --matrix --set servers.tickets.token_ttl=10m --set servers.tickets.token_ttl=5m
   doorward simulate --shift 90d
+  doorward simulate --attest attest.key recordings/
   doorward simulate --explain simulations/support-desk.jsonl:23
   doorward simulate --shard 1/4 --output 1.part recordings/ && doorward simulate merge *.part
   doorward simulate                 run the scenarios in simulations/ beside the policy",
@@ -78,6 +83,9 @@ pub(in crate::cli) struct Args {
     threads: Option<NonZero<usize>>,
     #[command(flatten)]
     answer: AnswerArgs,
+    #[cfg(feature = "guard")]
+    #[command(flatten)]
+    attest: attest::AttestArgs,
 }
 
 /// Further things to do with rehearsals
@@ -108,24 +116,50 @@ impl Args {
         if let Some(event) = &self.explain {
             return explain::explain(&plan, event, self.answer, color);
         }
+        let gate = self.answer.gate(&plan.rollout);
+        #[cfg(feature = "guard")]
+        let pending = attest::Pending::new(&self.attest, &self.question, &plan, &gate, color)?;
+        #[cfg(feature = "guard")]
+        if let Some(pending) = &pending {
+            let mut read = self.question.files()?;
+            read.extend(plan.traffic.paths().iter().chain(&self.attest.attest).cloned());
+            files::apart([pending.path()], read.iter().map(PathBuf::as_path))?;
+        }
         let parts = read::rehearse(&plan, self.shard, threads)?;
         let name = if self.demo { demo::POLICY_NAME.to_owned() } else { self.question.policy.name()? };
-        let run = Run {
-            inputs: plan.traffic.names(),
-            matrix: self.question.matrix,
-            policy: name,
-            gate: self.answer.gate(&plan.rollout),
-        };
+        let run = Run { inputs: plan.traffic.names(), matrix: self.question.matrix, policy: name, gate };
         if let Some(shard) = self.shard {
             return merge::part(&PartFile::new(run, shard, parts), self.answer);
         }
         let reports: Vec<Report> = parts.into_iter().map(Part::finish).collect();
-        self.answer.answer(&reports, run.matrix, &run.gate, &run.policy, None, color)
+        #[cfg(feature = "guard")]
+        let attestation = match (pending, reports.as_slice()) {
+            (Some(pending), [report]) => pending.of(&plan, &run.gate, &run.policy, report)?,
+            _ => None,
+        };
+        let answer = self.answer.answer(&reports, run.matrix, &run.gate, &run.policy, None, color)?;
+        #[cfg(feature = "guard")]
+        let answer = answer.and(attestation.into_iter().collect());
+        Ok(answer)
+    }
+
+    #[cfg(feature = "guard")]
+    fn attests(&self) -> bool {
+        self.attest.attest.is_some()
+    }
+
+    #[cfg(not(feature = "guard"))]
+    fn attests(&self) -> bool {
+        false
     }
 
     /// The scenarios that were named, or, where nothing says what to rehearse, those beside the policy.
     fn scenarios(&self) -> Result<Vec<PathBuf>, Failure> {
-        let asked = self.demo || self.explain.is_some() || self.shard.is_some() || self.answer.asks_the_gate();
+        let asked = self.demo
+            || self.explain.is_some()
+            || self.shard.is_some()
+            || self.answer.asks_the_gate()
+            || self.attests();
         if !self.scenario.is_empty() || asked || !self.question.is_open() {
             return Ok(self.scenario.clone());
         }
