@@ -90,7 +90,9 @@ async fn a_server_that_is_paused_killed_restarted_or_read_only_loses_and_doubles
             });
             acknowledged.extend(harmed);
             if fault != "restart" {
-                assert!(logger.append(entry("meanwhile")).await.is_err(), "{fault}");
+                // It may be in doubt, and then it is there after all: each has a name of its own.
+                let meanwhile = entry(&format!("meanwhile-{name}"));
+                assert!(logger.append(meanwhile).await.is_err(), "{fault}");
                 tokio::time::sleep(Duration::from_millis(700)).await;
             }
             match fault {

@@ -85,8 +85,9 @@ fn holds(rows: &[Row], acknowledged: &BTreeSet<String>) {
         of.map(|row| row.entry.get(Column::Request).unwrap().to_owned()).collect()
     };
     let (intents, unconfirmed) = (of("intent"), of("unconfirmed"));
-    let there: BTreeSet<String> = intents.iter().cloned().collect();
-    assert_eq!(there.len(), intents.len(), "a row is there twice");
+    let mut there = BTreeSet::new();
+    let twice: Vec<&String> = intents.iter().filter(|request| !there.insert((*request).clone())).collect();
+    assert!(twice.is_empty(), "a row is there twice: {twice:?}");
     let missing: Vec<_> = acknowledged.difference(&there).collect();
     assert!(missing.is_empty(), "acknowledged and not there: {missing:?}");
     let extra: BTreeSet<String> = there.difference(acknowledged).cloned().collect();
