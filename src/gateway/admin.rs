@@ -57,6 +57,7 @@ impl Status {
             }
         }
         gauge!("doorward_audit_waiting").set(u32::try_from(self.log.waiting()).unwrap_or(u32::MAX));
+        gauge!("doorward_remembered_bytes").set(f64::from(u32::try_from(self.guard.remembered()).unwrap_or(u32::MAX)));
         gauge!("doorward_audit_available").set(u32::from(self.guard.is_recording()));
     }
 }

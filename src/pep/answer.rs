@@ -15,6 +15,8 @@ use super::body::Body;
 use super::caller::Caller;
 use super::code::GuardCode;
 use super::head::{SESSION, VERSION, media_type};
+use super::held::NotHeld;
+use super::memory::UnderWay;
 use super::refusal::Refusal;
 use super::stream::{Listener, Policed};
 use super::upstream::UpstreamError;
@@ -28,6 +30,7 @@ const PASSING: [HeaderName; 4] = [CONTENT_TYPE, CACHE_CONTROL, BUFFERING, VERSIO
 /// The answer to a request.
 pub(super) async fn request(
     asked: &Arc<Asked>,
+    under_way: Option<UnderWay>,
     response: Response<Body>,
     mut watch: Watch,
 ) -> Result<Response<Body>, Refusal> {
@@ -37,9 +40,9 @@ pub(super) async fn request(
             return match head(asked, &response) {
                 Ok(headers) => {
                     watch.status = Some(status.as_u16());
-                    Ok(stream(Listener::Request(Arc::clone(asked)), headers, response, watch))
+                    Ok(stream(Listener::Request(Arc::clone(asked), under_way), headers, response, watch))
                 }
-                Err(code) => Err(ends(asked, watch, code.into())),
+                Err(code) => Err(ends(watch, code.into())),
             };
         }
         Content::Json => json(asked, response, &mut watch).await,
@@ -47,17 +50,15 @@ pub(super) async fn request(
     };
     match passed {
         Ok(response) => {
-            asked.forget();
             watch.status = Some(status.as_u16());
             watch.end("answered");
             Ok(response)
         }
-        Err(refusal) => Err(ends(asked, watch, refusal)),
+        Err(refusal) => Err(ends(watch, refusal)),
     }
 }
 
-fn ends(asked: &Asked, mut watch: Watch, refusal: Refusal) -> Refusal {
-    asked.forget();
+fn ends(mut watch: Watch, refusal: Refusal) -> Refusal {
     watch.status = Some(refusal.status());
     watch.end(refusal.code().as_str());
     refusal
@@ -99,9 +100,9 @@ fn head(asked: &Asked, response: &Response<Body>) -> Result<HeaderMap, GuardCode
         let key = (Arc::clone(caller.door.name()), text);
         let held = caller.guard.0.memory.sessions.put(key, &caller.principal, (), caller.guard.now());
         held.map_err(|not| match not {
-            super::memory::NotHeld::Full => GuardCode::Overloaded,
+            NotHeld::Full => GuardCode::Overloaded,
             // A server that gives one session to two is no server of either.
-            super::memory::NotHeld::Taken => GuardCode::UpstreamInvalid,
+            NotHeld::Taken => GuardCode::UpstreamInvalid,
         })?;
         headers.insert(SESSION, session.clone());
     } else if asked.session.as_deref() == Some(&text) {

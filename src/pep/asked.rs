@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 use super::caller::Caller;
 use super::edit::{NotRead, Object, elements, is_shallow};
 use super::filter;
-use super::memory::{RequestKey, Task};
+use super::memory::{KeptArguments, RequestKey, Task, Waiting};
 use super::state::Bound;
 use crate::mcp::Id;
 use crate::model::Action;
@@ -155,10 +155,26 @@ impl Asked {
         }
     }
 
-    /// It is answered: nothing more may be said to it.
-    pub(super) fn forget(&self) {
-        let caller = &*self.caller;
-        caller.guard.0.memory.under_way.take(&self.key(), &caller.principal, caller.guard.now());
+    /// What of it is remembered, so that its answer can be judged on another stream.
+    pub(super) fn waiting(&self, wants_task: bool) -> Waiting {
+        let Self { method, action, name, arguments, .. } = self;
+        let arguments = arguments.as_deref().filter(|_| wants_task).and_then(KeptArguments::of);
+        Waiting { method: method.clone(), action: *action, name: name.clone(), arguments }
+    }
+
+    /// A request whose own stream is gone, for whoever holds the stream of its session now.
+    pub(super) fn of(waiting: Waiting, key: RequestKey, holder: &Caller) -> Self {
+        Self {
+            caller: Arc::new(holder.anew()),
+            id: key.id,
+            method: waiting.method,
+            action: waiting.action,
+            name: waiting.name,
+            arguments: waiting.arguments.and_then(|kept| kept.read()),
+            modern: false,
+            session: key.session,
+            progress: None,
+        }
     }
 
     /// What a state of this call is bound to.
@@ -174,12 +190,10 @@ impl Asked {
     /// Makes a task the caller's. A task that is another's already is a lie of the server.
     fn remember(&self, id: String) -> Result<(), Lie> {
         let caller = &*self.caller;
-        let short = |arguments: &Arc<Map<String, Value>>| {
-            serde_json::to_vec(&**arguments).is_ok_and(|bytes| bytes.len() <= KEPT_ARGUMENTS)
-        };
-        let task = Task { tool: self.name.clone(), arguments: self.arguments.clone().filter(short) };
+        let arguments = self.arguments.as_deref().and_then(KeptArguments::of);
+        let task = Task { tool: self.name.clone(), arguments };
         let key = (Arc::clone(caller.door.name()), id);
-        caller.guard.0.memory.tasks.put(key, &caller.principal, task, caller.guard.now()).map_err(|_| Lie)
+        caller.guard.0.memory.tasks.put(key, &caller.principal, task, caller.guard.now()).map(drop).map_err(|_| Lie)
     }
 
     /// Questions back to the client (MCP 2026-07-28) are of the kinds that the client is asked at all.
@@ -194,9 +208,6 @@ impl Asked {
         Ok(())
     }
 }
-
-/// Arguments of a task that are longer, in bytes of JSON, are not kept.
-const KEPT_ARGUMENTS: usize = 64 << 10;
 
 /// Whether the text of an id is this id. `1.0` and `1` are two for some readers, so only one passes.
 fn is_id(text: &str, id: &Id) -> bool {

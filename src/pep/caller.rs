@@ -113,6 +113,20 @@ impl Caller {
         answer(&Request { subject, action, resource, context: Context { now, token, arguments } })
     }
 
+    /// The same caller now, under the policy in force.
+    pub(super) fn anew(&self) -> Self {
+        let rules = self.guard.0.rules.load_full();
+        Self {
+            guard: self.guard.clone(),
+            door: rules.door(self.door.name()),
+            rules,
+            verified: Arc::clone(&self.verified),
+            principal: self.principal.clone(),
+            request: self.request.clone(),
+            now: self.guard.now(),
+        }
+    }
+
     /// Decides what is asked, and counts it in its rates when it is allowed. Gives the row that must
     /// be written, and what the caller is told when it may not pass.
     pub(super) fn judge(&self, ask: &Ask) -> (Intent, Result<(), Refusal>) {

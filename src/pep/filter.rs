@@ -64,7 +64,8 @@ fn shows(caller: &Caller, action: Action, entry: &Object<'_>) -> Result<bool, Li
 pub(super) fn may_see_task(caller: &Caller, id: &str) -> bool {
     let key: TaskKey = (std::sync::Arc::clone(caller.door.name()), id.to_owned());
     let Some(task) = caller.guard.0.memory.tasks.get(&key, &caller.principal, caller.guard.now()) else { return false };
-    let arguments = task.arguments.as_deref().map_or(Arguments::NONE, Arguments::known);
+    let arguments = task.arguments.and_then(|kept| kept.read());
+    let arguments = arguments.as_deref().map_or(Arguments::NONE, Arguments::known);
     caller.may((Action::TasksGet, ResourceKind::Tool, &task.tool), arguments)
 }
 

@@ -124,6 +124,11 @@ impl Guard {
         self.0.tally.flush(&*self.0.log, self.now());
     }
 
+    /// How much is remembered of callers' sessions, tasks and requests, in bytes.
+    pub fn remembered(&self) -> usize {
+        self.0.memory.bytes()
+    }
+
     pub(super) fn now(&self) -> Timestamp {
         (self.0.surroundings.clock)()
     }

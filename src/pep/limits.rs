@@ -19,6 +19,10 @@ pub struct Limits {
     pub remembered: usize,
     /// The same for one principal, whose oldest goes first. Default: 1,024.
     pub remembered_each: usize,
+    /// The same in bytes, of each in all. Default: 128 MiB.
+    pub remembered_bytes: usize,
+    /// The same in bytes for one principal. Default: 2 MiB.
+    pub remembered_bytes_each: usize,
     /// Seconds that a session may rest, and a task or an unanswered request lasts. Default: a day.
     pub remembered_for: u32,
     /// Seconds in which a call may be continued with its `requestState`. Default: an hour.
@@ -38,6 +42,8 @@ impl Default for Limits {
             entries: 10_000,
             remembered: 65_536,
             remembered_each: 1024,
+            remembered_bytes: 128 << 20,
+            remembered_bytes_each: 2 << 20,
             remembered_for: 86_400,
             state_for: 3600,
             rates: 262_144,

@@ -15,7 +15,7 @@ use super::edit::Object;
 use super::filter;
 use super::flow::Visit;
 use super::head::{self, Head};
-use super::memory::RequestKey;
+use super::memory::{RequestKey, UnderWay};
 use super::refusal::{REVISIONS, Refusal};
 use crate::mcp::{Id, Message, Notification, Reach, Request, Routing};
 use crate::model::{Action, Reason, ResourceKind};
@@ -55,21 +55,19 @@ pub(super) async fn request(mut visit: Visit, bytes: Bytes, request: Request) ->
         }
     };
     let mut recorded = visit.clear(with_head(ask), &bytes).await.map_err(&answering)?;
+    // An older client may come back for an answer on another stream, or cancel.
+    let mut under_way = None;
     if !modern {
-        // An older client may come back for an answer on another stream, or cancel.
-        let caller = &asked.caller;
-        let memory = &caller.guard.0.memory.under_way;
-        if memory.put(asked.key(), &caller.principal, Arc::clone(&asked), caller.guard.now()).is_err() {
+        let waiting = asked.waiting(request.params.contains_key("task"));
+        let Ok(begun) = UnderWay::begin(&asked.caller.guard, asked.key(), waiting) else {
             recorded.watch.end(GuardCode::Overloaded.as_str());
             return Err(answering(GuardCode::Overloaded.into()));
-        }
+        };
+        under_way = Some(begun);
     }
     let forwarded = visit.forward(recorded, bytes, Some(Message::Request(request.clone()))).await;
-    let (response, watch) = forwarded.map_err(|refusal| {
-        asked.forget();
-        answering(refusal)
-    })?;
-    answer::request(&asked, response, watch).await.map_err(answering)
+    let (response, watch) = forwarded.map_err(answering)?;
+    answer::request(&asked, under_way, response, watch).await.map_err(answering)
 }
 
 /// What a row names when nothing was decided.
@@ -123,7 +121,8 @@ fn plan(caller: &Arc<Caller>, head: &Head, request: &Request, modern: bool, byte
             let key = (Arc::clone(caller.door.name()), id.clone());
             let task = caller.guard.0.memory.tasks.get(&key, &caller.principal, caller.now);
             let task = task.ok_or(GuardCode::TaskUnknown)?;
-            (ask.kind, ask.name, ask.arguments) = (ResourceKind::Tool, task.tool, task.arguments);
+            (ask.kind, ask.name, ask.arguments) =
+                (ResourceKind::Tool, task.tool, task.arguments.and_then(|kept| kept.read()));
         }
         Reach::Unknown => return Err(Refusal::new(Code::Policy(Reason::UnknownMethod))),
     }

@@ -21,6 +21,7 @@ mod filter;
 mod flow;
 mod guard;
 mod head;
+mod held;
 mod kept;
 mod layer;
 mod limits;

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use super::held::Weigh;
 use crate::identity::Verified;
 use crate::model::Fact;
 
@@ -46,6 +47,13 @@ impl Principal {
     /// The client that acts.
     pub fn agent(&self) -> Option<&str> {
         self.0.agent.as_deref()
+    }
+}
+
+impl Weigh for Principal {
+    fn weight(&self) -> usize {
+        let Parts { issuer, subject, agent } = &*self.0;
+        issuer.len() + subject.len() + agent.as_ref().map_or(0, String::len)
     }
 }
 

@@ -104,6 +104,11 @@ impl Block {
         data
     }
 
+    /// Whether it has an id, with which a reader that lost the stream asks for what came after it.
+    pub(super) fn has_id(&self) -> bool {
+        self.lines().any(|line| field(line, b"id").is_some_and(|id| !id.is_empty()))
+    }
+
     /// The event with other data, which is JSON. The other lines stay as they are.
     pub(super) fn with_data(&self, text: &str) -> Bytes {
         let mut out = Vec::with_capacity(text.len() + 64);

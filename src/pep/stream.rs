@@ -18,7 +18,7 @@ use super::body::{Body, BoxError};
 use super::caller::Caller;
 use super::code::GuardCode;
 use super::filter;
-use super::memory::{RequestKey, ServerRequest};
+use super::memory::{RequestKey, ServerRequest, UnderWay};
 use super::refusal::Refusal;
 use super::sse::{Block, Cutter};
 use super::upstream::UpstreamError;
@@ -34,8 +34,8 @@ const UNANSWERED: &str = "unanswered";
 
 /// Whom a stream is for.
 pub(super) enum Listener {
-    /// The caller of one request, until it is answered.
-    Request(Arc<Asked>),
+    /// The caller of one request, until it is answered, and its remembrance where others may answer it.
+    Request(Arc<Asked>, Option<UnderWay>),
     /// The holder of a session (`GET`, the revisions before 2026-07-28).
     Session(Arc<Caller>, Option<String>),
 }
@@ -81,6 +81,9 @@ impl Policed {
     }
 
     fn block(&mut self, block: &Block) {
+        if block.has_id() {
+            self.listener.may_return();
+        }
         let Some(data) = block.data().filter(|data| !data.is_empty()) else {
             return self.out.push_back(block.0.clone());
         };
@@ -89,6 +92,7 @@ impl Policed {
             Ok(Passes::Instead(text)) => self.out.push_back(block.with_data(&text)),
             Ok(Passes::Not) => self.out.extend(block.without_data()),
             Ok(Passes::Last(instead)) => {
+                self.listener.answered();
                 let bytes = instead.map_or_else(|| block.0.clone(), |text| block.with_data(&text));
                 self.out.push_back(bytes);
                 self.answered = true;
@@ -105,11 +109,11 @@ impl Policed {
 
     /// Ends the stream with an error that the caller understands.
     fn fail(&mut self, code: GuardCode) {
-        if let Listener::Request(asked) = &self.listener {
+        if let Listener::Request(asked, _) = &self.listener {
             let refusal = Refusal::new(code).answering(Some(&asked.id), asked.modern);
             self.out.push_back(Bytes::from(format!("data: {}\n\n", wire::error(&refusal))));
-            asked.forget();
         }
+        self.listener.answered();
         self.watch.end(code.as_str());
         self.done = true;
     }
@@ -158,23 +162,39 @@ impl http_body::Body for Policed {
 }
 
 impl Listener {
+    /// Whoever listens has heard the id of an event, and may come back with it.
+    fn may_return(&mut self) {
+        if let Self::Request(_, Some(under_way)) = self {
+            under_way.stays();
+        }
+    }
+
+    /// Nothing more may be said to the request.
+    fn answered(&mut self) {
+        if let Self::Request(_, under_way) = self
+            && let Some(under_way) = under_way.take()
+        {
+            under_way.answered();
+        }
+    }
+
     fn caller(&self) -> &Arc<Caller> {
         match self {
-            Self::Request(asked) => &asked.caller,
+            Self::Request(asked, _) => &asked.caller,
             Self::Session(caller, _) => caller,
         }
     }
 
     fn session(&self) -> Option<&String> {
         match self {
-            Self::Request(asked) => asked.session.as_ref(),
+            Self::Request(asked, _) => asked.session.as_ref(),
             Self::Session(_, session) => session.as_ref(),
         }
     }
 
     fn is_modern(&self) -> bool {
         match self {
-            Self::Request(asked) => asked.modern,
+            Self::Request(asked, _) => asked.modern,
             Self::Session(..) => false,
         }
     }
@@ -182,7 +202,7 @@ impl Listener {
     fn event(&self, data: &[u8], watch: &mut Watch) -> Result<Passes, Lie> {
         let caller = self.caller();
         let lasts = match self {
-            Self::Request(asked) => asked.action == Action::SubscriptionsListen,
+            Self::Request(asked, _) => asked.action == Action::SubscriptionsListen,
             Self::Session(..) => true,
         };
         if lasts && !caller.may((Action::Ping, ResourceKind::Server, ""), Arguments::NONE) {
@@ -230,7 +250,7 @@ impl Listener {
         let text = |key: &str| params.get(key).and_then(Value::as_str);
         let passes = match method {
             "notifications/progress" => match self {
-                Self::Request(asked) => {
+                Self::Request(asked, _) => {
                     asked.progress.is_some() && params.get("progressToken") == asked.progress.as_ref()
                 }
                 Self::Session(..) => true,
@@ -254,9 +274,8 @@ impl Listener {
 
     fn response(&self, data: &[u8], watch: &mut Watch) -> Result<Passes, Lie> {
         match self {
-            Self::Request(asked) => {
+            Self::Request(asked, _) => {
                 let said = asked.response(data)?;
-                asked.forget();
                 watch.error = said.error;
                 Ok(Passes::Last(said.instead))
             }
@@ -265,11 +284,11 @@ impl Listener {
                 let text = std::str::from_utf8(data).map_err(|_| Lie)?;
                 let id = super::edit::Object::read(text)?.get("id").ok_or(Lie)?.to_owned();
                 let id = id_of(&serde_json::from_str(&id).map_err(|_| Lie)?)?;
-                let memory = &caller.guard.0.memory.under_way;
-                let Some(asked) = memory.take(&self.key(id), &caller.principal, caller.guard.now()) else {
+                let (memory, key) = (&caller.guard.0.memory.under_way, self.key(id));
+                let Some(waiting) = memory.take(&key, &caller.principal, caller.guard.now()) else {
                     return Ok(Passes::Not);
                 };
-                let said = asked.response(data)?;
+                let said = Asked::of(waiting, key, caller).response(data)?;
                 Ok(said.instead.map_or(Passes::Whole, Passes::Instead))
             }
         }

@@ -192,3 +192,66 @@ async fn a_completion_is_a_read_of_what_it_completes() {
     assert_eq!(complete(json!({ "type": "ref/tool", "name": "find" })).await, 400);
     assert_eq!(world.journal().len(), 2);
 }
+
+/// A body that never ends after its first bytes.
+fn endless(content_type: &str, first: &'static str) -> http::Response<Body> {
+    let first = futures_util::stream::iter([Ok::<_, doorward::pep::BoxError>(http_body::Frame::data(first.into()))]);
+    let stream = futures_util::StreamExt::chain(first, futures_util::stream::pending());
+    let body = Body::new(http_body_util::StreamBody::new(stream));
+    http::Response::builder().header("content-type", content_type).body(body).unwrap()
+}
+
+#[tokio::test]
+async fn callers_who_leave_leave_nothing_behind_however_much_they_sent() {
+    let world = World::new();
+    let ana = world.ana();
+    let large = json!({ "text": "x".repeat(8 << 10), "list": vec![0; 100] });
+    let most = json!({ "text": "x".repeat(3 << 20) });
+    for n in 0..1024 {
+        // One in two leaves in the middle of a stream, the other before the answer is whole.
+        let streams = n % 2 == 0;
+        world.answers(move |_| {
+            if streams { endless("text/event-stream", ": here\n\n") } else { endless("application/json", "{") }
+        });
+        let mut message = call(n, "find", if n < 2 { &most } else { &large });
+        message["params"]["task"] = json!({ "ttl": 1000 });
+        let mut visit = Box::pin(world.open("desk", post(&ana, &message.to_string(), &[])));
+        let before = world.journal().len();
+        while world.journal().len() == before {
+            assert!(world.guard.remembered() < 4 << 20);
+            if futures_util::future::poll_immediate(&mut visit).await.is_some() {
+                break;
+            }
+            tokio::task::yield_now().await;
+        }
+        drop(visit);
+        world.server.journal.lock().unwrap().clear();
+    }
+    assert_eq!(world.guard.remembered(), 0);
+    assert_eq!(world.ends().iter().filter(|end| *end == "disconnected").count(), 1024);
+}
+
+#[tokio::test]
+async fn what_callers_may_come_back_for_is_kept_within_its_bytes_and_without_the_policy() {
+    let world = World::new();
+    let ana = world.ana();
+    // An event with an id: the rest may be asked for on another stream.
+    world.answers(|_| endless("text/event-stream", "id: 1\ndata:\n\n"));
+    for n in 0..100 {
+        let mut message = call(n, "find", &json!({ "text": "x".repeat(60 << 10) }));
+        message["params"]["task"] = json!({});
+        let response = world.open("desk", post(&ana, &message.to_string(), &[])).await;
+        let mut body = response.into_body();
+        http_body_util::BodyExt::frame(&mut body).await.unwrap().unwrap();
+    }
+    let remembered = world.guard.remembered();
+    assert!((1 << 20..=2 << 20).contains(&remembered), "{remembered}");
+    let cancel =
+        |id: i64| json!({ "jsonrpc": "2.0", "method": "notifications/cancelled", "params": { "requestId": id } });
+    world.results(json!({}));
+    let before = world.journal().len();
+    world.post(&ana, &cancel(0)).await;
+    assert_eq!(world.journal().len(), before, "the oldest is forgotten");
+    world.post(&ana, &cancel(99)).await;
+    assert_eq!(world.journal().len(), before + 1);
+}
