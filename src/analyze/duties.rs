@@ -6,7 +6,9 @@ use serde::Serialize;
 
 use super::wording;
 use crate::model::Rate;
-use crate::policy::set::{Credential, Gateway, Issuer, Item, KeySource, PolicySet, Server, Upstream, Vault, item_name};
+use crate::policy::set::{
+    Capture, Credential, Gateway, Issuer, Item, KeySource, PolicySet, Server, Upstream, Vault, item_name,
+};
 
 /// What kind of thing changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -217,6 +219,9 @@ fn gateway(gateway: &Gateway) -> String {
     }
     if !gateway.origins.is_empty() {
         with("origins ", &gateway.origins.join(" "));
+    }
+    if let Some(Capture { directory, percent, file_mib, total_mib }) = &gateway.capture {
+        with("capture in ", &format!("{directory} {percent}% {file_mib} MiB of {total_mib} MiB"));
     }
     if gateway.danger_plain_http {
         with("plain HTTP", "");

@@ -14,7 +14,6 @@ pub mod chain;
 mod journal;
 #[cfg(feature = "store")]
 mod ledger;
-#[cfg(feature = "store")]
 mod recorded;
 mod row;
 #[cfg(feature = "store")]

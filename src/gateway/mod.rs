@@ -5,6 +5,7 @@
 
 mod admin;
 mod body;
+mod capture;
 mod door;
 mod issuer;
 mod listener;
@@ -16,6 +17,7 @@ pub mod upstream;
 mod watched;
 
 pub use body::{Body, BoxError, empty, full};
+pub use capture::{Capture, CaptureOptions};
 pub use door::Upstream;
 pub use issuer::serve_dev_issuer;
 pub use open::{Options, System, open};

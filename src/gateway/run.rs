@@ -18,6 +18,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::admin::{self, Status};
+use super::capture::Capture;
 use super::door::{Doorway, Upstream};
 use super::listener::{self, Bounded};
 use super::router;
@@ -44,6 +45,8 @@ pub(super) struct Parts {
     pub(super) log: Arc<Watched>,
     /// The audit log itself.
     pub(super) ledger: Arc<Ledger>,
+    /// What records for rehearsals, where that is asked.
+    pub(super) capture: Option<Arc<Capture>>,
     /// Where it is, for people.
     pub(super) audit: String,
     /// What is behind each door.
@@ -55,6 +58,7 @@ pub struct Gateway {
     guard: Guard,
     log: Arc<Watched>,
     ledger: Arc<Ledger>,
+    capture: Option<Arc<Capture>>,
     audit: String,
     settings: Settings,
     doorways: Vec<Doorway>,
@@ -85,12 +89,12 @@ impl Bound {
 impl Gateway {
     /// Puts it together. Must be called within a tokio runtime.
     pub(super) fn new(parts: Parts, settings: Settings, bound: Bound) -> Self {
-        let Parts { guard, log, ledger, audit, upstreams } = parts;
+        let Parts { guard, log, ledger, capture, audit, upstreams } = parts;
         let draining = CancellationToken::new();
         let doorway =
             |(name, upstream): (String, Upstream)| Doorway { door: name.into(), upstream, draining: draining.clone() };
         let doorways = upstreams.into_iter().map(doorway).collect();
-        Self { guard, log, ledger, audit, settings, doorways, draining, bound }
+        Self { guard, log, ledger, capture, audit, settings, doorways, draining, bound }
     }
 
     /// Where callers reach it.
@@ -130,7 +134,7 @@ impl Gateway {
     ///
     /// When a listener breaks.
     pub async fn run(self, stop: impl Future<Output = ()> + Send) -> std::io::Result<bool> {
-        let Self { guard, log, ledger, settings, doorways, draining, bound, .. } = self;
+        let Self { guard, log, ledger, capture, settings, doorways, draining, bound, .. } = self;
         let Bound { tls, listener, admin } = bound;
         let bounds = settings.bounds;
         let app = router::router(&guard, doorways.clone(), settings.names, &bounds);
@@ -167,6 +171,13 @@ impl Gateway {
         guard.flush();
         if timeout(CLOSE, ledger.close()).await.is_err() {
             tracing::error!("the audit log is away: what waited to be written is lost, and no call but its end");
+        }
+        if let Some(capture) = capture {
+            // A disk that does not answer holds up no end.
+            let closed = timeout(CLOSE, tokio::task::spawn_blocking(move || capture.close())).await;
+            if closed.is_err() {
+                tracing::error!("the recording of the traffic could not be closed");
+            }
         }
         served.and(admin).map(|()| by_itself)
     }

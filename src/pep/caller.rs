@@ -146,8 +146,9 @@ impl Caller {
                 self.guard.0.rates.count(rates, &self.principal, self.now)
             });
             let passes = counted.map_err(|held| {
-                let verdict = RowVerdict { effect: Effect::Deny, reason: held.code.as_str().to_owned(), rule: None };
-                intent.verdict = verdict;
+                // The statement stays: it says what the policy answered before a rate was counted.
+                intent.verdict.effect = Effect::Deny;
+                held.code.as_str().clone_into(&mut intent.verdict.reason);
                 Refusal { retry_after: Some(held.seconds).filter(|s| *s > 0), ..held.code.into() }
             });
             (intent, passes)
@@ -157,7 +158,16 @@ impl Caller {
     /// The row of something that the guard itself refuses.
     pub(super) fn refused(&self, ask: &Ask, refusal: &Refusal) -> Intent {
         let verdict = RowVerdict { effect: Effect::Deny, reason: refusal.code().as_str().to_owned(), rule: None };
-        Intent { verdict, ..self.row(ask) }
+        let mut intent = Intent { verdict, ..self.row(ask) };
+        if matches!(refusal.code(), Code::Policy(_)) {
+            // The policy would say the same, and will when it is asked again.
+            let what = (ask.action, ask.kind, ask.name.as_str());
+            intent.event = self.question(self.now, what, Arguments::NONE, With::Token, |request| {
+                let session = intent.session.as_deref();
+                super::kept::event(&self.rules.policy, request, &ask.method, ask.era.as_deref(), session)
+            });
+        }
+        intent
     }
 
     /// The row of a decision.

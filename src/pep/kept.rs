@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
-use crate::model::{Fact, Request, Strings, Withheld, WithheldBecause};
+use crate::model::{Action, Fact, Request, Strings, Withheld, WithheldBecause};
 use crate::policy::CompiledPolicy;
 use crate::simulate::Asked;
 use crate::traffic::{Event, Field, Keep, Wants as _, line};
@@ -25,7 +25,11 @@ pub(super) fn event(
 ) -> Option<Map<String, Value>> {
     let Request { subject, resource, context, action } = request;
     let mut event = Event::new(context.now, resource.door, *action, resource.name);
-    method.clone_into(&mut event.method);
+    // What is no request of its own, such as a notification, was asked as another method: a policy that
+    // judges it again must be asked the same.
+    if Action::from_method(method) == *action {
+        method.clone_into(&mut event.method);
+    }
     event.kind = resource.kind;
     let text = |text: Option<&str>| text.map_or(Field::Absent, |text| Field::Present(text.to_owned()));
     event.era = text(era);

@@ -299,9 +299,33 @@ pub struct Gateway {
     /// Origins (RFC 6454) whose pages may call it. Sorted.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub origins: Vec<String>,
+    /// What is recorded for rehearsals; nothing without it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub capture: Option<Capture>,
     /// Whether tokens may cross a network in the clear.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub danger_plain_http: bool,
+}
+
+/// What is recorded of the requests that the policy decides, and how much of it is kept.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Capture {
+    /// The folder of the recordings, as written: a relative one is relative to the policy.
+    pub directory: String,
+    /// How many sessions of a hundred.
+    pub percent: u8,
+    /// After how many MiB on the disk a file is closed.
+    pub file_mib: u32,
+    /// How many MiB the closed files may take before the oldest goes.
+    pub total_mib: u32,
+}
+
+impl Default for Capture {
+    /// Every session, in files of 64 MiB, 1 GiB together. The folder is empty: a policy names it.
+    fn default() -> Self {
+        Self { directory: String::new(), percent: 100, file_mib: 64, total_mib: 1024 }
+    }
 }
 
 /// Where the files are that TLS needs. Paths are as written: relative ones are relative to the policy.

@@ -10,6 +10,7 @@ use serde::de::DeserializeSeed as _;
 use serde_json::{Map, Value};
 
 use super::event::{ALL_WITHHELD, Event, Identity, TokenFacts};
+use super::gap::Gap;
 use super::incoming::{self, Bad, EventIn, Own, Shared, SubjectIn, TokenLists, Verdicts};
 use super::keep::{Keep, Kept, Wants};
 use super::observed::{Numbers, Observed};
@@ -121,6 +122,9 @@ impl<'w> Lines<'w> {
     /// Reads any line. Says what is wrong with one that the format does not allow.
     fn parsed<'a>(&mut self, text: &'a str, number: u64, ended: bool) -> Result<(Own<'a>, Parts), Unreadable> {
         let line: EventIn<'a> = serde_json::from_str(text).map_err(|error| {
+            if let Some(gap) = Gap::read(text) {
+                return Unreadable::new(number, UnreadableCode::Gap, gap.to_string());
+            }
             // A number can be told to be cut only where the text ends with its beginning.
             let cut = error.is_eof() || text.ends_with(['-', '+', '.', 'e', 'E']);
             Unreadable::json(number, &error, !ended && cut)

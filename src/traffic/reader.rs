@@ -53,6 +53,8 @@ pub enum UnreadableCode {
     TooDeep,
     /// The line is JSON and not an event of this format.
     NotAnEvent,
+    /// Here the recorder had to leave events out.
+    Gap,
     /// A transcript that is not in the shape its importer reads.
     NotATranscript,
     /// A record of a foreign log that is not in the shape its importer reads.
@@ -76,6 +78,7 @@ impl UnreadableCode {
             Self::DuplicateKey => "duplicate-key",
             Self::TooDeep => "too-deep",
             Self::NotAnEvent => "not-an-event",
+            Self::Gap => "gap",
             Self::NotATranscript => "not-a-transcript",
             Self::NotARecord => "not-a-record",
             Self::NotACall => "not-a-call",

@@ -4,6 +4,7 @@ use std::fmt;
 use std::io::{self, Write};
 
 use super::event::{Event, Header, SCHEMA};
+use super::gap::Gap;
 use super::reader::MAX_LINE;
 use super::wire::EventOut;
 
@@ -72,6 +73,18 @@ impl<W: Write> Writer<W> {
         self.output.write_all(text.as_bytes())?;
         self.output.write_all(b"\n")?;
         Ok(())
+    }
+
+    /// Says in one line that events were left out here.
+    pub fn gap(&mut self, gap: Gap) -> Result<(), WriteError> {
+        self.output.write_all(gap.line().as_bytes())?;
+        self.output.write_all(b"\n")?;
+        Ok(())
+    }
+
+    /// Where the lines go.
+    pub fn get_mut(&mut self) -> &mut W {
+        &mut self.output
     }
 
     /// Flushes and gives the destination back.

@@ -121,6 +121,8 @@ fn the_reference_of_the_language_has_every_table_of_the_loader() {
 const EMPTY: &str = r#"
 version = 1
 [gateway]
+[gateway.capture]
+directory = "captured"
 [vault]
 address = "https://vault.example.com"
 [issuers.corp]
@@ -143,8 +145,9 @@ allow = []
 "#;
 
 /// The tables of that policy, by their place in the schema.
-const OF: [(&str, &str); 11] = [
+const OF: [(&str, &str); 12] = [
     ("/properties/gateway", "gateway"),
+    ("/properties/gateway/properties/capture", "gateway.capture"),
     ("/properties/vault", "vault"),
     ("/$defs/issuer", "issuers.corp"),
     ("/$defs/issuer/properties/claims", "issuers.corp.claims"),

@@ -10,6 +10,7 @@ mod upstreams;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::capture::{Capture, CaptureOptions};
 use super::run::{Bound, Gateway, Parts};
 use super::settings::{Overrides, Refusal, Settings};
 use super::upstream::Patience;
@@ -54,7 +55,13 @@ pub async fn open(policy: CompiledPolicy, options: &Options) -> Result<Gateway, 
     // From here on something is made or begun.
     let bound = Bound::new(&settings).map_err(|refusal| vec![refusal])?;
     let audit = log.open().await.map_err(|refusal| vec![refusal])?;
-    let log = Arc::new(Watched::new(Arc::clone(&audit.ledger) as Arc<dyn Log>));
+    let ledger = Arc::clone(&audit.ledger) as Arc<dyn Log>;
+    let capture = set.gateway.capture.as_ref().map(|declared| {
+        let options = CaptureOptions::of(declared, &options.directory);
+        Capture::new(Arc::clone(&ledger), options, &system::request_id(), system::now).map(Arc::new)
+    });
+    let capture = capture.transpose().map_err(|refusal| vec![refusal])?;
+    let log = Arc::new(Watched::new(capture.clone().map_or(ledger, |capture| capture as Arc<dyn Log>)));
     let keys = system.clone();
     let fetch: Arc<dyn Fetch> = Arc::new(Web::new(move |path: &str| keys.keys(path)));
     let verifier = Verifier::new(&set, fetch, KeyLimits::default());
@@ -67,7 +74,7 @@ pub async fn open(policy: CompiledPolicy, options: &Options) -> Result<Gateway, 
         features: ClientFeatures::default(),
     };
     let guard = Guard::new(policy, verifier, Arc::clone(&log) as Arc<dyn Log>, surroundings);
-    let parts = Parts { guard, log, ledger: audit.ledger, audit: audit.place, upstreams };
+    let parts = Parts { guard, log, ledger: audit.ledger, capture, audit: audit.place, upstreams };
     Ok(Gateway::new(parts, settings, bound))
 }
 

@@ -10,7 +10,7 @@ use crate::policy::checks::{Allowance, Rollout};
 use crate::policy::duration::{DURATION_HELP, duration};
 use crate::policy::name::{is_plain, quoted};
 use crate::policy::secret;
-use crate::policy::set::{Audit, Gateway, Tls};
+use crate::policy::set::{Audit, Capture, Gateway, Tls};
 use crate::policy::source::{Kind, Node};
 
 const LISTEN: &str = "127.0.0.1:8787";
@@ -24,7 +24,7 @@ const STORE_HELP: &str =
 
 pub(super) fn gateway(reader: &mut Reader<'_>, node: Option<&Node<'_>>) -> Gateway {
     let mut gateway = Gateway { listen: LISTEN.to_owned(), url: URL.to_owned(), ..Gateway::default() };
-    let keys = &["listen", "url", "admin", "tls", "hosts", "origins", "danger_plain_http"];
+    let keys = &["listen", "url", "admin", "tls", "hosts", "origins", "capture", "danger_plain_http"];
     let Some(fields) = node.and_then(|node| reader.table(node, "gateway", "the gateway", keys)) else {
         return gateway;
     };
@@ -34,6 +34,7 @@ pub(super) fn gateway(reader: &mut Reader<'_>, node: Option<&Node<'_>>) -> Gatew
         gateway.url = url.value.trim_end_matches('/').to_owned();
     }
     gateway.tls = fields.get("tls").and_then(|node| tls(reader, node));
+    gateway.capture = fields.get("capture").and_then(|node| capture(reader, node));
     let host_help = "write a host name without scheme and path, with a port only where callers send one";
     let is_host = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_graphic() && !b"/@?#*".contains(&b));
     gateway.hosts = each(reader, fields, "hosts", host_help, is_host);
@@ -64,6 +65,32 @@ fn tls(reader: &mut Reader<'_>, node: &Node<'_>) -> Option<Tls> {
     };
     let (certificate, key, client_ca_file) = (file("certificate_file"), file("key_file"), file("client_ca_file"));
     Some(Tls { certificate_file: certificate?, key_file: key?, client_ca_file })
+}
+
+fn capture(reader: &mut Reader<'_>, node: &Node<'_>) -> Option<Capture> {
+    let fields = reader.table(node, "capture", "a capture", &["directory", "percent", "file_mib", "total_mib"])?;
+    reader.required(fields, "directory", "a capture", "\"captured\"");
+    let mut number = |key, default: u32, most: u32| match reader.count::<u32>(fields, key) {
+        Some(count) if (1..=most).contains(&count) => count,
+        None => default,
+        Some(_) => {
+            let span = fields.get(key).map_or_else(Span::default, |node| node.span);
+            let help = format!("write a whole number from 1 to {most}");
+            reader.invalid(Code::InvalidValue, span, format!("`{key}` is out of range"), help);
+            default
+        }
+    };
+    let plain = Capture::default();
+    let percent = number("percent", u32::from(plain.percent), 100);
+    let (file_mib, total_mib) =
+        (number("file_mib", plain.file_mib, 4096), number("total_mib", plain.total_mib, 1 << 24));
+    let directory = reader.text(fields, "directory")?;
+    (!leak(reader, directory.span, secret::is_token(directory.value))).then(|| Capture {
+        directory: directory.value.to_owned(),
+        percent: u8::try_from(percent).unwrap_or(plain.percent),
+        file_mib,
+        total_mib,
+    })
 }
 
 /// The strings of a list, each of which must fit. Sorted.

@@ -98,6 +98,11 @@ pub(super) fn count() -> Value {
     json!({ "type": "integer", "minimum": 0 })
 }
 
+/// A whole number of that range.
+pub(super) fn between(least: u32, most: u32) -> Value {
+    json!({ "type": "integer", "minimum": least, "maximum": most })
+}
+
 /// The same schema with what holds when the key is left out.
 pub(super) fn or(default: impl Into<Value>, mut schema: Value) -> Value {
     if let Some(object) = schema.as_object_mut() {

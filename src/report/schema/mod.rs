@@ -16,8 +16,8 @@ use serde_json::{Value, json};
 
 use crate::policy::set::Algorithm;
 use blocks::{
-    boolean, count, defined, described, form, key, list, map, named, one_or_list, one_or_many, or, required, table,
-    text, words,
+    between, boolean, count, defined, described, form, key, list, map, named, one_or_list, one_or_many, or, required,
+    table, text, words,
 };
 
 /// Server and issuer names.
@@ -116,6 +116,7 @@ fn gateway() -> Value {
             one_or_list(&text()),
         ),
         key("origins", "Origins whose pages may call it. Default: none.", one_or_list(&text())),
+        key("capture", "Recordings of what the gateway decides, for rehearsals. Default: none.", capture()),
         key(
             "danger_plain_http",
             "Lets tokens cross a network in the clear, such as behind a proxy that ends TLS.",
@@ -132,6 +133,23 @@ fn tls() -> Value {
             "client_ca_file",
             "The authorities whose certificates callers must show, in PEM. Default: none is asked for.",
             text(),
+        ),
+    ])
+}
+
+fn capture() -> Value {
+    table([
+        required("directory", "The folder of the recordings; a relative one is relative to the policy.", text()),
+        key("percent", "How many sessions of a hundred are recorded, each whole.", or(100, between(1, 100))),
+        key(
+            "file_mib",
+            "After how many MiB on the disk a file is closed; after an hour in any case.",
+            or(64, between(1, 4096)),
+        ),
+        key(
+            "total_mib",
+            "How many MiB the closed files may take before the oldest goes.",
+            or(1024, between(1, 1 << 24)),
         ),
     ])
 }

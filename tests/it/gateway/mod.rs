@@ -5,6 +5,7 @@ mod calculator;
 mod demo;
 mod fixture;
 mod interop;
+mod parity;
 mod process;
 mod rig;
 mod served;

@@ -130,6 +130,16 @@ impl Rig {
 
     /// Stops it; whether all that was under way ended by itself.
     pub(super) async fn stop(mut self) -> bool {
+        self.end().await
+    }
+
+    /// Stops it and gives the directory that it leaves.
+    pub(super) async fn stopped(mut self) -> TempDir {
+        self.end().await;
+        self.directory
+    }
+
+    async fn end(&mut self) -> bool {
         drop(self.stop.take());
         let ended = tokio::time::timeout(Duration::from_secs(30), &mut self.running).await;
         ended.expect("the gateway ends").unwrap().unwrap()

@@ -15,7 +15,7 @@ use super::rig::{POLICY, Rig, filled, opened};
 
 const MODERN: [ProtocolVersion; 1] = [ProtocolVersion::V_2026_07_28];
 
-async fn client(rig: &Rig, door: &str, subject: &str, modern: bool) -> RunningService<RoleClient, ()> {
+pub(super) async fn client(rig: &Rig, door: &str, subject: &str, modern: bool) -> RunningService<RoleClient, ()> {
     doorward::identity::ensure_crypto();
     let config =
         StreamableHttpClientTransportConfig::with_uri(rig.url(door)).auth_header(rig.token(subject, &json!({})));
@@ -28,7 +28,7 @@ async fn client(rig: &Rig, door: &str, subject: &str, modern: bool) -> RunningSe
     ().serve_with_lifecycle(transport, mode).await.unwrap()
 }
 
-fn add(a: i64, b: i64) -> CallToolRequestParams {
+pub(super) fn add(a: i64, b: i64) -> CallToolRequestParams {
     let Value::Object(arguments) = json!({"a": a, "b": b}) else { unreachable!() };
     CallToolRequestParams::new("add").with_arguments(arguments)
 }

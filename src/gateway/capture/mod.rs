@@ -1,0 +1,196 @@
+//! Decided requests as recordings, for rehearsals: files that come, grow no further and go again.
+//!
+//! What is durable in the audit log is recorded, and nothing before that. A request never waits for it
+//! and nothing grows without bound: what cannot be kept is counted, and the recording says so where it
+//! would have stood. Secrets are taken out before an event comes here.
+
+mod file;
+mod task;
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+
+use sha2::{Digest as _, Sha256};
+
+use super::settings::Refusal;
+use crate::audit::{Intent, Log, Outcome, Pending, Receipt, Refusals, Unavailable};
+use crate::model::Timestamp;
+use crate::policy::set;
+use crate::traffic::Gap;
+
+/// Events that may wait to be written, and how many bytes of them.
+const WAITING: (usize, usize) = (4096, 32 << 20);
+
+/// Where and how much.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CaptureOptions {
+    /// The folder. It is made when it is not there.
+    pub directory: PathBuf,
+    /// How many sessions of a hundred. Whole sessions, the same in every gateway.
+    pub percent: u8,
+    /// After how many bytes, as they lie on the disk, a file is closed.
+    pub file: u64,
+    /// How many bytes the closed files may take together before the oldest goes.
+    pub total: u64,
+}
+
+impl CaptureOptions {
+    /// As a policy declares it. A relative folder lies in `directory`.
+    pub(super) fn of(declared: &set::Capture, directory: &std::path::Path) -> Self {
+        const MEBIBYTE: u64 = 1 << 20;
+        Self {
+            directory: directory.join(&declared.directory),
+            percent: declared.percent,
+            file: u64::from(declared.file_mib) * MEBIBYTE,
+            total: u64::from(declared.total_mib) * MEBIBYTE,
+        }
+    }
+}
+
+/// An event that waits.
+struct Taken {
+    intent: Intent,
+    line: String,
+}
+
+/// What those who record and the thread that writes have in common.
+#[derive(Debug, Default)]
+struct Shared {
+    /// Bytes that wait.
+    bytes: AtomicUsize,
+    /// What could not be kept since the last line.
+    gap: Mutex<Option<Gap>>,
+}
+
+impl Shared {
+    fn drop_at(&self, time: Timestamp, events: u64) {
+        metrics::counter!("doorward_capture_dropped_total").increment(events);
+        let mut gap = self.gap.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = gap.unwrap_or(Gap { since: time, until: time, dropped: 0 });
+        *gap = Some(Gap {
+            since: before.since.min(time),
+            until: before.until.max(time),
+            dropped: before.dropped.saturating_add(events),
+        });
+    }
+
+    fn take_gap(&self) -> Option<Gap> {
+        self.gap.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+/// A log that also records.
+pub struct Capture {
+    log: Arc<dyn Log>,
+    percent: u8,
+    shared: Arc<Shared>,
+    /// Both gone once it is closed.
+    writing: Mutex<Option<(SyncSender<Taken>, JoinHandle<()>)>>,
+}
+
+impl Capture {
+    /// Records what goes into `log`. `name` tells the files of this gateway from those of others; `now`
+    /// is the time of day, by which files are named and closed.
+    ///
+    /// # Errors
+    ///
+    /// When the folder cannot be made or written to.
+    pub fn new(
+        log: Arc<dyn Log>,
+        options: CaptureOptions,
+        name: &str,
+        now: impl Fn() -> Timestamp + Send + 'static,
+    ) -> Result<Self, Refusal> {
+        let directory = options.directory.display().to_string();
+        let refused = |error: &std::io::Error| {
+            let message = format!("`{directory}` cannot take recordings: {}", error.kind());
+            Refusal::new("capture", message, "make `gateway.capture.directory` a folder that the gateway may write to")
+        };
+        let percent = options.percent;
+        let files = file::Files::new(options, name).map_err(|error| refused(&error))?;
+        let shared = Arc::new(Shared::default());
+        let (sender, receiver) = sync_channel(WAITING.0);
+        let task = task::Task::new(files, Arc::clone(&shared), now);
+        let thread = std::thread::Builder::new().name("capture".to_owned()).spawn(move || task.run(&receiver));
+        let thread = thread.map_err(|error| refused(&error))?;
+        Ok(Self { log, percent, shared, writing: Mutex::new(Some((sender, thread))) })
+    }
+
+    /// Writes what waits and closes the file. Waits for the disk: not to be called where others run.
+    pub fn close(&self) {
+        let writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some((sender, thread)) = writing {
+            drop(sender);
+            _ = thread.join();
+        }
+    }
+
+    /// Whether the session of a request is one of those that are recorded.
+    fn is_chosen(&self, intent: &Intent) -> bool {
+        if self.percent >= 100 {
+            return true;
+        }
+        let hash = match &intent.session {
+            Some(session) => Sha256::digest(session.as_bytes()),
+            None => Sha256::digest(format!("{}\n{}\n{:?}", intent.issuer, intent.subject, intent.agent)),
+        };
+        let first = hash.first_chunk().map_or(0, |bytes| u32::from_be_bytes(*bytes));
+        u64::from(first) * 100 < u64::from(self.percent) << 32
+    }
+
+    /// Hands an event over, or counts it.
+    fn record(&self, intent: Intent) {
+        let time = intent.time;
+        let line = intent.event.as_ref().and_then(|event| serde_json::to_string(event).ok());
+        let Some(line) = line else { return self.shared.drop_at(time, 1) };
+        let size = line.len();
+        let fits = self.shared.bytes.fetch_add(size, Ordering::Relaxed).saturating_add(size) <= WAITING.1;
+        let writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        let sent = fits
+            && writing.as_ref().is_some_and(|(sender, _)| {
+                sender.try_send(Taken { intent: Intent { event: None, ..intent }, line }).is_ok()
+            });
+        drop(writing);
+        if !sent {
+            self.shared.bytes.fetch_sub(size, Ordering::Relaxed);
+            self.shared.drop_at(time, 1);
+        }
+    }
+}
+
+impl fmt::Debug for Capture {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Capture").field("log", &self.log).finish_non_exhaustive()
+    }
+}
+
+impl Log for Capture {
+    fn intent(&self, intent: Intent) -> Pending<'_, Result<Receipt, Unavailable>> {
+        let kept = (intent.is_of_policy() && self.is_chosen(&intent)).then(|| intent.clone());
+        Box::pin(async move {
+            let receipt = self.log.intent(intent).await;
+            if let (Ok(_), Some(intent)) = (&receipt, kept) {
+                self.record(intent);
+            }
+            receipt
+        })
+    }
+
+    fn outcome(&self, receipt: Receipt, outcome: Outcome) {
+        self.log.outcome(receipt, outcome);
+    }
+
+    fn refusals(&self, refusals: Refusals) {
+        self.log.refusals(refusals);
+    }
+
+    fn is_available(&self) -> bool {
+        self.log.is_available()
+    }
+}

@@ -1,0 +1,156 @@
+//! A capture with a clock by hand, in folders that fill and vanish.
+
+use std::fs;
+use std::path::Path;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+
+use super::*;
+use crate::audit::{RowRule, Verdict};
+use crate::model::{Effect, Position, RuleKind};
+use crate::traffic::{Reader, UnreadableCode};
+
+#[derive(Debug)]
+struct Nowhere;
+
+impl Log for Nowhere {
+    fn intent(&self, _: Intent) -> Pending<'_, Result<Receipt, Unavailable>> {
+        Box::pin(async { Ok(Receipt::new(0)) })
+    }
+
+    fn outcome(&self, _: Receipt, _: Outcome) {}
+
+    fn refusals(&self, _: Refusals) {}
+
+    fn is_available(&self) -> bool {
+        true
+    }
+}
+
+fn intent(time: i64, session: &str) -> Intent {
+    let event = json!({"time": time, "door": "desk", "method": "tools/call", "name": "find"});
+    let verdict = Verdict {
+        effect: Effect::Allow,
+        reason: "granted".to_owned(),
+        rule: Some(RowRule { kind: RuleKind::Grant, name: "staff".to_owned(), at: Position::default() }),
+    };
+    Intent {
+        time: Timestamp(time),
+        request: format!("r{time}"),
+        trace: None,
+        session: Some(session.to_owned()),
+        issuer: "corp".to_owned(),
+        subject: "ana".to_owned(),
+        agent: None,
+        actors: Vec::new(),
+        scopes: Vec::new(),
+        token: None,
+        door: "desk".to_owned(),
+        era: None,
+        method: "tools/call".to_owned(),
+        name: "find".to_owned(),
+        arguments: None,
+        message: None,
+        event: event.as_object().cloned(),
+        verdict,
+        policy: "sha256:00".to_owned(),
+        class: "standard".to_owned(),
+    }
+}
+
+fn capture(directory: &Path, clock: &Arc<AtomicI64>, change: impl FnOnce(&mut CaptureOptions)) -> Capture {
+    let mut options = CaptureOptions { directory: directory.to_owned(), percent: 100, file: 1 << 20, total: 1 << 30 };
+    change(&mut options);
+    let clock = Arc::clone(clock);
+    let now = move || Timestamp(clock.load(Ordering::SeqCst));
+    Capture::new(Arc::new(Nowhere), options, "here", now).unwrap()
+}
+
+/// The names of the files, and what is in all of them: requests, and how many a gap counts.
+fn captured(directory: &Path) -> (Vec<String>, Vec<Result<String, String>>) {
+    let mut names: Vec<String> =
+        fs::read_dir(directory).unwrap().map(|file| file.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    let mut lines = Vec::new();
+    for name in &names {
+        let text = zstd::decode_all(fs::File::open(directory.join(name)).unwrap()).unwrap();
+        let reader = Reader::new(text.as_slice()).unwrap();
+        lines.extend(reader.map(|item| match item {
+            Ok(numbered) => Ok(numbered.event.id.present().unwrap().clone()),
+            Err(unreadable) => {
+                assert_eq!(unreadable.code, UnreadableCode::Gap);
+                Err(unreadable.message)
+            }
+        }));
+    }
+    (names, lines)
+}
+
+#[test]
+fn files_are_closed_when_they_are_full_and_the_oldest_goes() {
+    let directory = tempfile::tempdir().unwrap();
+    let clock = Arc::new(AtomicI64::new(1_772_456_580));
+    let capture = capture(directory.path(), &clock, |options| (options.file, options.total) = (1, 700));
+    for n in 0..20 {
+        capture.record(intent(n, "s"));
+    }
+    capture.close();
+    let (names, lines) = captured(directory.path());
+    assert!(names.len() > 1 && names.len() < 20, "{names:?}");
+    assert!(names.iter().all(|name| name.starts_with("capture-20260302T130300Z-here-")), "{names:?}");
+    assert_eq!(lines.last(), Some(&Ok("r19".to_owned())), "the newest stays");
+    let total: u64 = names.iter().map(|name| directory.path().join(name).metadata().unwrap().len()).sum();
+    assert!(total <= 700, "{total}");
+}
+
+#[test]
+fn what_cannot_be_kept_is_counted_where_it_would_have_stood() {
+    let directory = tempfile::tempdir().unwrap();
+    let folder = directory.path().join("captured");
+    let clock = Arc::new(AtomicI64::new(100));
+    let capture = capture(&folder, &clock, |_| ());
+    fs::remove_dir(&folder).unwrap();
+    capture.record(intent(1, "s"));
+    capture.record(Intent { event: None, ..intent(2, "s") });
+    let begin = Instant::now();
+    while capture.shared.gap.lock().unwrap().is_none_or(|gap| gap.dropped < 2) {
+        assert!(begin.elapsed() < Duration::from_secs(10), "nothing was counted");
+        std::thread::yield_now();
+    }
+    fs::create_dir(&folder).unwrap();
+    // Not at once again.
+    clock.store(101, Ordering::SeqCst);
+    capture.record(intent(3, "s"));
+    capture.close();
+    capture.record(intent(4, "s"));
+    assert_eq!(capture.shared.take_gap().map(|gap| gap.dropped), Some(1), "nobody writes any more");
+    let (_, lines) = captured(&folder);
+    let gap = "2 events were not recorded between 1970-01-01T00:00:01Z and 1970-01-01T00:00:02Z";
+    assert_eq!(lines, [Err(gap.to_owned()), Ok("r3".to_owned())]);
+}
+
+#[test]
+fn sessions_are_recorded_whole_or_not_at_all() {
+    let directory = tempfile::tempdir().unwrap();
+    let clock = Arc::new(AtomicI64::new(100));
+    let capture = capture(directory.path(), &clock, |options| options.percent = 20);
+    let sessions: Vec<String> = (0..1000).map(|n| format!("session-{n}")).collect();
+    let chosen: Vec<bool> = sessions.iter().map(|session| capture.is_chosen(&intent(1, session))).collect();
+    let again: Vec<bool> = sessions.iter().map(|session| capture.is_chosen(&intent(2, session))).collect();
+    assert_eq!(chosen, again);
+    let share = chosen.iter().filter(|chosen| **chosen).count();
+    assert!((150..250).contains(&share), "{share}");
+    capture.close();
+}
+
+#[test]
+fn a_folder_that_cannot_be_written_to_starts_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("file");
+    fs::write(&file, "").unwrap();
+    let options = CaptureOptions { directory: file, percent: 100, file: 1, total: 1 };
+    let refusal = Capture::new(Arc::new(Nowhere), options, "here", || Timestamp(0)).unwrap_err();
+    assert_eq!(refusal.code, "capture");
+}
