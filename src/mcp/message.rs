@@ -10,6 +10,8 @@ use super::malformed::{Malformed, MalformedCode};
 use super::reach::Reach;
 use crate::model::Action;
 
+/// The first revision without handshakes, in which each request states its revision.
+pub(super) const MODERN: &str = "2026-07-28";
 /// The longest id that is taken, in bytes.
 const MAX_ID: usize = 256;
 
@@ -88,13 +90,22 @@ impl Request {
 
     /// The revision that the request itself states (MCP 2026-07-28, `_meta`).
     pub fn revision(&self) -> Option<&str> {
-        self.params.get("_meta")?.get("io.modelcontextprotocol/protocolVersion")?.as_str()
+        revision(&self.params)
+    }
+
+    /// Whether it states revision 2026-07-28 or a later one.
+    pub fn is_modern(&self) -> bool {
+        self.revision().is_some_and(|revision| revision >= MODERN)
     }
 
     /// The `arguments` of a tool or prompt.
     pub fn arguments(&self) -> Option<&Map<String, Value>> {
         self.params.get("arguments")?.as_object()
     }
+}
+
+pub(super) fn revision(params: &Map<String, Value>) -> Option<&str> {
+    params.get("_meta")?.get("io.modelcontextprotocol/protocolVersion")?.as_str()
 }
 
 /// Reads one body.

@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 
 use super::json;
 use super::malformed::{Malformed, MalformedCode};
+use super::message::{MODERN, revision};
 use crate::model::{Action, ResourceKind};
 
 /// What a request reaches. Names and URIs are as written: nothing is normalised here.
@@ -28,7 +29,7 @@ pub enum Reach {
     },
     /// A stream of changes (MCP 2026-07-28).
     Listen(Listen),
-    /// The method is not in the table.
+    /// The method is not in the table, or not in the revision that the request states.
     Unknown,
 }
 
@@ -44,11 +45,26 @@ pub struct Listen {
 /// The parameters that decide, over all methods.
 const DECIDING: [&str; 7] = ["name", "uri", "arguments", "ref", "taskId", "notifications", "_meta"];
 
+/// Whether revision 2026-07-28 took this method away. Nobody answers to it there, whatever its parameters say.
+const fn is_gone(action: Action) -> bool {
+    matches!(
+        action,
+        Action::Initialize
+            | Action::Ping
+            | Action::LoggingSetLevel
+            | Action::ResourcesSubscribe
+            | Action::ResourcesUnsubscribe
+            | Action::TasksList
+            | Action::TasksResult
+    )
+}
+
 impl Reach {
     pub(super) fn of(method: &str, params: &Map<String, Value>) -> Result<Self, Malformed> {
         only_exact(params, &DECIDING)?;
         let thing = |kind, name: &str| Ok(Self::Thing { kind, name: name.to_owned() });
         match Action::from_method(method) {
+            action if is_gone(action) && revision(params).is_some_and(|stated| stated >= MODERN) => Ok(Self::Unknown),
             Action::Unknown => Ok(Self::Unknown),
             Action::ToolsCall => {
                 arguments(params)?;
@@ -197,6 +213,21 @@ mod tests {
             let reach = reach(action.method(), &json!({ "notifications": {} })).unwrap();
             assert!(matches!(reach, Reach::Server | Reach::Listen(_)), "{action:?}");
         }
+    }
+
+    #[test]
+    fn a_method_that_a_revision_took_away_reaches_nothing_in_it() {
+        let stating = |revision: &str| json!({ "_meta": { "io.modelcontextprotocol/protocolVersion": revision } });
+        for method in ["initialize", "ping", "logging/setLevel", "tasks/list"] {
+            assert_eq!(reach(method, &stating("2026-07-28")), Ok(Reach::Unknown), "{method}");
+            assert_eq!(reach(method, &stating("2025-11-25")), Ok(Reach::Server), "{method}");
+        }
+        // Parameters that an older revision needs are no matter then.
+        for method in ["resources/subscribe", "resources/unsubscribe", "tasks/result"] {
+            assert_eq!(reach(method, &stating("2026-07-28")), Ok(Reach::Unknown), "{method}");
+            reach(method, &stating("2025-11-25")).unwrap_err();
+        }
+        assert_eq!(reach("tools/list", &stating("2026-07-28")), Ok(Reach::Server));
     }
 
     #[test]

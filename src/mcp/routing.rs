@@ -9,10 +9,8 @@ use std::fmt;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use super::message::Request;
+use super::message::{MODERN, Request};
 
-/// The first revision in which requests carry routing headers.
-const ROUTED_SINCE: &str = "2026-07-28";
 /// How a value that is not plain text begins and ends.
 const ENCODED: (&str, &str) = ("=?base64?", "?=");
 
@@ -36,6 +34,11 @@ pub struct Mismatch {
     pub what: &'static str,
 }
 
+impl Mismatch {
+    /// `MCP-Protocol-Version` does not say what `_meta` says.
+    pub const VERSION: Self = Self { header: "mcp-protocol-version", what: "does not agree with the body" };
+}
+
 impl fmt::Display for Mismatch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "the header `{}` {}", self.header, self.what)
@@ -53,7 +56,7 @@ impl Routing<'_> {
     pub fn agrees(&self, request: &Request) -> Result<(), Mismatch> {
         let version = single("mcp-protocol-version", self.version)?;
         let stated = request.revision();
-        let modern = stated.or(version.as_deref()).is_some_and(|revision| revision >= ROUTED_SINCE);
+        let modern = stated.or(version.as_deref()).is_some_and(|revision| revision >= MODERN);
         if let Some(stated) = stated {
             same("mcp-protocol-version", version.as_deref(), Some(stated), true)?;
         } else if modern {

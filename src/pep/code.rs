@@ -70,6 +70,8 @@ codes! {
     Version = "version-unsupported", 400, -32022, "speak one of the supported revisions";
     /// A request lacks what every request of its revision carries in `_meta`.
     Meta = "meta-missing", 400, -32602, "send the protocol version and the client's capabilities in `_meta`";
+    /// The client does not announce in `_meta` what the method needs of it.
+    Capability = "capability-missing", 400, -32021, "announce `io.modelcontextprotocol/tasks` among the extensions in `_meta`";
     /// The session is not one of this caller at this door.
     SessionUnknown = "session-unknown", 404, -31005, "initialize a new session";
     /// A response to nothing that this caller was asked.
@@ -145,7 +147,7 @@ mod tests {
         assert_eq!(all.len(), count);
         for code in GuardCode::ALL {
             let reserved = (-32_768..=-32_000).contains(&code.rpc());
-            let known = [-32_700, -32_600, -32_601, -32_602, -32_603, -32_020, -32_022].contains(&code.rpc());
+            let known = [-32_700, -32_600, -32_601, -32_602, -32_603, -32_020, -32_021, -32_022].contains(&code.rpc());
             assert!(!reserved || known, "{code:?}");
         }
     }

@@ -12,7 +12,7 @@ use super::memory::TaskKey;
 use crate::model::{Action, Arguments, ResourceKind};
 
 /// The extension whose methods a policy can judge.
-const TASKS: &str = "io.modelcontextprotocol/tasks";
+pub(super) const TASKS: &str = "io.modelcontextprotocol/tasks";
 
 /// A page of a list.
 pub(super) fn list(caller: &Caller, action: Action, text: &str, modern: bool) -> Result<String, Lie> {

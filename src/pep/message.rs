@@ -17,7 +17,7 @@ use super::flow::Visit;
 use super::head::{self, Head};
 use super::memory::{RequestKey, UnderWay};
 use super::refusal::{REVISIONS, Refusal};
-use crate::mcp::{Id, Message, Notification, Reach, Request, Routing};
+use crate::mcp::{Id, Message, Mismatch, Notification, Reach, Request, Routing};
 use crate::model::{Action, Reason, ResourceKind};
 
 /// Where a request of revision 2026-07-28 says what its client can do.
@@ -28,7 +28,7 @@ const ASSUMED: &str = "2025-03-26";
 /// A request: it is decided, and its answer belongs to it.
 pub(super) async fn request(mut visit: Visit, bytes: Bytes, request: Request) -> Result<Response<Body>, Refusal> {
     let stated = request.revision().or(visit.head.version.as_deref()).map(str::to_owned);
-    let modern = visit.head.is_modern() || request.revision().is_some_and(|revision| revision >= "2026-07-28");
+    let modern = visit.head.is_modern() || request.is_modern();
     let plan = match check(&visit, &request, modern) {
         Ok(()) => {
             // A revision without sessions does not know them, and a handshake has none yet.
@@ -78,15 +78,23 @@ fn named(request: &Request) -> String {
 /// What the revision of a request asks of its head.
 fn check(visit: &Visit, request: &Request, modern: bool) -> Result<(), Refusal> {
     let header = visit.head.version.as_deref();
+    if let (Some(stated), Some(header)) = (request.revision(), header)
+        && stated != header
+    {
+        // Before either of the two is one that is not spoken.
+        return Err(Refusal::mismatch(Mismatch::VERSION));
+    }
     let known = |revision: &str| REVISIONS.contains(&revision) || (revision == ASSUMED && !modern);
     if let Some(unknown) = [request.revision(), header].into_iter().flatten().find(|revision| !known(revision)) {
         return Err(Refusal::version(unknown));
     }
     let meta = request.params.get("_meta");
     if modern {
-        let has_capabilities = meta.and_then(|meta| meta.get(CLIENT_CAPABILITIES)).is_some_and(Value::is_object);
-        if request.revision().is_none() || !has_capabilities {
-            return Err(GuardCode::Meta.into());
+        let announced = meta.and_then(|meta| meta.get(CLIENT_CAPABILITIES)?.as_object());
+        let (Some(_), Some(announced)) = (request.revision(), announced) else { return Err(GuardCode::Meta.into()) };
+        let knows_tasks = announced.get("extensions").and_then(|all| all.get(filter::TASKS)).is_some();
+        if matches!(request.reach, Reach::Task { .. }) && !knows_tasks {
+            return Err(GuardCode::Capability.into());
         }
     }
     let values = |name: &str| -> Vec<&[u8]> {

@@ -160,6 +160,7 @@ fn said(code: GuardCode) -> String {
         GuardCode::HeaderMismatch => "a header does not agree with the body",
         GuardCode::Version => "the protocol version is not supported",
         GuardCode::Meta => "a required field of `_meta` is missing",
+        GuardCode::Capability => "the client does not announce what this needs",
         GuardCode::SessionUnknown => "there is no such session",
         GuardCode::ResponseUnexpected => "nothing awaits this response",
         GuardCode::TaskUnknown => "there is no such task",

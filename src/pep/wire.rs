@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 use super::body::Body;
 use super::code::{Code, GuardCode};
 use super::door::Door;
+use super::filter::TASKS;
 use super::refusal::{REVISIONS, Refusal};
 use crate::mcp::Id;
 use crate::model::Reason;
@@ -44,6 +45,9 @@ pub(super) fn error(refusal: &Refusal) -> Value {
     if let Some(requested) = &refusal.requested {
         data.insert("supported".to_owned(), json!(REVISIONS));
         data.insert("requested".to_owned(), json!(requested));
+    }
+    if refusal.code == Code::Guard(GuardCode::Capability) {
+        data.insert("requiredCapabilities".to_owned(), json!({ "extensions": { TASKS: {} } }));
     }
     let error = json!({ "code": refusal.rpc(), "message": refusal.message, "data": data });
     match &refusal.id {

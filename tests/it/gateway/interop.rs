@@ -1,27 +1,14 @@
 //! Clients and servers that others wrote, through the gateway: the Python and TypeScript SDKs, in both
 //! eras, with reference servers over stdio.
-//!
-//! `DOORWARD_MCP_PYTHON` names a Python that has `mcp` and the servers `git` and `time`, `DOORWARD_MCP_NODE` a
-//! folder whose `node_modules` has the client and the servers `everything` and `filesystem`. `tests/run`
-//! installs them where it can.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use serde_json::{Value, json};
 
+use super::parts::{self, Node};
 use super::process::Served;
 use super::rig::token;
-
-/// A folder or program that a variable names; says aloud when there is none.
-#[expect(clippy::print_stderr, reason = "what is skipped is said aloud")]
-fn named(variable: &str) -> Option<PathBuf> {
-    let path = std::env::var_os(variable).map(PathBuf::from);
-    if path.is_none() {
-        eprintln!("SKIPPED: {variable} is not set, so no client and no server of that kind is tried");
-    }
-    path
-}
 
 struct Tried {
     door: &'static str,
@@ -48,23 +35,23 @@ fn python_servers(python: &Path, repository: &Path) -> Vec<Tried> {
     ]
 }
 
-fn node_servers(node: &Path, files: &Path) -> Vec<Tried> {
+fn node_servers(node: &Node, files: &Path) -> Vec<Tried> {
     let server = |name: &str, argument: &str| {
-        let script = node.join(format!("node_modules/@modelcontextprotocol/server-{name}/dist/index.js"));
-        vec!["node".to_owned(), script.to_str().unwrap().to_owned(), argument.to_owned()]
+        let (program, script) = (node.program(), node.script(name, "dist/index.js"));
+        [program.to_str().unwrap(), script.to_str().unwrap(), argument].map(str::to_owned).to_vec()
     };
     let file = files.join("a.txt");
     vec![
         Tried {
             door: "everything",
-            command: server("everything", "stdio"),
+            command: server("server-everything", "stdio"),
             tool: "echo",
             arguments: json!({"message": "hi"}),
             says: "Echo: hi",
         },
         Tried {
             door: "files",
-            command: server("filesystem", files.to_str().unwrap()),
+            command: server("server-filesystem", files.to_str().unwrap()),
             tool: "read_text_file",
             arguments: json!({"path": file}),
             says: "hello",
@@ -85,7 +72,7 @@ fn policy(tried: &[Tried]) -> String {
 
 #[test]
 fn clients_and_servers_of_others_work_through_it_in_both_eras() {
-    let (python, node) = (named("DOORWARD_MCP_PYTHON"), named("DOORWARD_MCP_NODE"));
+    let (python, node) = (parts::python(), parts::node());
     let scratch = tempfile::tempdir().unwrap();
     std::fs::write(scratch.path().join("a.txt"), "hello").unwrap();
     assert!(Command::new("git").args(["init", "-q"]).current_dir(scratch.path()).status().unwrap().success());
@@ -108,8 +95,8 @@ fn clients_and_servers_of_others_work_through_it_in_both_eras() {
                 clients.push((Command::new(python), scripts.join("client.py"), mode));
             }
             if let Some(node) = &node {
-                let mut client = Command::new("node");
-                client.current_dir(node);
+                let mut client = Command::new(node.program());
+                client.current_dir(node.packages());
                 clients.push((client, scripts.join("client.mjs"), mode));
             }
         }

@@ -2,10 +2,12 @@
 
 mod audited;
 mod calculator;
+mod conformance;
 mod demo;
 mod fixture;
 mod interop;
 mod parity;
+mod parts;
 mod process;
 mod rig;
 mod served;

@@ -42,6 +42,17 @@ async fn every_refusal_has_its_status_headers_and_body() {
         ("a name that stands twice", post(&ana, &find.replace("\"name\"", "\"name\":\"pay\",\"name\""), &[])),
         ("no name", post(&ana, r#"{"jsonrpc":"2.0","id":"x","method":"tools/call","params":{}}"#, &[])),
         ("an unknown version", post(&ana, &find, &[("mcp-protocol-version", "1999-01-01")])),
+        (
+            "two versions",
+            post(
+                &ana,
+                &find.replace(
+                    "\"name\"",
+                    "\"_meta\":{\"io.modelcontextprotocol/protocolVersion\":\"1999-01-01\"},\"name\"",
+                ),
+                &[("mcp-protocol-version", "2026-07-28"), ("mcp-method", "tools/call"), ("mcp-name", "find")],
+            ),
+        ),
         ("a header that says otherwise", modern(&ana, "tools/call", &json!({ "name": "find" })).map_name("pay")),
         (
             "no meta",
@@ -53,8 +64,13 @@ async fn every_refusal_has_its_status_headers_and_body() {
         ),
         ("an unknown method", modern(&ana, "vendor/extra", &json!({}))),
         ("an unknown method, long ago", post(&ana, r#"{"jsonrpc":"2.0","id":1,"method":"vendor/extra"}"#, &[])),
+        ("a method that is gone", modern(&ana, "resources/subscribe", &json!({}))),
         ("a session of nobody", post(&ana, &find, &[("mcp-session-id", "s")])),
         ("a task of nobody", modern(&ana, "tasks/get", &json!({ "taskId": "t" }))),
+        (
+            "tasks, which the client does not know",
+            modern(&ana, "tasks/get", &json!({ "taskId": "t", "_capabilities": { "extensions": {} } })),
+        ),
         ("a state of nobody", modern(&ana, "tools/call", &json!({ "name": "find", "requestState": "x" }))),
         ("a response to nothing", post(&ana, r#"{"jsonrpc":"2.0","id":1,"result":{}}"#, &[])),
         (

@@ -339,9 +339,13 @@ pub(crate) fn post(token: &str, body: &str, headers: &[(&str, &str)]) -> Request
 
 pub(crate) fn modern(token: &str, method: &str, params: &Value) -> Request<Body> {
     let mut params = params.clone();
+    let mut announced = json!(params["_capabilities"].take().as_object().cloned().unwrap_or_default());
+    if method.starts_with("tasks/") && announced == json!({}) {
+        announced = json!({ "extensions": { "io.modelcontextprotocol/tasks": {} } });
+    }
     let meta = json!({
         "io.modelcontextprotocol/protocolVersion": "2026-07-28",
-        "io.modelcontextprotocol/clientCapabilities": params["_capabilities"].take().as_object().cloned().unwrap_or_default(),
+        "io.modelcontextprotocol/clientCapabilities": announced,
     });
     params.as_object_mut().unwrap().remove("_capabilities");
     params["_meta"] = meta;
