@@ -399,3 +399,23 @@ fn a_person_is_shown_a_hundred_problems_with_the_errors_first_and_a_program_all(
     assert!(all > 300, "{all}");
     assert_eq!(tail[1], format!("{} problems not shown here; --format json has all of them", all - 100));
 }
+
+#[test]
+fn the_manual_has_a_page_for_every_command() {
+    let place = Place::new();
+    let page = place.run(&["man"]);
+    assert!(page.code == 0 && page.stdout.contains(".TH doorward 1"), "{}", page.stdout);
+    let written = place.run(&["man", "--output=."]);
+    assert_eq!((written.code, written.stdout.as_str()), (0, ""), "{}", written.stderr);
+    let reference = fs::read_to_string(std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/cli.md")).unwrap();
+    let commands = reference.lines().filter_map(|line| line.trim_start_matches('#').strip_prefix(" doorward"));
+    let mut pages = 0;
+    for command in commands {
+        let name = format!("doorward{}.1", command.replace(' ', "-"));
+        let page = fs::read_to_string(place.path().join(&name)).unwrap_or_else(|_| panic!("no {name}"));
+        assert!(page.contains(".SH SYNOPSIS"), "{name}");
+        pages += 1;
+    }
+    assert!(pages > 25, "{pages}");
+    assert_eq!(place.run(&["man", "--output=no/such/place"]).code, 2);
+}

@@ -197,3 +197,55 @@ fn every_link_between_the_documents_leads_somewhere() {
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
+
+/// Every function that is declared below these folders.
+fn functions(folder: &Path, names: &mut std::collections::BTreeSet<String>) {
+    for entry in fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+        if entry.is_dir() {
+            functions(&entry, names);
+        } else if entry.extension().is_some_and(|e| e == "rs") {
+            let text = fs::read_to_string(&entry).unwrap();
+            names.extend(text.split("fn ").skip(1).filter_map(|rest| {
+                let end = rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '_')?;
+                Some(rest[..end].to_owned())
+            }));
+        }
+    }
+}
+
+#[test]
+fn the_readme_names_every_command() {
+    let readme = fs::read_to_string(root().join("README.md")).unwrap();
+    let commands = fs::read_to_string(root().join("docs/cli.md")).unwrap();
+    let commands: Vec<&str> = commands.lines().filter_map(|line| line.strip_prefix("## doorward ")).collect();
+    assert!(commands.len() > 15, "{commands:?}");
+    for command in commands.iter().filter(|command| !["schema", "completions", "man"].contains(command)) {
+        assert!(
+            readme.contains(&format!("`{command}`")) || readme.contains(&format!("doorward {command}`")),
+            "{command}"
+        );
+    }
+}
+
+#[test]
+fn the_threat_model_names_tests_that_exist() {
+    let page = fs::read_to_string(root().join("docs/threat-model.md")).unwrap();
+    let mut names = std::collections::BTreeSet::new();
+    functions(&root().join("src"), &mut names);
+    functions(&root().join("tests"), &mut names);
+    let mut shown = 0;
+    for line in page.lines().filter(|line| line.starts_with("| ")) {
+        let last = line.trim_end_matches(" |").rsplit(" | ").next().unwrap();
+        let tests: Vec<&str> = last.split('`').skip(1).step_by(2).filter(|name| name.contains('_')).collect();
+        for name in &tests {
+            assert!(names.contains(*name), "there is no test `{name}`: {line}");
+        }
+        shown += tests.len();
+        let is_row = line.contains(" | ") && !line.contains("---") && tests.is_empty();
+        // Who is trusted is no threat, and the head of a table is none either.
+        if is_row && ["ASI", "MCP"].iter().any(|list| line.starts_with(&format!("| {list}"))) {
+            assert!(line.to_lowercase().contains("not covered"), "neither a test nor `not covered`: {line}");
+        }
+    }
+    assert!(shown > 30, "{shown}");
+}

@@ -18,6 +18,7 @@ mod import;
 mod init;
 #[cfg(feature = "gateway")]
 mod issuer;
+mod man;
 mod schema;
 #[cfg(feature = "gateway")]
 mod serve;
@@ -71,6 +72,7 @@ pub(super) enum Command {
     Credentials(credentials::Args),
     Schema(schema::Args),
     Completions(completions::Args),
+    Man(man::Args),
 }
 
 impl Command {
@@ -107,6 +109,7 @@ impl Command {
             Self::Credentials(args) => args.run(color),
             Self::Schema(args) => args.run(),
             Self::Completions(args) => args.run(),
+            Self::Man(args) => args.run(),
         }
     }
 }
