@@ -10,12 +10,12 @@ use super::proxy::{Cut, Proxy};
 use super::{all, append, entry, holds, options};
 use crate::containers::{self, Wanted};
 
-fn impatient() -> LoggerOptions {
+pub(super) fn impatient() -> LoggerOptions {
     LoggerOptions { patience: Duration::from_millis(500), checkpoint_rows: 50, ..options() }
 }
 
 /// Waits until a row is taken, and gives the requests that were.
-async fn recovered(logger: &Logger, name: &str) -> BTreeSet<String> {
+pub(super) async fn recovered(logger: &Logger, name: &str) -> BTreeSet<String> {
     let begin = Instant::now();
     let mut n = 0;
     loop {

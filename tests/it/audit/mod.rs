@@ -2,9 +2,10 @@
 
 mod commands;
 mod example;
+mod failover;
 mod faults;
 mod postgres;
-mod proxy;
+pub(crate) mod proxy;
 mod sqlite;
 
 use std::collections::BTreeSet;

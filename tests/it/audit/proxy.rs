@@ -9,7 +9,7 @@ use tokio::task::JoinHandle;
 
 /// What happens to the next bytes.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Cut {
+pub(crate) enum Cut {
     /// They pass.
     None = 0,
     /// The server gets them, and its answer is lost with the connection.
@@ -21,14 +21,14 @@ pub(super) enum Cut {
 }
 
 /// A proxy on the loopback interface, until it is dropped.
-pub(super) struct Proxy {
-    pub(super) port: u16,
+pub(crate) struct Proxy {
+    pub(crate) port: u16,
     cut: Arc<AtomicU8>,
     task: JoinHandle<()>,
 }
 
 impl Proxy {
-    pub(super) async fn to(server: u16) -> Self {
+    pub(crate) async fn to(server: u16) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let cut = Arc::new(AtomicU8::new(0));
@@ -42,7 +42,7 @@ impl Proxy {
     }
 
     /// The next bytes are cut like this, once; `Away` lasts until something else is said.
-    pub(super) fn cut(&self, cut: Cut) {
+    pub(crate) fn cut(&self, cut: Cut) {
         self.cut.store(cut as u8, Ordering::SeqCst);
     }
 }

@@ -33,6 +33,7 @@ fn serves_other_tests() {
             std::process::exit(3);
         }
         "rmcp" => super::calculator::serve_stdio(),
+        "journal" => super::durable::server::serve(),
         mode => by_hand(mode),
     }
 }

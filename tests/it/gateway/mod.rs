@@ -4,6 +4,7 @@ mod audited;
 mod calculator;
 mod conformance;
 mod demo;
+mod durable;
 mod fixture;
 mod interop;
 mod parity;

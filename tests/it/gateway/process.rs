@@ -1,12 +1,10 @@
 //! The gateway as a process: what it writes, how it ends, and what it leaves when it is killed.
 
-use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
@@ -18,6 +16,44 @@ use crate::place::{DOORWARD, untold};
 
 pub(super) fn doorward() -> Command {
     untold(DOORWARD)
+}
+
+/// A process that serves a policy.
+pub(super) struct Started {
+    pub(super) child: Child,
+    pub(super) address: SocketAddr,
+    pub(super) admin: SocketAddr,
+    /// What it has said on stderr so far.
+    pub(super) said: Arc<Mutex<String>>,
+}
+
+/// Serves the policy in a directory.
+pub(super) fn started(directory: &Path, environment: &[(&str, &str)]) -> Started {
+    let mut child = doorward()
+        .args(["serve", "--format", "json", "--log", "info"])
+        .current_dir(directory)
+        .envs(environment.iter().copied())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let said = Arc::new(Mutex::new(String::new()));
+    let mut stderr = BufReader::new(child.stderr.take().unwrap());
+    let mut first = String::new();
+    stderr.read_line(&mut first).unwrap();
+    let line: Value = serde_json::from_str(&first).unwrap_or_else(|_| panic!("{first}"));
+    let at = |name: &str| line[name].as_str().unwrap().parse().unwrap();
+    let (address, admin) = (at("address"), at("admin"));
+    let heard = Arc::clone(&said);
+    heard.lock().unwrap().push_str(&first);
+    std::thread::spawn(move || {
+        for line in stderr.lines().map_while(Result::ok) {
+            let mut heard = heard.lock().unwrap();
+            heard.push_str(&line);
+            heard.push('\n');
+        }
+    });
+    Started { child, address, admin, said }
 }
 
 /// A gateway in a process of its own.
@@ -34,29 +70,7 @@ impl Served {
         let directory = tempfile::tempdir().unwrap();
         let signer = keys(directory.path());
         std::fs::write(directory.path().join("policies.toml"), policy).unwrap();
-        let mut child = doorward()
-            .args(["serve", "--format", "json", "--log", "info"])
-            .current_dir(directory.path())
-            .envs(environment.iter().copied())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let said = Arc::new(Mutex::new(String::new()));
-        let mut stderr = BufReader::new(child.stderr.take().unwrap());
-        let mut first = String::new();
-        stderr.read_line(&mut first).unwrap();
-        let first_line: Value = serde_json::from_str(&first).unwrap_or_else(|_| panic!("{first}"));
-        let address = first_line["address"].as_str().unwrap().parse().unwrap();
-        let heard = Arc::clone(&said);
-        heard.lock().unwrap().push_str(&first);
-        std::thread::spawn(move || {
-            for line in stderr.lines().map_while(Result::ok) {
-                let mut heard = heard.lock().unwrap();
-                heard.push_str(&line);
-                heard.push('\n');
-            }
-        });
+        let Started { child, address, said, .. } = started(directory.path(), environment);
         Self { child, address, directory, signer, said }
     }
 
@@ -153,61 +167,6 @@ async fn no_token_argument_or_secret_is_in_anything_that_it_writes() {
             let may = name == "audit" && secret == "ana";
             assert!(may || !text.contains(secret), "`{secret}` is in the {name}: {text}");
         }
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn killed_under_load_no_call_reached_a_server_without_its_row() {
-    let seen: Arc<Mutex<BTreeSet<u64>>> = Arc::default();
-    let counting = Arc::clone(&seen);
-    // A server that remembers every call that it got.
-    let app = axum::Router::new().fallback(axum::routing::any(move |body: String| {
-        let counting = Arc::clone(&counting);
-        async move {
-            let message: Value = serde_json::from_str(&body).unwrap();
-            let id = message["id"].as_u64().unwrap();
-            counting.lock().unwrap().insert(message["params"]["arguments"]["a"].as_u64().unwrap());
-            let result = json!({"resultType": "complete", "content": [{"type": "text", "text": "ok"}]});
-            ([("content-type", "application/json")], json!({"jsonrpc": "2.0", "id": id, "result": result}).to_string())
-        }
-    }));
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let http = listener.local_addr().unwrap();
-    tokio::spawn(async move { axum::serve(listener, app).await });
-    let policy =
-        filled(POLICY, http).replace("args = { a = { max = 100 } }", "").replace("FIXTURE=rmcp", "FIXTURE=modern");
-    let mut served = Served::start(&policy, &[]);
-    let good = token(&served.signer, "ana", &json!({}));
-    let stop = AtomicBool::new(false);
-    let (shared, token, stop) = (&served, &good, &stop);
-    let load = (0..16).map(|lane| async move {
-        let mut n = lane * 1_000_000;
-        while !stop.load(Ordering::Relaxed) {
-            n += 1;
-            if shared.call("http", token, &call(n, "add", &json!({"a": n, "b": 0}))).await.is_none() {
-                break;
-            }
-        }
-    });
-    let kill = async {
-        while seen.lock().unwrap().len() < 200 {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-        shared.signal(Signal::KILL);
-        stop.store(true, Ordering::Relaxed);
-    };
-    futures_util::future::join(futures_util::future::join_all(load), kill).await;
-    served.child.wait().unwrap();
-    let digests: BTreeSet<String> = rows(&served.audit())
-        .await
-        .iter()
-        .filter_map(|row| Some(row["data"]["arguments"].as_str()?.to_owned()))
-        .collect();
-    let seen = seen.lock().unwrap();
-    assert!(seen.len() >= 200);
-    for n in seen.iter() {
-        let digest = doorward::audit::digest(json!({"a": n, "b": 0}).to_string().as_bytes());
-        assert!(digests.contains(&digest), "call {n} reached the server and is on no record");
     }
 }
 
