@@ -11,6 +11,8 @@ pub enum StoreErrorKind {
     NoLog,
     /// The store is not there or does not let us in.
     Unreachable,
+    /// There is no TLS with the server, or its certificate is not good for its name.
+    Untrusted,
     /// It said no: nothing was written, and later it may say yes.
     Refused,
     /// It will never take these rows: nothing was written.
@@ -38,7 +40,10 @@ impl StoreError {
 
     /// Of an attempt to connect: nothing was sent yet.
     pub(super) fn connecting(error: &sqlx::Error) -> Self {
-        Self::new(StoreErrorKind::Unreachable, shown(error))
+        match untrusted(error) {
+            Some(why) => Self::new(StoreErrorKind::Untrusted, why),
+            None => Self::new(StoreErrorKind::Unreachable, shown(error)),
+        }
     }
 
     /// Of a question.
@@ -75,6 +80,19 @@ impl StoreError {
             },
         };
         Self::new(kind, shown(error))
+    }
+}
+
+/// What is wrong with the TLS of a server.
+fn untrusted(error: &sqlx::Error) -> Option<String> {
+    match error {
+        sqlx::Error::Tls(why) => Some(format!("TLS: {why}")),
+        // A handshake that fails is an error of the socket, with the reason inside.
+        sqlx::Error::Io(failed) => {
+            let why = failed.get_ref()?.downcast_ref::<rustls::Error>()?;
+            Some(format!("TLS: {why}"))
+        }
+        _ => None,
     }
 }
 

@@ -68,6 +68,9 @@ impl Named {
         let (logger, _) = Logger::open(self.store, options).await.map_err(|error| {
             let help = match error.kind {
                 StoreErrorKind::Unreachable => "check that it is there and lets this user in",
+                StoreErrorKind::Untrusted => {
+                    "give the CA of its certificate with `?sslrootcert=FILE`, and the name that it is for as the host"
+                }
                 StoreErrorKind::NoLog => "name a store that this version of doorward has written, or a new one",
                 _ => "let this user write there, or name another store with --audit",
             };

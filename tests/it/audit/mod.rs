@@ -7,6 +7,7 @@ mod faults;
 mod postgres;
 pub(crate) mod proxy;
 mod sqlite;
+mod tls;
 
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;

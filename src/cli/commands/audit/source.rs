@@ -206,13 +206,15 @@ fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
 pub(super) fn failure(error: &StoreError, name: &str) -> Failure {
     let kind = match error.kind {
         StoreErrorKind::NotAStore | StoreErrorKind::Impossible => Kind::BadInput,
-        StoreErrorKind::NoLog | StoreErrorKind::Unreachable => Kind::CannotRead,
+        StoreErrorKind::NoLog | StoreErrorKind::Unreachable | StoreErrorKind::Untrusted => Kind::CannotRead,
         StoreErrorKind::Refused | StoreErrorKind::Doubt => Kind::CannotWrite,
     };
     let failure = Failure::new(kind, format!("`{name}`: {error}"));
     match error.kind {
         StoreErrorKind::NoLog => failure.help("`doorward serve` makes the log when it starts"),
         StoreErrorKind::Unreachable => failure.help("check the address of the store, and that it is up"),
+        StoreErrorKind::Untrusted => failure
+            .help("give the CA of its certificate with `?sslrootcert=FILE`, and the name that it is for as the host"),
         StoreErrorKind::NotAStore => failure.help("write `sqlite:PATH` or `postgres://USER@HOST/DATABASE`"),
         _ => failure,
     }
