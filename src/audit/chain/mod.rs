@@ -12,6 +12,7 @@
 //! `prune` is the stub of what retention removed. They are rows of a chain themselves, so a seal that
 //! is gone is missed as any row is.
 
+mod arranged;
 mod canonical;
 mod hash;
 mod key;
@@ -21,6 +22,7 @@ mod seal;
 mod tail;
 mod verify;
 
+pub(in crate::audit) use arranged::arranged;
 pub use hash::Hash;
 pub use key::{BadKey, PublicKey, SigningKey};
 pub use row::{COLUMNS, Column, Entry, MAX_DATA, MAX_TEXT, Row};

@@ -13,7 +13,7 @@ use super::Take;
 use super::error::{StoreError, StoreErrorKind};
 use super::prune::{Pruned, changed};
 use super::select::{BEFORE, Bound, FIRST_ABOUT, OPEN, OPEN_HEADS, Select};
-use crate::audit::chain::{Column, Entry, Hash, LOG_CLASS, Mark, Row};
+use crate::audit::chain::{Column, Entry, Hash, LOG_CLASS, Mark, Row, arranged};
 
 /// The newest version of the tables.
 const VERSION: i64 = 1;
@@ -283,7 +283,8 @@ fn opened(row: &PgRow) -> Result<Row, sqlx::Error> {
     let mut entry = Entry::new(row.try_get::<&str, _>(0)?.into(), row.try_get::<String, _>(3)?, time(9)?);
     entry.status = row.try_get(4)?;
     entry.latency = row.try_get(5)?;
-    entry.put_data(row.try_get::<&str, _>(10)?.into());
+    let data: &str = row.try_get(10)?;
+    entry.put_data(arranged(data).map_or_else(|| data.into(), String::into_boxed_str));
     for (i, column) in (11..).zip(Column::ALL) {
         entry.put(column, row.try_get::<Option<&str>, _>(i)?.map(Box::from));
     }
