@@ -303,9 +303,8 @@ impl<'p> Ask<'p> {
     /// Whether a value meets a matcher as this statement reads it.
     pub(super) fn meets(&self, outcome: Match) -> bool {
         match outcome {
-            Match::Yes => true,
+            Match::Yes | Match::Excused => true,
             Match::Unfit => self.forbid,
-            Match::Excused => !self.forbid,
             Match::No | Match::Unknown => false,
         }
     }

@@ -64,6 +64,7 @@ codes! {
     InvalidName = "invalid-name", Error, "a name with characters that a scope or reference cannot hold";
     InvalidPattern = "invalid-pattern", Error, "a glob, item reference or argument path that cannot be read";
     InvalidMatcher = "invalid-matcher", Error, "an argument matcher that cannot be read";
+    OptionalInDeny = "optional-in-deny", Error, "a deny that a missing argument is to escape";
     EmptyRange = "empty-range", Error, "limits that no value can meet";
     EmptySelector = "empty-selector", Error, "a grant that does not say to whom";
     EmptyStatement = "empty-statement", Error, "a statement that names nothing";

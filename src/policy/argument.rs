@@ -397,8 +397,8 @@ mod tests {
         let rules = json!({"opts.path": {"optional": true, "tests": [{"under": ["/srv"]}]}});
         let rules: ArgRules = serde_json::from_value(rules).unwrap();
         for (arguments, permitted, forbidden) in [
-            (json!({}), true, false),
-            (json!({"opts": {}}), true, false),
+            (json!({}), true, true),
+            (json!({"opts": {}}), true, true),
             (json!({"opts": {"path": "/srv/a"}}), true, true),
             (json!({"opts": "{\"path\":\"/etc/shadow\"}"}), false, true),
             (json!({"opts": [{"path": "/etc/shadow"}]}), false, true),

@@ -1,7 +1,8 @@
 //! Argument matchers: what a statement asks of one value in `arguments`.
 //!
 //! A matcher never guesses. A value that is missing or of another type is [`Match::Unfit`], which
-//! fails a grant and satisfies a deny; a value that was not recorded is [`Match::Unknown`].
+//! fails a grant and satisfies a deny; a value that was not recorded is [`Match::Unknown`]. Nothing
+//! makes a missing value escape a deny: `optional` excuses it from a grant alone.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -24,7 +25,7 @@ pub enum Match {
     No,
     /// The value is missing, of another type, or in a form that cannot be judged safely.
     Unfit,
-    /// The value is missing and the matcher is `optional`.
+    /// The value is missing and the matcher is `optional`: fine for a grant, and met for a deny.
     Excused,
     /// The value was not recorded.
     Unknown,
@@ -66,7 +67,7 @@ pub enum Test {
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Matcher {
-    /// Whether a missing value is fine.
+    /// Whether a missing value is fine for a grant. In a deny it changes nothing, and no source may say it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub optional: bool,
     /// The tests, sorted.
@@ -198,13 +199,34 @@ impl ArgRules {
 
     /// For a grant or a declaration: every value must be known and as asked.
     pub fn permit(&self, arguments: &Arguments<'_>) -> ArgsOutcome<'_> {
-        fold(self, arguments, |outcome| matches!(outcome, Match::Yes | Match::Excused))
+        fold(self, arguments, permits)
     }
 
     /// For a deny: holds unless some value is known, judgeable and not as asked.
     pub fn forbid(&self, arguments: &Arguments<'_>) -> ArgsOutcome<'_> {
-        fold(self, arguments, |outcome| matches!(outcome, Match::Yes | Match::Unfit))
+        fold(self, arguments, forbids)
     }
+
+    /// Every rule that does not hold, or not for certain, and whether that is known; for a deny with `forbid`.
+    pub(crate) fn failing<'p, 'v>(
+        &'p self,
+        arguments: Arguments<'v>,
+        forbid: bool,
+    ) -> impl Iterator<Item = (&'p ArgPath, &'p Matcher, bool)> + use<'p, 'v> {
+        let holds = if forbid { forbids } else { permits };
+        self.iter().filter_map(move |(path, matcher)| match path.find(&arguments, matcher) {
+            Match::Unknown => Some((path, matcher, false)),
+            outcome => (!holds(outcome)).then_some((path, matcher, true)),
+        })
+    }
+}
+
+const fn permits(outcome: Match) -> bool {
+    matches!(outcome, Match::Yes | Match::Excused)
+}
+
+const fn forbids(outcome: Match) -> bool {
+    matches!(outcome, Match::Yes | Match::Unfit | Match::Excused)
 }
 
 impl From<BTreeMap<ArgPath, Matcher>> for ArgRules {

@@ -9,8 +9,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 /// What a reference looks like, for help lines.
-pub(super) const REFERENCE_HELP: &str =
-    "name the place where the secret is kept: `env:NAME`, `file:PATH` or `vault:PATH#FIELD`";
+pub(super) const REFERENCE_HELP: &str = "name the place where the secret is kept: `env:NAME` or `file:PATH`";
 
 /// How tokens of well-known kinds begin.
 const PREFIXES: [&str; 30] = [

@@ -1,14 +1,17 @@
 //! The decision keeps its promises, held against a naive interpreter on random policies.
 
-use doorward::model::{Effect, Position, Request, RuleKind, Verdict};
+use std::collections::BTreeMap;
+
+use doorward::model::{Arguments, Effect, Position, Reason, RuleKind, Verdict};
 use doorward::pdp::{Outcome, decide, explain, judge};
-use doorward::policy::set::PolicySet;
+use doorward::policy::matcher::{ArgRules, ArgsOutcome, Test};
+use doorward::policy::set::{PolicySet, Selector};
 use doorward::policy::{CompiledPolicy, Positions};
 use proptest::prelude::*;
 use proptest::sample::Index;
 
 use crate::oracle;
-use crate::universe::{Ask, ask, hidden, policy, statement};
+use crate::universe::{Ask, ask, hidden, pattern, policy, rules, statement};
 
 /// Compiles a set with positions by which a statement can be known again: its place in the set.
 pub(crate) fn compile(mut set: PolicySet) -> CompiledPolicy {
@@ -22,10 +25,10 @@ pub(crate) fn compile(mut set: PolicySet) -> CompiledPolicy {
     CompiledPolicy::compile(set, positions)
 }
 
-fn answer(policy: &CompiledPolicy, request: &Request<'_>) -> oracle::Answer {
-    let decision = decide(policy, request);
-    let statement = decision.rule.filter(|r| matches!(r.kind, RuleKind::Grant | RuleKind::Deny));
-    (decision.effect, decision.reason, statement.map(|r| (r.kind, r.position.line as usize)))
+/// The rules without those that ask for presence in so many words, the one way to let the missing go.
+fn present_not_asked(rules: &ArgRules) -> ArgRules {
+    let kept = rules.iter().map(|(path, matcher)| (path.clone(), matcher.clone()));
+    kept.filter(|(_, matcher)| !matcher.tests.contains(&Test::Present(true))).collect::<BTreeMap<_, _>>().into()
 }
 
 fn effect(policy: &CompiledPolicy, ask: &Ask) -> Effect {
@@ -44,7 +47,8 @@ proptest! {
         let policy = compile(set);
         for ask in &asks {
             ask.with(|request| {
-                prop_assert_eq!(answer(&policy, request), oracle::decide(policy.set(), request));
+                let answer = oracle::Answer::of(&decide(&policy, request));
+                prop_assert_eq!(answer, oracle::decide(policy.set(), request));
                 Ok(())
             })?;
         }
@@ -77,6 +81,30 @@ proptest! {
         let mut more = set;
         more.denies.push(deny);
         prop_assert!(before == Effect::Allow || effect(&compile(more), &ask) == Effect::Deny);
+    }
+
+    #[test]
+    fn a_missing_argument_never_escapes_a_deny(set in policy(), mut deny in statement(), rules in rules(), ask in ask()) {
+        // Of its own: what the other statements say of arguments must not decide it.
+        deny.to = Selector::default();
+        deny.expires = None;
+        deny.items = vec![pattern("*")];
+        deny.args = vec![(pattern("*"), present_not_asked(&rules))];
+        let policy = compile(PolicySet { denies: vec![deny], ..set });
+        let refused = |ask: &Ask| ask.with(|request| decide(&policy, request).reason == Reason::DeniedBy);
+        let bare = Ask { arguments: serde_json::Map::new(), ..ask.clone() };
+        if refused(&ask) {
+            for left_out in ask.arguments.keys() {
+                let mut less = ask.clone();
+                less.arguments.remove(left_out);
+                prop_assert!(refused(&less), "leaving out {left_out} escapes");
+            }
+        }
+        // Without any argument nothing is left that could be other than asked.
+        prop_assert!(!refused(&ask) || refused(&bare));
+        let rules = present_not_asked(&rules);
+        prop_assert_eq!(rules.forbid(&Arguments::known(&bare.arguments)), ArgsOutcome::Hold);
+        prop_assert_eq!(rules.forbid(&Arguments::NONE), ArgsOutcome::Hold);
     }
 
     #[test]
@@ -120,14 +148,14 @@ fn the_universe_has_allows_and_every_reason() {
     use proptest::strategy::ValueTree;
     use proptest::test_runner::TestRunner;
     let mut runner = TestRunner::deterministic();
-    let mut seen = std::collections::BTreeMap::<&str, u32>::new();
+    let mut seen = BTreeMap::<&str, u32>::new();
     for _ in 0..12_000 {
         let (set, ask) = (policy(), ask()).new_tree(&mut runner).unwrap().current();
         let policy = compile(set);
         let reason = ask.with(|request| decide(&policy, request).reason);
         *seen.entry(reason.code()).or_default() += 1;
     }
-    let missing: Vec<&str> = doorward::model::Reason::ALL
+    let missing: Vec<&str> = Reason::ALL
         .iter()
         .map(|r| r.code())
         .filter(|code| *code != "missing-fact" && !seen.contains_key(code))
@@ -141,7 +169,7 @@ fn with_retention(mut set: PolicySet) -> PolicySet {
         set.audit.retention.insert(class.to_owned(), 86_400);
     }
     for grant in &mut set.grants {
-        if grant.to == doorward::policy::set::Selector::default() {
+        if grant.to == Selector::default() {
             grant.to.issuers.push("i1".to_owned());
         }
     }

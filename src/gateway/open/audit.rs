@@ -82,7 +82,7 @@ impl Named {
 
 async fn store(named: &str, system: &System) -> Result<Store, Refusal> {
     let bad = |what: String, help| Refusal::new("audit-unavailable", what, help);
-    let reference = ["env:", "file:", "vault:"].iter().any(|kind| named.starts_with(kind));
+    let reference = ["env:", "file:"].iter().any(|kind| named.starts_with(kind));
     let url = if reference {
         let read = system.read(named).await;
         let url = read.map_err(|_| {

@@ -1,5 +1,7 @@
 //! Argument matchers, and the tables that lay them on places and items.
 
+use std::borrow::Cow;
+
 use super::fields::{Fields, Reader};
 use super::statements::pattern;
 use crate::diagnostics::{Code, Diagnostic, Span};
@@ -84,6 +86,35 @@ pub(super) fn item_rules(reader: &mut Reader<'_>, fields: Fields<'_>) -> ItemRul
         }
     }
     (sorted(all), places, keys)
+}
+
+/// A missing argument meets a deny: what would excuse it there is refused, however deep it stands.
+pub(super) fn nothing_excused(reader: &mut Reader<'_>, deny: Fields<'_>) {
+    for (_, rules) in deny.get("args").into_iter().flat_map(entries) {
+        for (_, matcher) in entries(rules) {
+            refuse_excuses(reader, matcher);
+        }
+    }
+}
+
+fn refuse_excuses(reader: &mut Reader<'_>, matcher: &Node<'_>) {
+    for (key, value) in entries(matcher) {
+        match (&**key, &value.kind) {
+            ("optional", Kind::Boolean(true)) => reader.invalid(
+                Code::OptionalInDeny,
+                value.key_span,
+                "`optional` would let a call escape this deny by leaving the argument out",
+                "remove it; to stop only calls that have the argument, say so with `present = true`",
+            ),
+            ("each" | "any", _) => refuse_excuses(reader, value),
+            _ => {}
+        }
+    }
+}
+
+/// The entries of a table, and none of anything else.
+fn entries<'n, 't>(node: &'n Node<'t>) -> &'n [(Cow<'t, str>, Node<'t>)] {
+    if let Kind::Table(table) = &node.kind { table } else { &[] }
 }
 
 fn matcher(reader: &mut Reader<'_>, node: &Node<'_>, path: &str, depth: u32) -> Option<Matcher> {

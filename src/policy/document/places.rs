@@ -153,7 +153,7 @@ pub(super) fn own_reference(reader: &mut Reader<'_>, fields: Fields<'_>, key: &s
     if leak(reader, span, secret::is_token(value)) {
         return None;
     }
-    if !is_reference(value) || value.starts_with("vault:") {
+    if !is_reference(value) {
         // What is no reference may be the secret itself.
         let message = format!("`{}` is no reference to a secret", quoted(key));
         reader.invalid(Code::InvalidValue, span, message, "write `env:NAME` or `file:PATH`");
@@ -167,14 +167,12 @@ fn is_store(text: &str) -> bool {
     after("sqlite:") || after("postgres://") || after("postgresql://") || is_reference(text)
 }
 
-/// Whether a text is `env:NAME`, `file:PATH` or `vault:PATH#FIELD`.
+/// Whether a text is `env:NAME` or `file:PATH`. Vault is no such place: its own address and login are read
+/// from one, and what it holds for a server is that server's `credential`.
 pub(super) fn is_reference(text: &str) -> bool {
     match text.split_once(':') {
         Some(("env", name)) => is_variable(name),
         Some(("file", path)) => !path.is_empty(),
-        Some(("vault", rest)) => {
-            rest.split_once('#').is_some_and(|(path, field)| !path.is_empty() && !field.is_empty())
-        }
         _ => false,
     }
 }

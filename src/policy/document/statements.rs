@@ -1,7 +1,7 @@
 //! `[[grants]]`, `[[denies]]` and the selectors that say whom they are about.
 
 use super::fields::{At, Fields, Reader};
-use super::matchers::item_rules;
+use super::matchers::{item_rules, nothing_excused};
 use crate::diagnostics::{Code, Span};
 use crate::model::Timestamp;
 use crate::policy::argument::sorted;
@@ -57,7 +57,13 @@ pub(super) fn grants(reader: &mut Reader<'_>, root: Fields<'_>) -> Vec<DeclaredS
 
 pub(super) fn denies(reader: &mut Reader<'_>, root: Fields<'_>) -> Vec<DeclaredStatement> {
     let tables = reader.tables(root, "denies", "a deny", &DENY_KEYS);
-    tables.into_iter().map(|fields| statement(reader, fields, "a deny", "deny")).collect()
+    tables
+        .into_iter()
+        .map(|fields| {
+            nothing_excused(reader, fields);
+            statement(reader, fields, "a deny", "deny")
+        })
+        .collect()
 }
 
 fn statement(reader: &mut Reader<'_>, fields: Fields<'_>, what: &str, list: &str) -> DeclaredStatement {

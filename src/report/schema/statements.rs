@@ -90,7 +90,11 @@ fn matcher() -> Value {
         key("each", "A list of which every element fits.", defined("matcher")),
         key("any", "A list of which at least one element fits.", defined("matcher")),
         key("present", "With `true` there is a value, with `false` none.", boolean()),
-        key("optional", "No test: with `true` a missing value is fine.", or(false, boolean())),
+        key(
+            "optional",
+            "No test: with `true` a missing value is fine. Not in a deny, which a missing value always meets.",
+            or(false, boolean()),
+        ),
     ]);
     if let Some(object) = schema.as_object_mut() {
         object.insert("minProperties".to_owned(), 1.into());
