@@ -7,7 +7,7 @@ mod oracle;
 #[path = "../../tests/it/universe.rs"]
 mod universe;
 
-use doorward::model::{Effect, Position, Request, RuleKind, Verdict};
+use doorward::model::{Effect, Position, Request, Verdict};
 use doorward::pdp::{Outcome, decide, explain, judge};
 use doorward::policy::set::PolicySet;
 use doorward::policy::{CompiledPolicy, Positions};
@@ -27,9 +27,9 @@ fuzz_target!(|data: &[u8]| {
         let Some(part) = draw(seed, &universe::hidden(full.clone())) else { return };
         let answered = full.with(|request| {
             let expected = oracle::decide(policy.set(), request);
-            assert_eq!(answer(&policy, request), expected, "{full:?}");
+            assert_eq!(oracle::Answer::of(&decide(&policy, request)), expected, "{full:?}");
             explained(&policy, request);
-            expected.0
+            expected.effect
         });
         part.with(|request| {
             explained(&policy, request);
@@ -76,10 +76,4 @@ fn explained(policy: &CompiledPolicy, request: &Request<'_>) {
             assert!(failed.is_none() && explanation.checks.iter().any(|check| check.outcome == Outcome::Unknown));
         }
     }
-}
-
-fn answer(policy: &CompiledPolicy, request: &Request<'_>) -> oracle::Answer {
-    let decision = decide(policy, request);
-    let statement = decision.rule.filter(|r| matches!(r.kind, RuleKind::Grant | RuleKind::Deny));
-    (decision.effect, decision.reason, statement.map(|r| (r.kind, r.position.line as usize)))
 }

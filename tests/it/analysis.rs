@@ -123,7 +123,7 @@ fn edited(mut set: PolicySet, edits: &[Edit]) -> PolicySet {
 }
 
 /// Requests of which many are allowed: mostly with a good token.
-fn likely() -> impl Strategy<Value = Ask> {
+pub(crate) fn likely() -> impl Strategy<Value = Ask> {
     (ask(), any::<[bool; 4]>(), select(&["a", "a", "b"][..])).prop_map(|(ask, good, door)| {
         let mut ask = Ask { door, ..ask };
         if good[0] || good[1] {

@@ -11,6 +11,8 @@
 
 mod accounts;
 mod action;
+mod advice;
+mod allocations;
 mod analysis;
 #[cfg(feature = "guard")]
 mod attacks;
@@ -30,6 +32,8 @@ mod decide;
 #[cfg(feature = "gateway")]
 mod dev_issuer;
 mod docs;
+mod elsewhere;
+mod exact;
 #[cfg(feature = "guard")]
 mod fetch;
 #[cfg(feature = "gateway")]

@@ -1,21 +1,56 @@
 //! A naive interpreter of policy sets: loops over every statement, no index, no three values.
 //!
-//! Slow and plainly right; the real decision is held against it.
+//! Slow and plainly right; the real decision is held against it. It reads the policy set as data: globs, item
+//! patterns and argument tests are worked out here (`arguments`), not by the engine.
 
-use doorward::model::{Effect, Fact, Reason, Request, ResourceKind, RuleKind, Strings, Timestamp};
+#[path = "oracle/arguments.rs"]
+mod arguments;
+
+use arguments::{covers, forbidden, literal_characters, matches, names as named, permitted, rules_of};
+use doorward::model::{Decision, Effect, Fact, Rate, Reason, Request, ResourceKind, RuleKind, Strings, Timestamp};
 use doorward::policy::glob::NameGlob;
-use doorward::policy::matcher::ArgsOutcome;
-use doorward::policy::set::{Item, PolicySet, Selector, Server, Statement, item_name};
-use doorward::policy::uri::is_plain_uri;
+use doorward::policy::set::{Credential, Item, PolicySet, Selector, Server, Statement};
 
-/// Effect, reason and the number of the statement, where one decided.
-pub(crate) type Answer = (Effect, Reason, Option<(RuleKind, usize)>);
+/// What is compared of a decision.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Answer {
+    pub(crate) effect: Effect,
+    pub(crate) reason: Reason,
+    /// The number of the statement, where one decided.
+    pub(crate) statement: Option<(RuleKind, usize)>,
+    /// Audit class, rates and longest life of a credential, where something is reached.
+    pub(crate) duties: Option<(String, Vec<Rate>, Option<u32>)>,
+}
+
+impl Answer {
+    /// Of a decision by a policy whose positions are the numbers of its statements.
+    pub(crate) fn of(decision: &Decision<'_>) -> Self {
+        let rule = decision.rule.filter(|rule| matches!(rule.kind, RuleKind::Grant | RuleKind::Deny));
+        Self {
+            effect: decision.effect,
+            reason: decision.reason,
+            statement: rule.map(|rule| (rule.kind, rule.position.line as usize)),
+            duties: decision.obligations.map(|o| (o.audit.to_owned(), o.rates.to_vec(), o.credential_ttl)),
+        }
+    }
+}
 
 pub(crate) fn decide(set: &PolicySet, request: &Request<'_>) -> Answer {
+    let duties = reached(set, request).ok().and_then(|(server, names)| Some(duties(server, names.first()?.1)));
     match denial(set, request) {
-        Ok(grant) => (Effect::Allow, Reason::Granted, Some((RuleKind::Grant, grant))),
-        Err((reason, rule)) => (Effect::Deny, reason, rule),
+        Ok(grant) => {
+            Answer { effect: Effect::Allow, reason: Reason::Granted, statement: Some((RuleKind::Grant, grant)), duties }
+        }
+        Err((reason, statement)) => Answer { effect: Effect::Deny, reason, statement, duties },
     }
+}
+
+/// The class of the item before that of the server, the rates of both, and a credential's life where it is made.
+fn duties(server: &Server, item: Option<&Item>) -> (String, Vec<Rate>, Option<u32>) {
+    let class = item.and_then(|item| item.audit.clone()).unwrap_or_else(|| server.audit.clone());
+    let rates = [server.rate, item.and_then(|item| item.rate)].into_iter().flatten().collect();
+    let ttl = if let Credential::Vault { ttl, .. } = &server.credential { Some(*ttl) } else { None };
+    (class, rates, ttl)
 }
 
 type Denial = (Reason, Option<(RuleKind, usize)>);
@@ -24,46 +59,64 @@ fn known<T: Copy>(fact: Fact<T>) -> Option<T> {
     fact.known()
 }
 
+/// A server, and the names that something goes by there with what is declared of each, most specific first.
+/// Only a URI goes by several.
+type Reached<'s> = (&'s Server, Vec<(String, Option<&'s Item>)>);
+
+fn reached<'s>(set: &'s PolicySet, request: &Request<'_>) -> Result<Reached<'s>, Reason> {
+    let resource = request.resource;
+    if !request.action.reaches().contains(&resource.kind) {
+        return Err(Reason::UnknownMethod);
+    }
+    let server = set.servers.get(resource.door).ok_or(Reason::UnknownDoor)?;
+    let (mut names, unknown): (Vec<(String, Option<&Item>)>, Reason) = match resource.kind {
+        ResourceKind::Server => (vec![(String::new(), None)], Reason::UnknownDoor),
+        ResourceKind::Tool => (
+            server.tools.get(resource.name).map(|item| (resource.name.to_owned(), Some(item))).into_iter().collect(),
+            Reason::UnknownTool,
+        ),
+        ResourceKind::Prompt => (
+            server
+                .prompts
+                .get(resource.name)
+                .map(|i| (format!("prompt:{}", resource.name), Some(i)))
+                .into_iter()
+                .collect(),
+            Reason::UnknownPrompt,
+        ),
+        ResourceKind::Resource => {
+            let fits = |item: &Item| is_plain(resource.name) && matches(uri(item), resource.name, false);
+            let fitting = server.resources.iter().filter(|(_, item)| fits(item));
+            (fitting.map(|(name, item)| (format!("resource:{name}"), Some(item))).collect(), Reason::UnknownResource)
+        }
+    };
+    let literal = |item: &Option<&Item>| item.map_or(0, |item| literal_characters(uri(item)));
+    names.sort_by_key(|(name, item)| {
+        (std::cmp::Reverse(if names_a_uri(name) { literal(item) } else { 0 }), name.clone())
+    });
+    if names.is_empty() { Err(unknown) } else { Ok((server, names)) }
+}
+
+fn names_a_uri(name: &str) -> bool {
+    name.starts_with("resource:")
+}
+
+fn uri(item: &Item) -> &str {
+    item.uri.as_ref().unwrap().as_str()
+}
+
+/// Whether a URI of a file is written in the one usual way.
+fn is_plain(uri: &str) -> bool {
+    let segments: Vec<&str> = uri.strip_prefix("file:///").unwrap().split('/').collect();
+    let (last, others) = segments.split_last().unwrap();
+    segments.iter().all(|s| !matches!(*s, "." | "..")) && others.iter().all(|s| !s.is_empty()) && !last.contains('#')
+}
+
 fn denial(set: &PolicySet, request: &Request<'_>) -> Result<usize, Denial> {
     let no = |reason| Err((reason, None));
     let resource = request.resource;
-    if !request.action.reaches().contains(&resource.kind) {
-        return no(Reason::UnknownMethod);
-    }
-    let Some(server) = set.servers.get(resource.door) else { return no(Reason::UnknownDoor) };
-    let none = Item::default();
-    // The names that a URI goes by, most specific first; one name for all else.
-    let names: Vec<(String, &Item)> = match resource.kind {
-        ResourceKind::Server => vec![(String::new(), &none)],
-        ResourceKind::Tool => {
-            server.tools.get(resource.name).map(|i| (resource.name.to_owned(), i)).into_iter().collect()
-        }
-        ResourceKind::Prompt => server
-            .prompts
-            .get(resource.name)
-            .map(|i| (item_name(resource.kind, resource.name).into_owned(), i))
-            .into_iter()
-            .collect(),
-        ResourceKind::Resource => {
-            let mut all: Vec<_> = server
-                .resources
-                .iter()
-                .filter(|(_, i)| is_plain_uri(resource.name) && i.uri.as_ref().unwrap().matches(resource.name))
-                .map(|(n, i)| (item_name(resource.kind, n).into_owned(), i))
-                .collect();
-            all.sort_by_key(|(name, i)| {
-                (std::cmp::Reverse(i.uri.as_ref().unwrap().literal_prefix().chars().count()), name.clone())
-            });
-            all
-        }
-    };
-    let Some((name, item)) = names.first() else {
-        return no(match resource.kind {
-            ResourceKind::Tool => Reason::UnknownTool,
-            ResourceKind::Prompt => Reason::UnknownPrompt,
-            ResourceKind::Resource | ResourceKind::Server => Reason::UnknownResource,
-        });
-    };
+    let (server, names) = reached(set, request).map_err(|reason| (reason, None))?;
+    let (name, item) = &names[0];
     token(set, server, &names, request)?;
 
     let subject = &request.subject;
@@ -78,12 +131,12 @@ fn denial(set: &PolicySet, request: &Request<'_>) -> Result<usize, Denial> {
     }
 
     let now = request.context.now;
-    let arguments = &request.context.arguments;
+    let arguments = request.context.arguments.object;
     let session = resource.kind == ResourceKind::Server;
     for (number, deny) in set.denies.iter().enumerate() {
         let applies = names.iter().any(|(name, _)| {
-            deny.covers(resource.door, name)
-                && (session || deny.args_for(resource.door, name).all(|r| r.forbid(arguments) == ArgsOutcome::Hold))
+            covers(deny, resource.door, name)
+                && (session || rules_of(deny, resource.door, name).iter().all(|rules| forbidden(rules, arguments)))
         });
         if applies && live(deny, now) && selects(&deny.to, request, caller) {
             return Err((Reason::DeniedBy, Some((RuleKind::Deny, number))));
@@ -93,8 +146,8 @@ fn denial(set: &PolicySet, request: &Request<'_>) -> Result<usize, Denial> {
     if !session {
         let held: Vec<&str> = known(request.context.token.scopes).map(|s| s.iter().collect()).unwrap_or_default();
         let carried = |scope: &str| {
-            item.scopes.iter().any(|own| own == scope)
-                || set.scopes.get(scope).is_some_and(|patterns| patterns.iter().any(|p| p.matches(resource.door, name)))
+            item.is_some_and(|item| item.scopes.iter().any(|own| own == scope))
+                || set.scopes.get(scope).is_some_and(|bundle| bundle.iter().any(|p| named(p, resource.door, name)))
         };
         if !held.iter().any(|scope| carried(scope)) {
             return no(Reason::ScopeMissing);
@@ -103,15 +156,18 @@ fn denial(set: &PolicySet, request: &Request<'_>) -> Result<usize, Denial> {
 
     let covers = |grant: &Statement| {
         if session {
-            let declared = set.items().filter(|(s, ..)| *s == resource.door);
-            let mut names = declared.map(|(_, kind, n, _)| item_name(kind, n).into_owned()).chain([String::new()]);
-            names.any(|n| grant.covers(resource.door, &n))
+            let prefixed = |prefix: &str, name: &String| format!("{prefix}{name}");
+            let tools = server.tools.keys().map(|name| prefixed("", name));
+            let prompts = server.prompts.keys().map(|name| prefixed("prompt:", name));
+            let resources = server.resources.keys().map(|name| prefixed("resource:", name));
+            let mut all = tools.chain(prompts).chain(resources).chain([String::new()]);
+            all.any(|name| covers(grant, resource.door, &name))
         } else {
-            grant.covers(resource.door, name)
+            covers(grant, resource.door, name)
         }
     };
     let args_hold = |grant: &Statement| {
-        session || grant.args_for(resource.door, name).all(|r| r.permit(arguments) == ArgsOutcome::Hold)
+        session || rules_of(grant, resource.door, name).iter().all(|rules| permitted(rules, arguments))
     };
     let mine: Vec<(usize, &Statement)> =
         set.grants.iter().enumerate().filter(|(_, g)| covers(g) && selects(&g.to, request, caller)).collect();
@@ -122,13 +178,18 @@ fn denial(set: &PolicySet, request: &Request<'_>) -> Result<usize, Denial> {
             (None, None) => no(Reason::NoGrant),
         };
     };
-    if item.args.permit(arguments) != ArgsOutcome::Hold {
+    if item.is_some_and(|item| !permitted(&item.args, arguments)) {
         return no(Reason::Args);
     }
     Ok(*grant)
 }
 
-fn token(set: &PolicySet, server: &Server, names: &[(String, &Item)], request: &Request<'_>) -> Result<(), Denial> {
+fn token(
+    set: &PolicySet,
+    server: &Server,
+    names: &[(String, Option<&Item>)],
+    request: &Request<'_>,
+) -> Result<(), Denial> {
     let no = |reason| Err((reason, None));
     let token = &request.context.token;
     let now = request.context.now.0;
@@ -157,7 +218,7 @@ fn token(set: &PolicySet, server: &Server, names: &[(String, &Item)], request: &
     if exp - iat > i64::from(issuer.max_lifetime) {
         return no(Reason::TokenLifetime);
     }
-    let ttl = names.iter().filter_map(|(_, i)| i.token_ttl).chain(server.token_ttl).min();
+    let ttl = names.iter().filter_map(|(_, item)| item.and_then(|item| item.token_ttl)).chain(server.token_ttl).min();
     if ttl.is_some_and(|ttl| now >= iat + i64::from(ttl)) {
         return no(Reason::TokenStale);
     }
@@ -171,12 +232,12 @@ fn live(statement: &Statement, now: Timestamp) -> bool {
 fn selects(selector: &Selector, request: &Request<'_>, caller: Option<&str>) -> bool {
     let subject = &request.subject;
     let glob = |globs: &[NameGlob], text: Option<&str>| {
-        globs.is_empty() || text.is_some_and(|t| globs.iter().any(|g| g.matches(t)))
+        globs.is_empty() || text.is_some_and(|t| globs.iter().any(|g| matches(g.as_str(), t, true)))
     };
     let list =
         |names: &[String], text: Option<&str>| names.is_empty() || text.is_some_and(|t| names.iter().any(|n| n == t));
     let among = |globs: &[NameGlob], values: Option<Strings<'_>>| {
-        values.is_some_and(|values| values.iter().any(|v| globs.iter().any(|g| g.matches(v))))
+        values.is_some_and(|values| values.iter().any(|v| globs.iter().any(|g| matches(g.as_str(), v, true))))
     };
     list(&selector.issuers, known(subject.issuer))
         && glob(&selector.subjects, known(subject.id))

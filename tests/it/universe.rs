@@ -9,6 +9,7 @@ use doorward::model::{
 use doorward::policy::argument::{ArgPath, HostPattern, PathPrefix, Scalar};
 use doorward::policy::glob::{NameGlob, PathGlob};
 use doorward::policy::matcher::{ArgRules, Matcher, Test};
+use doorward::policy::number::Number;
 use doorward::policy::set::{
     Algorithm, Audit, ClaimMapping, Credential, Gateway, Identity, Issuer, Item, ItemPattern, KeySource, Network,
     Placement, PolicySet, Selector, Server, Statement, Upstream, VaultKind,
@@ -44,27 +45,50 @@ fn test() -> impl Strategy<Value = Test> {
     prop_oneof![
         any::<bool>().prop_map(Test::Present),
         select(&["a", "b"][..]).prop_map(|s| Test::Eq(Scalar::String(s.into()))),
+        select(vec![Scalar::Bool(true), Scalar::Number(2.into()), Scalar::Number(half())]).prop_map(Test::Eq),
         Just(Test::OneOf(vec![Scalar::Bool(true), Scalar::Number(2.into()), Scalar::String("a".into())])),
         (0..4i64).prop_map(move |n| Test::Min(number(n))),
         (0..4i64).prop_map(move |n| Test::Max(number(n))),
-        select(&["a*", "/srv/*", "/srv/**"][..]).prop_map(|g| Test::Glob(vec![PathGlob::new(g).unwrap()])),
+        Just(Test::Min(half())),
+        vec(select(&["a*", "/srv/*", "/srv/**", "?", "/*/a", "\\*", "**b"][..]), 1..3)
+            .prop_map(|globs| Test::Glob(sorted(globs.into_iter().map(|g| PathGlob::new(g).unwrap()).collect()))),
         Just(Test::Prefix(vec!["/srv".into(), "a".into()])),
-        Just(Test::Under(vec![PathPrefix::new("/srv").unwrap()])),
-        Just(Test::Host(vec![HostPattern::new("*.example.com").unwrap()])),
+        vec(select(&["/srv", "/srv/a", "/"][..]), 1..3)
+            .prop_map(|bases| Test::Under(sorted(bases.into_iter().map(|b| PathPrefix::new(b).unwrap()).collect()))),
+        vec(select(&["*.example.com", "example.com", "127.0.0.1"][..]), 1..3)
+            .prop_map(|hosts| Test::Host(sorted(hosts.into_iter().map(|h| HostPattern::new(h).unwrap()).collect()))),
         (0..3u32).prop_map(Test::MaxLen),
         (0..2u32).prop_map(Test::MaxItems),
-        Just(Test::Each(Matcher { optional: false, tests: vec![Test::Max(2.into())] })),
-        Just(Test::Any(Matcher { optional: false, tests: vec![Test::Eq(Scalar::String("a".into()))] })),
+        of_elements().prop_map(|tests| Test::Each(Matcher { optional: false, tests })),
+        of_elements().prop_map(|tests| Test::Any(Matcher { optional: false, tests })),
+        of_elements().prop_map(|tests| {
+            Test::Each(Matcher { optional: false, tests: vec![Test::Any(Matcher { optional: false, tests })] })
+        }),
     ]
+    .boxed()
+}
+
+fn half() -> Number {
+    Number::from_f64(2.5).unwrap()
+}
+
+fn of_elements() -> impl Strategy<Value = Vec<Test>> {
+    let pool = vec![Test::Max(2.into()), Test::Eq(Scalar::String("a".into())), Test::MaxLen(1), Test::Present(true)];
+    vec(select(pool), 1..3).prop_map(sorted)
 }
 
 pub(crate) fn rules() -> impl Strategy<Value = ArgRules> {
-    let matcher = (weighted(0.2, Just(true)), vec(test(), 1..3))
-        .prop_map(|(optional, tests)| Matcher { optional: optional.is_some(), tests: sorted(tests) });
-    let path = select(&["x", "y", "y.z"][..]).prop_map(|p| ArgPath::new(p).unwrap());
-    btree_map(path, matcher, 1..3).prop_map(ArgRules::from)
+    let matcher = (weighted(0.2, Just(true)), vec(test(), 1..3)).prop_map(|(optional, tests)| {
+        let mut tests = sorted(tests);
+        // To ask for presence and absence at once is refused where it is written.
+        tests.dedup_by(|a, b| matches!((a, b), (Test::Present(_), Test::Present(_))));
+        Matcher { optional: optional.is_some(), tests }
+    });
+    let path = select(&["x", "y", "y.z", "y.0", "/y/z/w"][..]).prop_map(|p| ArgPath::new(p).unwrap());
+    btree_map(path, matcher, 1..3).prop_map(ArgRules::from).boxed()
 }
 
+/// The strategies are boxed: as one type they would take more stack than a test has.
 fn selector() -> impl Strategy<Value = Selector> {
     (
         vec(select(&["i1", "i2"][..]).prop_map(String::from), 0..2),
@@ -82,6 +106,7 @@ fn selector() -> impl Strategy<Value = Selector> {
             claims: tenant.filter(|t| !t.is_empty()).map(|t| ("tenant".to_owned(), t)).into_iter().collect(),
             servers: servers.unwrap_or_default(),
         })
+        .boxed()
 }
 
 fn item_patterns() -> impl Strategy<Value = Vec<ItemPattern>> {
@@ -93,28 +118,52 @@ fn item_patterns() -> impl Strategy<Value = Vec<ItemPattern>> {
 pub(crate) fn statement() -> impl Strategy<Value = Statement> {
     let args = weighted(0.4, (item_patterns(), rules()).prop_map(|(p, r)| (p[0].clone(), r)));
     let expires = weighted(0.2, select(&[NOW - 1, NOW, NOW + 1][..]).prop_map(Timestamp));
-    (of("[a-d]"), expires, selector(), item_patterns(), args).prop_map(|(name, expires, to, items, args)| Statement {
-        name,
-        reason: None,
-        expires,
-        to,
-        items,
-        args: args.into_iter().collect(),
-    })
+    (of("[a-d]"), expires, selector(), item_patterns(), args)
+        .prop_map(|(name, expires, to, items, args)| Statement {
+            name,
+            reason: None,
+            expires,
+            to,
+            items,
+            args: args.into_iter().collect(),
+        })
+        .boxed()
 }
 
 fn item(scope: &'static str, uri: Option<&'static str>) -> impl Strategy<Value = Item> {
-    (weighted(0.3, Just(60u32)), weighted(0.3, rules()), weighted(0.2, Just("money".to_owned()))).prop_map(
-        move |(token_ttl, args, audit)| Item {
+    (weighted(0.3, Just(60u32)), weighted(0.3, rules()), weighted(0.2, Just("money".to_owned())), rate())
+        .prop_map(move |(token_ttl, args, audit, rate)| Item {
             scopes: vec![scope.to_owned()],
             token_ttl,
             audit,
-            rate: None,
+            rate,
             args: if uri.is_some() { ArgRules::default() } else { args.unwrap_or_default() },
             uri: uri.map(|u| PathGlob::new(u).unwrap()),
             capture: Vec::new(),
-        },
+        })
+        .boxed()
+}
+
+fn rate() -> impl Strategy<Value = Option<Rate>> {
+    let key = select(&[RateKey::Subject, RateKey::Agent, RateKey::All][..]);
+    weighted(
+        0.4,
+        (1..4u32, select(&[1u32, 60, 3_600][..]), key).prop_map(|(count, seconds, per)| Rate { count, seconds, per }),
     )
+}
+
+fn credential(name: &'static str) -> impl Strategy<Value = Credential> {
+    prop_oneof![
+        Just(Credential::None),
+        (60..63u32).prop_map(move |ttl| Credential::Vault {
+            kind: VaultKind::Kv,
+            path: name.into(),
+            policies: vec![],
+            ttl,
+            audience: None,
+            per_caller: false,
+        }),
+    ]
 }
 
 fn server(name: &'static str) -> impl Strategy<Value = Server> {
@@ -130,23 +179,17 @@ fn server(name: &'static str) -> impl Strategy<Value = Server> {
         weighted(0.2, Just(vec!["i1".to_owned()])),
         weighted(0.3, Just(120u32)),
         weighted(0.5, Just(vec!["b".to_owned()])),
+        (rate(), credential(name)),
     )
-        .prop_map(move |(get, put, hi, (all, deep), issuers, token_ttl, callers)| Server {
+        .prop_map(move |(get, put, hi, (all, deep), issuers, token_ttl, callers, (rate, credential))| Server {
             upstream: Upstream::Url(format!("http://127.0.0.1/{name}")),
             resource: format!("https://mcp.example.com/{name}"),
             issuers,
             token_ttl,
-            credential: Credential::Vault {
-                kind: VaultKind::Kv,
-                path: name.into(),
-                policies: vec![],
-                ttl: 60,
-                audience: None,
-                per_caller: false,
-            },
+            credential,
             placement: Placement::default(),
             audit: "standard".into(),
-            rate: Some(Rate { count: 1, seconds: 1, per: RateKey::Subject }),
+            rate,
             callers: callers.unwrap_or_default(),
             environment: Vec::new(),
             identity: (name == "b").then(|| Identity { issuer: "i1".into(), subject: "svc-b".into() }),
@@ -154,6 +197,7 @@ fn server(name: &'static str) -> impl Strategy<Value = Server> {
             prompts: BTreeMap::from([("hi".to_owned(), hi)]),
             resources: BTreeMap::from([("all".to_owned(), all), ("deep".to_owned(), deep)]),
         })
+        .boxed()
 }
 
 fn issuer(audiences: Vec<String>) -> Issuer {
@@ -172,8 +216,8 @@ fn issuer(audiences: Vec<String>) -> Issuer {
 /// A random policy set, in no particular order.
 pub(crate) fn policy() -> impl Strategy<Value = PolicySet> {
     let bundle = item_patterns();
-    (server("a"), server("b"), vec(statement(), 0..6), vec(statement(), 0..3), bundle).prop_map(
-        |(a, b, grants, denies, bundle)| PolicySet {
+    (server("a"), server("b"), vec(statement(), 0..6), vec(statement(), 0..3), bundle)
+        .prop_map(|(a, b, grants, denies, bundle)| PolicySet {
             issuers: BTreeMap::from([
                 ("i1".to_owned(), issuer(vec![])),
                 ("i2".to_owned(), issuer(vec!["https://mcp.example.com".to_owned()])),
@@ -185,8 +229,8 @@ pub(crate) fn policy() -> impl Strategy<Value = PolicySet> {
             audit: Audit { store: "sqlite:x.db".into(), ..Audit::default() },
             gateway: Gateway::default(),
             vault: None,
-        },
-    )
+        })
+        .boxed()
 }
 
 /// A request with its facts owned, so that it can be shrunk and kept.
@@ -261,8 +305,22 @@ fn argument() -> impl Strategy<Value = Value> {
         json!("/srv/a"),
         json!("/srv/../a"),
         json!("/srv/a/b"),
+        json!("/srv"),
+        json!("/"),
+        json!("//srv/./a"),
+        json!("/srv/%2e"),
         json!("https://x.example.com/"),
+        json!("https://EXAMPLE.com:80"),
+        json!("http://127.0.0.1/x"),
+        json!("http://2130706433/"),
+        json!("https://a@example.com/"),
+        json!("é/b"),
         json!("x"),
+        json!(-1),
+        json!(u64::MAX),
+        json!([["a"], [3]]),
+        json!([{"z": "a"}]),
+        json!({"z": {"w": 2}}),
         json!([]),
         json!([1]),
         json!(["a", 5]),
@@ -270,6 +328,7 @@ fn argument() -> impl Strategy<Value = Value> {
         json!({"z": "a"}),
         json!({}),
     ])
+    .boxed()
 }
 
 fn fact_of(values: &'static [i64]) -> impl Strategy<Value = Fact<i64>> {
@@ -314,27 +373,31 @@ pub(crate) fn ask() -> impl Strategy<Value = Ask> {
         prop_oneof![2 => Just(Fact::Absent), 1 => select(&[NOW, NOW + 30, NOW + 31][..]).prop_map(Fact::Known)],
     );
     let arguments = btree_map(select(&["x", "y", "q"][..]).prop_map(String::from), argument(), 0..3);
-    (subject, target, select(&["a", "a", "b", "c"][..]), scopes, audience, times, arguments).prop_map(
-        |((issuer, id, agent, groups, tenant), (action, kind, name), door, scopes, audience, times, arguments)| Ask {
-            issuer,
-            id,
-            agent,
-            groups,
-            tenant,
-            action,
-            kind,
-            door,
-            name,
-            scopes,
-            audience,
-            issued_at: times.0,
-            expires_at: times.1,
-            not_before: times.2,
-            arguments: arguments.into_iter().collect(),
-            hidden: [false; 10],
-            withheld: Vec::new(),
-        },
-    )
+    (subject, target, select(&["a", "a", "b", "c"][..]), scopes, audience, times, arguments)
+        .prop_map(
+            |((issuer, id, agent, groups, tenant), (action, kind, name), door, scopes, audience, times, arguments)| {
+                Ask {
+                    issuer,
+                    id,
+                    agent,
+                    groups,
+                    tenant,
+                    action,
+                    kind,
+                    door,
+                    name,
+                    scopes,
+                    audience,
+                    issued_at: times.0,
+                    expires_at: times.1,
+                    not_before: times.2,
+                    arguments: arguments.into_iter().collect(),
+                    hidden: [false; 10],
+                    withheld: Vec::new(),
+                }
+            },
+        )
+        .boxed()
 }
 
 /// The same request with some facts hidden.
