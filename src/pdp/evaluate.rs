@@ -203,6 +203,19 @@ impl<'p, 'r> Case<'p, 'r> {
         }
     }
 
+    /// Every deny that applies, in the order of the policy.
+    pub(super) fn applying_denies(&self) -> Vec<Rule<'p>> {
+        let denies = &self.policy.set().denies;
+        let mut numbers = std::collections::BTreeSet::new();
+        for (filed, target, at_door) in self.filed_denies() {
+            let applies = |entry: &&'p Entry| {
+                self.standing(entry, false, denies, target, at_door, ArgRules::forbid) == Standing::Applies
+            };
+            numbers.extend(self.index().all(filed).filter(applies).map(|entry| entry.statement));
+        }
+        numbers.into_iter().filter_map(|number| self.deny_rule(number)).collect()
+    }
+
     pub(super) fn check_scope(&self, checks: &mut Checks<'p>) {
         let Some(mut carrying) = self.index().scopes(self.target) else { return };
         match self.request.context.token.scopes {

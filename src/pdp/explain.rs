@@ -6,16 +6,13 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::advice;
+use super::advice::{self, Edit};
 use super::evaluate::{Case, Checks, Groups, Standing, resolve};
-use super::selector::selects;
 use super::token;
-use super::truth::Truth;
+use super::unmet::{of_arguments, of_statement};
 use crate::model::{Effect, Fact, Reason, Request, ResourceKind, Rule, RuleKind, Strings, Verdict};
 use crate::policy::CompiledPolicy;
-use crate::policy::argument::Found;
-use crate::policy::matcher::{ArgRules, ArgsOutcome};
-use crate::policy::set::{Selector, Statement};
+use crate::policy::matcher::ArgRules;
 
 /// A decision with everything that led to it.
 #[derive(Clone, Debug, PartialEq)]
@@ -26,8 +23,8 @@ pub struct Explanation<'p> {
     pub checks: Vec<Check<'p>>,
     /// The denies, then the grants, that cover the resource, in the order of the policy.
     pub statements: Vec<Considered<'p>>,
-    /// What would allow the request, the nearest first. Empty when it is allowed.
-    pub advice: Vec<String>,
+    /// The edits that would allow the request, all of them together. Empty when it is allowed.
+    pub advice: Vec<Edit<'p>>,
 }
 
 /// How a check or a statement came out.
@@ -101,7 +98,7 @@ pub fn explain<'p>(policy: &'p CompiledPolicy, request: &Request<'_>) -> Explana
     let checks = checks(&case);
     let statements = considered(&case);
     let allowed = matches!(verdict, Verdict::Decided(decision) if decision.effect == Effect::Allow);
-    let advice = if allowed { Vec::new() } else { advice::advice(&case, &checks, &statements) };
+    let advice = if allowed { Vec::new() } else { advice::edits(&case) };
     Explanation { verdict, checks, statements, advice }
 }
 
@@ -160,7 +157,7 @@ fn checks<'p>(case: &Case<'p, '_>) -> Vec<Check<'p>> {
 }
 
 /// What a check asks for and what the request has.
-fn condition(case: &Case<'_, '_>, reason: Reason) -> Condition {
+pub(super) fn condition(case: &Case<'_, '_>, reason: Reason) -> Condition {
     let standard = case.standard();
     let token = &case.request.context.token;
     let now = case.request.context.now;
@@ -179,7 +176,7 @@ fn condition(case: &Case<'_, '_>, reason: Reason) -> Condition {
             Condition::new(
                 "aud",
                 own.unwrap_or_else(|| case.policy.index().text(case.door.resource).to_owned()),
-                list(token.audience),
+                spaced(token.audience),
             )
         }
         Reason::TokenExpired => Condition::new("exp", format!("after {now}"), time(token.expires_at)),
@@ -215,49 +212,20 @@ fn condition(case: &Case<'_, '_>, reason: Reason) -> Condition {
         Reason::ScopeMissing => {
             let wanted = case.policy.index().scopes(target);
             let wanted = wanted.map_or_else(|| "no scope".to_owned(), |s| s.collect::<Vec<_>>().join(" or "));
-            Condition::new("scope", wanted, list(token.scopes))
+            Condition::new("scope", wanted, spaced(token.scopes))
         }
         Reason::DeniedBy => Condition::new("denies", "none that applies", String::new()),
-        Reason::Args => args_condition(case, &target.args, ArgRules::permit).unwrap_or_else(|| {
-            Condition::new("args", if target.args.is_empty() { "nothing" } else { "as declared" }, "")
-        }),
+        Reason::Args => {
+            let unmet = of_arguments(case, &target.args, false).min_by_key(|unmet| !unmet.known);
+            let met = if target.args.is_empty() { "nothing" } else { "as declared" };
+            unmet.map_or_else(|| Condition::new("args", met, ""), |unmet| unmet.condition)
+        }
         _ => grants(""),
     }
 }
 
 fn grants(found: &str) -> Condition {
     Condition::new("grants", "one that applies", found)
-}
-
-/// The first argument rule that fails or cannot be judged.
-fn args_condition<'s>(
-    case: &Case<'_, '_>,
-    rules: &'s ArgRules,
-    hold: impl Fn(&'s ArgRules, &crate::model::Arguments<'_>) -> ArgsOutcome<'s>,
-) -> Option<Condition> {
-    let arguments = &case.request.context.arguments;
-    let (path, known) = match hold(rules, arguments) {
-        ArgsOutcome::Hold => return None,
-        ArgsOutcome::Fail(path) => (path, true),
-        ArgsOutcome::Unknown(path) => (path, false),
-    };
-    let matcher = rules.get(path)?;
-    let found = match path.look(arguments) {
-        _ if !known => "not recorded".to_owned(),
-        Found::Value(value) => shortened(&value.to_string()),
-        Found::Nothing => "missing".to_owned(),
-        Found::Blocked => "out of reach: a value above it is of another type".to_owned(),
-    };
-    Some(Condition::new(format!("args.{path}"), matcher.to_string(), found))
-}
-
-fn shortened(text: &str) -> String {
-    const LONGEST: usize = 120;
-    if text.chars().count() <= LONGEST {
-        text.to_owned()
-    } else {
-        text.chars().take(LONGEST).chain("…".chars()).collect()
-    }
 }
 
 /// Every statement that covers the resource: denies first.
@@ -290,7 +258,11 @@ fn considered<'p>(case: &Case<'p, '_>) -> Vec<Considered<'p>> {
                     Standing::Depends(_) => Outcome::Unknown,
                     Standing::Elsewhere | Standing::Expired | Standing::ArgsFail(_) => Outcome::No,
                 },
-                condition: (standing != Standing::Applies).then(|| unmet(case, statement, rules, hold)).flatten(),
+                condition: (standing != Standing::Applies)
+                    .then(|| {
+                        of_statement(case, statement, rules, !grant).into_iter().next().map(|unmet| unmet.condition)
+                    })
+                    .flatten(),
             };
             // A statement filed in several lists counts by its best standing.
             match found.last_mut().filter(|(last, _)| *last == number) {
@@ -304,74 +276,7 @@ fn considered<'p>(case: &Case<'p, '_>) -> Vec<Considered<'p>> {
     list
 }
 
-/// The first condition of a statement that is not met, or not known to be.
-fn unmet<'s>(
-    case: &Case<'_, '_>,
-    statement: &'s Statement,
-    rules: impl Iterator<Item = &'s ArgRules>,
-    hold: fn(&'s ArgRules, &crate::model::Arguments<'_>) -> ArgsOutcome<'s>,
-) -> Option<Condition> {
-    let subject = &case.request.subject;
-    let to = &statement.to;
-    let only = |part: Selector| (part != Selector::default()).then_some(part);
-    let join = |globs: &[crate::policy::glob::NameGlob]| {
-        globs.iter().map(super::super::policy::glob::NameGlob::as_str).collect::<Vec<_>>().join(", ")
-    };
-    let parts = [
-        (
-            only(Selector { issuers: to.issuers.clone(), ..Selector::default() }),
-            "to.issuer",
-            to.issuers.join(", "),
-            show(subject.issuer.map(str::to_owned)),
-        ),
-        (
-            only(Selector { subjects: to.subjects.clone(), ..Selector::default() }),
-            "to.subjects",
-            join(&to.subjects),
-            show(subject.id.map(str::to_owned)),
-        ),
-        (
-            only(Selector { agents: to.agents.clone(), ..Selector::default() }),
-            "to.agents",
-            join(&to.agents),
-            show(subject.agent.map(str::to_owned)),
-        ),
-        (
-            only(Selector { groups: to.groups.clone(), ..Selector::default() }),
-            "to.groups",
-            join(&to.groups),
-            list(subject.groups),
-        ),
-        (
-            only(Selector { servers: to.servers.clone(), ..Selector::default() }),
-            "to.servers",
-            to.servers.join(", "),
-            show(case.caller.map(str::to_owned)),
-        ),
-    ];
-    for (part, field, wanted, found) in parts {
-        if part.is_some_and(|part| selects(&part, subject, case.caller) != Truth::Yes) {
-            return Some(Condition::new(field, wanted, found));
-        }
-    }
-    for (name, wanted) in &to.claims {
-        let part = Selector { claims: [(name.clone(), wanted.clone())].into(), ..Selector::default() };
-        if selects(&part, subject, case.caller) != Truth::Yes {
-            let values = subject.claims.map(|claims| {
-                let values = claims.iter().filter(|c| c.name == name).flat_map(|c| c.values.iter());
-                values.collect::<Vec<_>>().join(", ")
-            });
-            return Some(Condition::new(format!("to.claims.{name}"), join(wanted), show(values)));
-        }
-    }
-    let now = case.request.context.now;
-    if let Some(expires) = statement.expires.filter(|_| !statement.is_live(now)) {
-        return Some(Condition::new("expires", format!("before {expires}"), now.to_string()));
-    }
-    rules.into_iter().find_map(|rules| args_condition(case, rules, hold))
-}
-
-fn show(fact: Fact<String>) -> String {
+pub(super) fn show(fact: Fact<String>) -> String {
     match fact {
         Fact::Known(text) if text.is_empty() => "none".to_owned(),
         Fact::Known(text) => text,
@@ -380,6 +285,6 @@ fn show(fact: Fact<String>) -> String {
     }
 }
 
-fn list(fact: Fact<Strings<'_>>) -> String {
+pub(super) fn spaced(fact: Fact<Strings<'_>>) -> String {
     show(fact.map(|list| list.iter().collect::<Vec<_>>().join(" ")))
 }

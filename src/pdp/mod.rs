@@ -15,7 +15,9 @@ mod selector;
 mod survey;
 mod token;
 mod truth;
+mod unmet;
 
+pub use advice::Edit;
 pub use explain::{Check, Condition, Considered, Explanation, Outcome, explain};
 pub(crate) use survey::{Covering, Reach, Survey};
 

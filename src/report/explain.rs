@@ -10,7 +10,7 @@ use super::decision;
 use super::style::Style;
 use super::text::{Cell, Columns, harmless, pretty};
 use crate::model::{Effect, Position, Request, RuleKind, Verdict};
-use crate::pdp::{Check, Condition, Considered, Explanation, Outcome};
+use crate::pdp::{Check, Condition, Considered, Edit, Explanation, Outcome};
 
 /// The name and version of the JSON format.
 pub const SCHEMA: &str = "doorward.explain/v1";
@@ -41,7 +41,7 @@ pub fn human(explanation: &Explanation<'_>, request: &Request<'_>, style: Style)
     if !explanation.advice.is_empty() {
         let _ = writeln!(out, "\nwhat would allow it");
         for advice in &explanation.advice {
-            let _ = writeln!(out, "  - {}", harmless(advice));
+            let _ = writeln!(out, "  - {}", harmless(&advice.to_string()));
         }
     }
     out
@@ -111,7 +111,8 @@ pub fn json(explanation: &Explanation<'_>, digest: &str) -> String {
         missing,
         checks: explanation.checks.iter().map(CheckJson::of).collect(),
         statements: explanation.statements.iter().map(StatementJson::of).collect(),
-        advice: &explanation.advice,
+        advice: explanation.advice.iter().map(ToString::to_string).collect(),
+        edits: &explanation.advice,
     })
 }
 
@@ -125,7 +126,10 @@ struct Report<'a> {
     missing: Option<String>,
     checks: Vec<CheckJson<'a>>,
     statements: Vec<StatementJson<'a>>,
-    advice: &'a [String],
+    /// What would allow it, in sentences.
+    advice: Vec<String>,
+    /// The same, for a program.
+    edits: &'a [Edit<'a>],
 }
 
 #[derive(Serialize)]

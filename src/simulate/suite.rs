@@ -180,7 +180,8 @@ impl Run<'_, '_> {
         let (verdict, advice) = self.with_request(asked, arguments, |request| {
             let verdict = pdp::judge(self.policy, request);
             let explained = expected == Expected::Allow && Side::Judged(&verdict).effect() != Some(Effect::Allow);
-            (verdict, if explained { pdp::explain(self.policy, request).advice } else { Vec::new() })
+            let advice = if explained { pdp::explain(self.policy, request).advice } else { Vec::new() };
+            (verdict, advice.iter().map(ToString::to_string).collect())
         });
         if let Verdict::Decided(decision) = verdict {
             self.covered.rule(decision.rule);

@@ -73,7 +73,7 @@ impl Why {
             failed: failed.map(|check| bounded_condition(check.condition)).take(MOST).collect(),
             statements,
             more_statements,
-            advice: explanation.advice.into_iter().map(bounded).take(MOST).collect(),
+            advice: explanation.advice.iter().map(ToString::to_string).map(bounded).take(MOST).collect(),
         }
     }
 }
