@@ -248,6 +248,26 @@ fn an_invariant_that_fails_is_a_no_and_nothing_is_compiled() {
 }
 
 #[test]
+fn an_invariant_that_cannot_be_proved_is_neither_a_yes_nor_a_no_and_nothing_is_compiled() {
+    let place = Place::new();
+    let invariant = "[[invariants]]\nname = \"no search\"\nto = { groups = [\"guest\"] }\nnever = [\"notes:search\"]\n";
+    let args = "args = { \"notes:search\" = { tags = { max_items = 20000 } } }\n";
+    place.write("i.toml", format!("{POLICY}{args}{invariant}"));
+    for deny in [&[][..], &["--deny-warnings"]] {
+        let check = place.run(&[&["check", "--policy=i.toml"], deny].concat());
+        assert_eq!(check.code, 2, "{}", check.stdout);
+        assert!(
+            check.stdout.contains("warning[analysis-limit]: invariant `no search` is not proved"),
+            "{}",
+            check.stdout
+        );
+    }
+    let compile = place.run(&["compile", "--policy=i.toml", "--output=i.json"]);
+    assert!(compile.code == 2 && compile.stderr.contains("warning[analysis-limit]"), "{}", compile.stderr);
+    assert_eq!(place.names(), ["i.toml", "p.toml"]);
+}
+
+#[test]
 fn tests_pass_fail_or_cannot_be_run() {
     let place = Place::new();
     let test = |more: &[&str]| place.run(&[&["test", "--policy=t.toml"], more].concat());

@@ -126,8 +126,7 @@ fn every_link_between_pages_leads_somewhere() {
 }
 
 /// Codes whose examples are no policy: the text of a file cannot show them.
-const NO_POLICY: [Code; 5] =
-    [Code::NotUtf8, Code::TooLarge, Code::EnvironmentSetsPolicy, Code::UnknownStatement, Code::AnalysisLimit];
+const NO_POLICY: [Code; 4] = [Code::NotUtf8, Code::TooLarge, Code::EnvironmentSetsPolicy, Code::UnknownStatement];
 
 /// Codes that only show beside what a server offers, which stands on the page as JSON.
 const CATALOGUE: [Code; 4] = [Code::NotServed, Code::NotDeclared, Code::UnknownArgument, Code::ArgumentType];
@@ -170,6 +169,48 @@ fn the_bad_example_of_a_page_raises_its_code_and_the_fixed_one_nothing() {
             let (codes, text) = found(policy, &[]);
             if codes != expected {
                 wrong.push(format!("docs/codes/{code}.md should raise {expected:?} and raises {codes:?}\n{text}"));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// What analysis finds does not keep a policy from loading: `doorward check` is what says it.
+#[test]
+fn the_bad_example_of_a_lint_is_what_check_warns_about_and_the_fixed_one_is_clean() {
+    let place = crate::place::Place::new();
+    let lints: Vec<Code> = Code::ALL.iter().copied().filter(|c| is_lint(*c) && !CATALOGUE.contains(c)).collect();
+    assert!(lints.len() > 10, "{lints:?}");
+    let mut wrong = Vec::new();
+    for code in lints {
+        let [bad, fixed] = examples(code.page(), "toml")[..] else { panic!("docs/codes/{code}.md needs two policies") };
+        let exit = match code {
+            Code::InvariantFails => 1,
+            // Neither a yes nor a no.
+            Code::AnalysisLimit => 2,
+            _ => 0,
+        };
+        for (policy, expected, exit) in [(bad, vec![code.as_str()], exit), (fixed, vec![], 0)] {
+            place.write("page.toml", policy);
+            let check = |format| {
+                place.run(&["check", "--policy=page.toml", "--now=2026-03-02T00:00:00Z", &format!("--format={format}")])
+            };
+            let (ran, human) = (check("json"), check("human"));
+            let report: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
+            let mut found: Vec<&str> = report["problems"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(|problem| problem["code"].as_str().unwrap())
+                .collect();
+            found.dedup();
+            if (&found, ran.code) != (&expected, exit) {
+                wrong.push(format!("docs/codes/{code}.md: {expected:?} {exit}, got {}\n{}", ran.code, human.stdout));
+            }
+            for shown in examples(code.page(), "text") {
+                if !expected.is_empty() && !human.stdout.contains(shown.trim_end()) {
+                    wrong.push(format!("docs/codes/{code}.md shows {shown}, printed is {}", human.stdout));
+                }
             }
         }
     }
