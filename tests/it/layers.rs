@@ -52,6 +52,56 @@ const OUTSIDE: [&str; 14] = [
     "clap",
 ];
 
+/// Every crate that the pure core is built from, those that they need themselves included. A new one is
+/// a decision: it is made here.
+const CORE: [&str; 39] = [
+    "anstyle",
+    "base64",
+    "block-buffer",
+    "cfg-if",
+    "const-oid",
+    "cpufeatures",
+    "crypto-common",
+    "deranged",
+    "digest",
+    "doorward",
+    "figment",
+    "foldhash",
+    "hashbrown",
+    "hybrid-array",
+    "itoa",
+    "memchr",
+    "num-conv",
+    "powerfmt",
+    "proc-macro2",
+    "quote",
+    "serde",
+    "serde_core",
+    "serde_derive",
+    "serde_json",
+    "serde_spanned",
+    "sha2",
+    "strsim",
+    "syn",
+    "time",
+    "time-core",
+    "toml",
+    "toml_datetime",
+    "toml_parser",
+    "typenum",
+    "uncased",
+    "unicode-ident",
+    "unicode-width",
+    "winnow",
+    "zmij",
+];
+
+/// Crates that speak HTTP or read tokens.
+const WIRE: [&str; 8] = ["http", "hyper", "reqwest", "axum", "tower", "jsonwebtoken", "rustls", "tokio"];
+
+/// What carries an answer of HTTP.
+const STATUS: [&str; 4] = ["StatusCode", "HeaderMap", "HeaderName", "HeaderValue"];
+
 /// The longest a source file may be, in lines.
 const LONGEST: usize = 500;
 
@@ -113,6 +163,26 @@ fn names_after(code: &str, prefix: &str) -> BTreeSet<String> {
     names
 }
 
+/// How often `word` stands in `code` as a whole word.
+fn says(code: &str, word: &str) -> usize {
+    let edge = |c: Option<char>| c.is_none_or(|c| !c.is_alphanumeric() && c != '_');
+    let whole = |at: usize| edge(code[..at].chars().next_back()) && edge(code[at + word.len()..].chars().next());
+    code.match_indices(word).filter(|(at, _)| whole(*at)).count()
+}
+
+/// Whether a path in `code` begins with that crate.
+fn names_crate(code: &str, name: &str) -> bool {
+    !names_after(code, &format!("{name}::")).is_empty()
+}
+
+/// The code of each file of a module of the crate root.
+fn module(name: &str) -> Vec<(PathBuf, String)> {
+    let files = rust_files("src").into_iter().filter(|file| place(file).0 == name);
+    let found: Vec<_> = files.map(|file| (file.clone(), code(&fs::read_to_string(file).unwrap()))).collect();
+    assert!(!found.is_empty(), "there is no module {name}");
+    found
+}
+
 /// The module of the crate root that a file belongs to, and how deep in it.
 fn place(file: &Path) -> (String, usize) {
     let path = file.strip_prefix(root().join("src")).unwrap().with_extension("");
@@ -157,11 +227,7 @@ fn the_core_touches_nothing_outside_and_the_guard_only_what_it_needs() {
         let from_std = names_after(&code, "std::");
         for &outside in forbidden {
             let grouped = outside.strip_prefix("std::").is_some_and(|name| from_std.contains(name));
-            let word = |at: usize| {
-                let edge = |c: Option<char>| c.is_none_or(|c| !c.is_alphanumeric() && c != '_');
-                edge(code[..at].chars().next_back()) && edge(code[at + outside.len()..].chars().next())
-            };
-            if grouped || code.match_indices(outside).any(|(at, _)| word(at)) {
+            if grouped || says(&code, outside) > 0 {
                 wrong.push(format!("{} names {outside}", file.display()));
             }
         }
@@ -190,9 +256,66 @@ fn the_core_has_no_runtime_no_network_and_no_command_line() {
     let text = String::from_utf8(tree.stdout).unwrap();
     let crates: BTreeSet<&str> = text.lines().filter_map(|l| l.split(' ').next()).collect();
     assert!(crates.contains("doorward"));
-    for outside in ["tokio", "clap", "hyper", "http", "axum", "reqwest", "mio", "socket2", "rustls", "rand", "glob"] {
-        assert!(!crates.contains(outside), "the core depends on {outside}");
+    let others: Vec<&str> = crates.into_iter().filter(|name| !CORE.contains(name)).collect();
+    assert!(others.is_empty(), "the core depends on {others:?} too");
+}
+
+#[test]
+fn the_decision_knows_no_toml_and_no_http_and_the_policy_no_http_and_no_tokens() {
+    let readers = ["toml", "toml_parser", "figment", "serde_saphyr"];
+    for (file, code) in module("pdp") {
+        for name in readers.iter().chain(&WIRE) {
+            assert!(!names_crate(&code, name), "{} names {name}", file.display());
+        }
+        // How a text became a policy is out of its sight too: it sees the compiled one.
+        let policy = names_after(&code, "crate::policy::");
+        for name in ["load", "Layers", "Loaded", "LoadedPolicy", "document", "source", "layers"] {
+            assert!(!policy.contains(name), "{} names policy::{name}", file.display());
+        }
     }
+    for (file, code) in module("policy") {
+        let words = STATUS.iter().chain(&["Jws", "Verifier", "Verified", "Authorization"]);
+        for word in words {
+            assert_eq!(says(&code, word), 0, "{} names {word}", file.display());
+        }
+        for name in WIRE {
+            assert!(!names_crate(&code, name), "{} names {name}", file.display());
+        }
+    }
+}
+
+#[test]
+fn a_renderer_never_decides_and_a_command_never_renders_a_decision() {
+    for (file, code) in module("report") {
+        let named = names_after(&code, "crate::pdp::");
+        // A type has a capital letter, a function has none.
+        let functions: Vec<_> = named.iter().filter(|name| name.starts_with(char::is_lowercase)).collect();
+        assert!(functions.is_empty(), "{} calls {functions:?} of pdp", file.display());
+        assert_eq!(says(&code, "pdp"), code.matches("crate::pdp::").count(), "{} names pdp whole", file.display());
+    }
+    for (file, code) in module("cli") {
+        let model = names_after(&code, "crate::model::");
+        for part in ["Effect", "Obligations", "RuleKind", "Verdict", "Rule"] {
+            assert!(!model.contains(part), "{} takes a decision apart: {part}", file.display());
+        }
+    }
+}
+
+#[test]
+fn only_the_enforcement_point_makes_a_status_of_a_decision() {
+    let mut wrong = Vec::new();
+    for (name, file, code) in ORDER.iter().flat_map(|name| module(name).into_iter().map(move |(f, c)| (*name, f, c))) {
+        let decides = ["Decision", "Reason", "Verdict"].iter().any(|part| {
+            names_after(&code, "crate::model::").contains(*part) || names_after(&code, "model::").contains(*part)
+        }) || names_after(&code, "crate::").contains("pdp");
+        let answers = STATUS.iter().any(|word| says(&code, word) > 0) || code.contains("\"jsonrpc\"");
+        if decides && (name == "gateway" || name != "pep" && answers) {
+            wrong.push(file);
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+    let statuses = module("pep").iter().filter(|(_, code)| says(code, "StatusCode") > 0).count();
+    assert!(statuses > 0, "the scan sees no status where there is one");
 }
 
 #[test]
@@ -216,4 +339,6 @@ fn the_scan_sees_groups_and_skips_longer_words() {
     let code = "use crate::{model::{A, B}, policy};\nlet x = crate::pdp::decide; mycrate::cli::x;";
     let names = names_after(code, "crate::");
     assert_eq!(names.iter().map(String::as_str).collect::<Vec<_>>(), ["model", "pdp", "policy"]);
+    assert!(names_crate("let x = http::StatusCode::OK;", "http") && !names_crate("\"http://a\"; myhttp::X", "http"));
+    assert_eq!(says("Reason, ReasonText, a Reason", "Reason"), 2);
 }
