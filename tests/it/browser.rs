@@ -60,8 +60,7 @@ const SHOWN: &str = "Array.from(document.querySelectorAll('tbody.event')).filter
 /// The browser; none where there is none and none is required.
 fn browser() -> Option<Browser> {
     let Some(program) = find() else {
-        let required = std::env::var_os("DOORWARD_BROWSER").is_some_and(|v| v == "required");
-        assert!(!required, "there is no Chromium: `apt-get install chromium`");
+        assert!(!crate::elsewhere::is_required("DOORWARD_BROWSER"), "there is no Chromium: `apt-get install chromium`");
         #[expect(clippy::print_stderr, reason = "a test that is skipped says so")]
         {
             eprintln!("SKIPPED: there is no Chromium on this machine, and the page is not looked at");

@@ -14,14 +14,18 @@ use testcontainers::core::{IntoContainerPort as _, Mount, WaitFor};
 use testcontainers::runners::AsyncRunner as _;
 use testcontainers::{ContainerAsync, GenericImage, ImageExt as _};
 
+use crate::elsewhere::is_required;
+
 const POSTGRES: (&str, &str) = ("doorward-test/postgres", "18");
 
 /// Whether an image is there. Where it must be, its lack is a failure.
 pub(crate) fn is_there((name, tag): (&str, &str), test: &str) -> bool {
     let inspected = Command::new("docker").args(["image", "inspect", &format!("{name}:{tag}")]).output();
     let there = inspected.is_ok_and(|output| output.status.success());
-    let required = std::env::var_os("DOORWARD_CONTAINERS").is_some_and(|v| v == "required");
-    assert!(there || !required, "{test}: there is no image `{name}:{tag}`: run tests/containers/up.sh");
+    assert!(
+        there || !is_required("DOORWARD_CONTAINERS"),
+        "{test}: there is no image `{name}:{tag}`: run tests/containers/up.sh"
+    );
     if !there {
         #[expect(clippy::print_stderr, reason = "a test that is skipped says so")]
         {

@@ -1,11 +1,12 @@
 //! The example policy over 531 calls that a real agent made to real MCP servers.
 //!
 //! The transcripts are not part of this repository: `DOORWARD_TRAFFIC_DIR` names the folder that
-//! holds `livemcpbench-claude-sonnet-4.json`. Without it the test says so and passes.
+//! holds `livemcpbench-claude-sonnet-4.json`. Without it the test says that it is skipped, and fails where
+//! `DOORWARD_TRAFFIC=required` is set.
 
 use std::collections::BTreeMap;
 use std::io::BufReader;
-use std::path::PathBuf;
+use std::path::Path;
 
 use doorward::analyze::served;
 use doorward::diagnostics::{Code, Sources};
@@ -17,27 +18,14 @@ use doorward::simulate::{GateVerdict, Rehearsal};
 use doorward::traffic::{Event, Header, Imported, Numbered, Reader, Writer, chat, mapping};
 use serde_json::{Value, json};
 
+use crate::elsewhere::traffic;
+use crate::place::Place;
+
 const POLICY: &[u8] = include_bytes!("../../examples/livemcpbench/policies.toml");
 const MAPPING: &[u8] = include_bytes!("../../examples/livemcpbench/mapping.toml");
 const TRANSCRIPTS: &str = "livemcpbench-claude-sonnet-4.json";
 
 const TOOLS: &str = "livemcpbench-tools.json";
-
-fn transcripts() -> Option<PathBuf> {
-    recorded(TRANSCRIPTS)
-}
-
-fn recorded(name: &str) -> Option<PathBuf> {
-    let path = std::env::var_os("DOORWARD_TRAFFIC_DIR").map(|dir| PathBuf::from(dir).join(name));
-    let path = path.filter(|path| path.is_file());
-    if path.is_none() {
-        #[expect(clippy::print_stderr, reason = "a test that is skipped says so")]
-        {
-            eprintln!("skipped: set DOORWARD_TRAFFIC_DIR to the folder that holds {name}");
-        }
-    }
-    path
-}
 
 fn policy() -> (LoadedPolicy, Sources) {
     let layers = Layers { files: vec![("policies.toml".to_owned(), POLICY.to_vec())], environment: Vec::new() };
@@ -46,7 +34,7 @@ fn policy() -> (LoadedPolicy, Sources) {
     (policy, loaded.sources)
 }
 
-fn import(path: &PathBuf) -> (Vec<Numbered>, Imported) {
+fn import(path: &Path) -> (Vec<Numbered>, Imported) {
     let mapping = mapping::load("mapping.toml", MAPPING, &mut Sources::default()).unwrap();
     let mut events = Vec::new();
     let file = BufReader::new(std::fs::File::open(path).unwrap());
@@ -63,7 +51,7 @@ fn the_tests_in_the_example_policy_pass() {
 
 #[test]
 fn the_policy_fits_what_the_servers_say_they_offer() {
-    let Some(path) = recorded(TOOLS) else { return };
+    let Some(path) = traffic(TOOLS) else { return };
     let (policy, _) = policy();
     let listed: Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
     let mut catalogues: BTreeMap<&str, Catalogue> = BTreeMap::new();
@@ -80,7 +68,7 @@ fn the_policy_fits_what_the_servers_say_they_offer() {
 
 #[test]
 fn all_531_calls_are_judged_and_the_counts_are_these() {
-    let Some(path) = transcripts() else { return };
+    let Some(path) = traffic(TRANSCRIPTS) else { return };
     let (events, imported) = import(&path);
     let (policy, _) = policy();
     let mut rehearsal = Rehearsal::new(&policy.compiled, None);
@@ -105,9 +93,30 @@ fn all_531_calls_are_judged_and_the_counts_are_these() {
     assert_eq!(report.items.list.len(), 124);
 }
 
+/// The command of the documentation, as a program reads it.
+#[test]
+fn the_command_line_says_the_same_of_all_531_calls_as_json() {
+    let Some(path) = traffic(TRANSCRIPTS) else { return };
+    let example = |name: &str| format!("{}/examples/livemcpbench/{name}", env!("CARGO_MANIFEST_DIR"));
+    let ran = Place::new().run(&[
+        "simulate",
+        "--policy",
+        &example("policies.toml"),
+        "--mapping",
+        &example("mapping.toml"),
+        "--format=json",
+        path.to_str().unwrap(),
+    ]);
+    assert_eq!((ran.code, ran.stderr.as_str()), (0, ""));
+    let report: Value = serde_json::from_str(&ran.stdout).unwrap();
+    assert_eq!(report["schema"], "doorward.simulation/v1");
+    let totals = ["events", "allowed", "denied", "undecidable"].map(|name| report["totals"][name].as_u64().unwrap());
+    assert_eq!(totals, [531, 420, 111, 0]);
+}
+
 #[test]
 fn a_transcript_written_as_a_recording_is_judged_alike() {
-    let Some(path) = transcripts() else { return };
+    let Some(path) = traffic(TRANSCRIPTS) else { return };
     let (events, _) = import(&path);
     let mut writer = Writer::new(Vec::new(), &Header::new("test")).unwrap();
     for Numbered { event, .. } in &events {

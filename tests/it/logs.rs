@@ -2,7 +2,8 @@
 //!
 //! The lines of `examples/logs` were made up from the field names of each format. The 1,564 events of
 //! a real proxy are not part of this repository: `DOORWARD_TRAFFIC_DIR` names the folder that holds
-//! `mcpproxy-activity.jsonl`. Without it that test says so and passes.
+//! `mcpproxy-activity.jsonl`. Without it that test says that it is skipped, and fails where
+//! `DOORWARD_TRAFFIC=required` is set.
 
 use std::fs;
 use std::ops::ControlFlow;
@@ -13,6 +14,8 @@ use doorward::traffic::fieldmap::{FieldMap, SHIPPED, load, shipped};
 use doorward::traffic::mapping::{self, Mapping};
 use doorward::traffic::{Event, Imported, Numbered, line, log, read_event};
 use proptest::prelude::*;
+
+use crate::elsewhere::traffic;
 
 /// Who made the calls of the samples: nothing in the logs was verified.
 const IDENTITIES: &str = r#"
@@ -287,18 +290,6 @@ fn logs() -> PathBuf {
 
 fn read(name: &str, file: &str, identities: &str) -> (Vec<Event>, Vec<String>, Imported) {
     import(&fs::read(logs().join(file)).unwrap(), &map(name), Some(&mapping(identities)))
-}
-
-fn traffic(file: &str) -> Option<PathBuf> {
-    let path = std::env::var_os("DOORWARD_TRAFFIC_DIR").map(|dir| PathBuf::from(dir).join(file));
-    let path = path.filter(|path| path.is_file());
-    if path.is_none() {
-        #[expect(clippy::print_stderr, reason = "a test that is skipped says so")]
-        {
-            eprintln!("skipped: set DOORWARD_TRAFFIC_DIR to the folder that holds {file}");
-        }
-    }
-    path
 }
 
 #[test]

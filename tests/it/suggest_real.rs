@@ -1,12 +1,11 @@
 //! Suggestions from traffic that real agents made.
 //!
 //! The logs are no part of this repository: `DOORWARD_TRAFFIC_DIR` names their folder. Without it
-//! the tests say so and pass.
+//! the tests say that they are skipped, and fail where `DOORWARD_TRAFFIC=required` is set.
 
 use std::collections::BTreeMap;
 use std::io::BufReader;
 use std::ops::ControlFlow;
-use std::path::PathBuf;
 
 use doorward::diagnostics::Sources;
 use doorward::policy::{Layers, load};
@@ -14,19 +13,9 @@ use doorward::report::suggest::{Findings, toml};
 use doorward::suggest::{Options, Proof, Score, Split, Studied, Study, Trial};
 use doorward::traffic::{Numbered, chat, fieldmap, log, mapping};
 
-const MAPPING: &[u8] = include_bytes!("../../examples/livemcpbench/mapping.toml");
+use crate::elsewhere::traffic;
 
-fn log_file(name: &str) -> Option<PathBuf> {
-    let path = std::env::var_os("DOORWARD_TRAFFIC_DIR").map(|dir| PathBuf::from(dir).join(name));
-    let path = path.filter(|path| path.is_file());
-    if path.is_none() {
-        #[expect(clippy::print_stderr, reason = "a test that is skipped says so")]
-        {
-            eprintln!("skipped: set DOORWARD_TRAFFIC_DIR to the folder that holds {name}");
-        }
-    }
-    path
-}
+const MAPPING: &[u8] = include_bytes!("../../examples/livemcpbench/mapping.toml");
 
 fn study(events: &[Numbered]) -> (Studied<'static>, Proof, Score) {
     let split = Split { share: 0.3, seed: 1 };
@@ -52,7 +41,7 @@ fn study(events: &[Numbered]) -> (Studied<'static>, Proof, Score) {
 
 #[test]
 fn every_call_of_livemcpbench_is_kept() {
-    let Some(path) = log_file("livemcpbench-claude-sonnet-4.json") else { return };
+    let Some(path) = traffic("livemcpbench-claude-sonnet-4.json") else { return };
     let mapping = mapping::load("mapping.toml", MAPPING, &mut Sources::default()).unwrap();
     let mut events = Vec::new();
     let file = BufReader::new(std::fs::File::open(path).unwrap());
@@ -83,7 +72,7 @@ sub = "{session}"
 
 #[test]
 fn every_call_through_a_real_proxy_is_kept_and_no_block_is_learned() {
-    let Some(path) = log_file("mcpproxy-activity.jsonl") else { return };
+    let Some(path) = traffic("mcpproxy-activity.jsonl") else { return };
     let map =
         fieldmap::load("mcpproxy", fieldmap::shipped("mcpproxy").unwrap().text.as_bytes(), &mut Sources::default());
     let mapping = mapping::load("mapping.toml", CLIENTS, &mut Sources::default()).unwrap();

@@ -6,16 +6,7 @@
 
 use std::path::{Path, PathBuf};
 
-#[expect(clippy::print_stderr, reason = "what is skipped is said aloud")]
-fn named(variable: &str) -> Option<PathBuf> {
-    let path = std::env::var_os(variable).map(PathBuf::from);
-    if path.is_none() {
-        let required = std::env::var_os("DOORWARD_INTEROP").is_some_and(|word| word == "required");
-        assert!(!required, "{variable} is not set, and DOORWARD_INTEROP asks for what it names");
-        eprintln!("SKIPPED: {variable} is not set, so nothing of that kind is tried");
-    }
-    path
-}
+use crate::elsewhere::interop;
 
 /// What runs in Node.
 pub(super) struct Node {
@@ -24,12 +15,12 @@ pub(super) struct Node {
 
 /// The packages for Node, where they are.
 pub(super) fn node() -> Option<Node> {
-    named("DOORWARD_MCP_NODE").map(|packages| Node { packages })
+    interop("DOORWARD_MCP_NODE").map(|packages| Node { packages })
 }
 
 /// The Python, where it is. Programs of its packages are beside it.
 pub(super) fn python() -> Option<PathBuf> {
-    named("DOORWARD_MCP_PYTHON")
+    interop("DOORWARD_MCP_PYTHON")
 }
 
 impl Node {
