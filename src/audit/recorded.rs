@@ -74,13 +74,15 @@ fn bare(row: &Row) -> Option<Event> {
     let text = |column| entry.get(column).map_or(Field::NotRecorded, |text| Field::Present(text.to_owned()));
     let method = entry.get(Column::Method)?;
     let action = match Action::from_method(method) {
-        // What is no request of its own was asked as a ping, unless the guard knew no such method.
-        Action::Unknown if entry.get(Column::Reason) != Some(Reason::UnknownMethod.code()) => Action::Ping,
+        // Also one that only its revision does not have.
+        _ if entry.get(Column::Reason) == Some(Reason::UnknownMethod.code()) => Action::Unknown,
+        // What is no request of its own was asked as a ping.
+        Action::Unknown => Action::Ping,
         action => action,
     };
     let name = entry.get(Column::Name).unwrap_or_default();
     let mut event = Event::new(Timestamp(entry.at.div_euclid(1_000_000)), entry.get(Column::Door)?, action, name);
-    if action == Action::Unknown {
+    if action == Action::Unknown && Action::from_method(method) == Action::Unknown {
         method.clone_into(&mut event.method);
     }
     if !name.is_empty() && event.kind == ResourceKind::Server {

@@ -159,9 +159,11 @@ impl Caller {
     pub(super) fn refused(&self, ask: &Ask, refusal: &Refusal) -> Intent {
         let verdict = RowVerdict { effect: Effect::Deny, reason: refusal.code().as_str().to_owned(), rule: None };
         let mut intent = Intent { verdict, ..self.row(ask) };
-        if matches!(refusal.code(), Code::Policy(_)) {
-            // The policy would say the same, and will when it is asked again.
-            let what = (ask.action, ask.kind, ask.name.as_str());
+        if let Code::Policy(reason) = refusal.code() {
+            // The policy would say the same, and will when it is asked again. A method that only its revision does not
+            // have is an unknown one.
+            let action = if reason == Reason::UnknownMethod { Action::Unknown } else { ask.action };
+            let what = (action, ask.kind, ask.name.as_str());
             intent.event = self.question(self.now, what, Arguments::NONE, With::Token, |request| {
                 let session = intent.session.as_deref();
                 super::kept::event(&self.rules.policy, request, &ask.method, ask.era.as_deref(), session)

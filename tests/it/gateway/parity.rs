@@ -66,10 +66,13 @@ async fn every_denial(rig: &Rig) {
     ] {
         assert_eq!(send(rig, door, &token, &message).await, status, "{door} {message}");
     }
-    let mut unknown = tool("add", fine);
-    unknown["method"] = json!("tools/burn");
-    unknown["params"].as_object_mut().unwrap().remove("name");
-    assert_ne!(send(rig, "http", &ana, &unknown).await, 200);
+    // A method that nobody knows, and one that this revision does not have.
+    for method in ["tools/burn", "ping"] {
+        let mut unknown = tool("add", fine.clone());
+        unknown["method"] = json!(method);
+        unknown["params"].as_object_mut().unwrap().remove("name");
+        assert_eq!(send(rig, "http", &ana, &unknown).await, 404, "{method}");
+    }
     // More than the rate allows, in whatever hour the clock is.
     let mut held = 0;
     for _ in 0..6 {
