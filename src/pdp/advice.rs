@@ -240,7 +240,7 @@ fn of_token<'p>(case: &Case<'p, '_>, reason: Reason) -> Edit<'p> {
         return Edit::BringFreshToken { because: reason, wanted };
     }
     let own = case.standard().issuer.known().and_then(|issuer| issuer.audiences.first());
-    let audience = own.map_or_else(|| case.policy.index().text(case.door.resource), |audience| audience);
+    let audience = own.map_or(case.policy.index().text(case.door.resource), |audience| &**audience);
     Edit::BringAudience { audience: audience.to_owned(), accepted: wanted }
 }
 
