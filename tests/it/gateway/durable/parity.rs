@@ -20,6 +20,8 @@ token_ttl = \"5m\"
 args = {{ amount = {{ min = 0, max = 500 }}, note = {{ max_len = 20 }} }}
 [servers.desk.tools.move]
 args = {{ path = {{ under = \"/srv\" }}, \"to.host\" = {{ host = \"*.example.com\" }} }}
+[servers.desk.tools.slow]
+rate = \"2/min per subject\"
 [servers.desk.prompts.triage]
 [servers.desk.resources.manuals]
 uri = \"file:///srv/manuals/**\"
@@ -96,6 +98,8 @@ fn asked() -> Vec<(&'static str, &'static str, Value)> {
     }
     asked.push(("desk", "tools/call", tool("pay", json!({"amount": 1, "note": "n".repeat(21)}))));
     asked.push(("desk", "tools/call", tool("pay", json!({"note": "no amount"}))));
+    // The rate lets two of them through.
+    asked.extend([(); 3].map(|()| ("desk", "tools/call", tool("slow", json!({})))));
     for method in ["tools/list", "prompts/list", "resources/list", "resources/templates/list", "server/discover"] {
         asked.push(("desk", method, json!({})));
     }
@@ -109,8 +113,15 @@ async fn what_a_running_gateway_decided_is_decided_again_without_a_difference() 
     let directory = place.directory.path();
     let gateway = tokio::task::block_in_place(|| Gateway::start(directory, &[]));
     let client = reqwest::Client::builder().no_proxy().build().unwrap();
-    let all =
-        ["desk:find", "desk:pay", "desk:move", "desk:prompt:triage", "desk:resource:manuals", "desk:resource:secret"];
+    let all = [
+        "desk:find",
+        "desk:pay",
+        "desk:slow",
+        "desk:move",
+        "desk:prompt:triage",
+        "desk:resource:manuals",
+        "desk:resource:secret",
+    ];
     let mut statuses: BTreeMap<u16, u64> = BTreeMap::new();
     for (subject, group, scopes, age) in [
         ("ana", "staff", &all[..], 0),
@@ -145,7 +156,7 @@ async fn what_a_running_gateway_decided_is_decided_again_without_a_difference() 
     }
     let asked: u64 = statuses.values().sum();
     assert!(
-        statuses[&200] > 20 && statuses[&403] > 50 && statuses.keys().all(|s| [200, 401, 403].contains(s)),
+        statuses[&200] > 20 && statuses[&403] > 50 && statuses.keys().all(|s| [200, 401, 403, 404, 429].contains(s)),
         "{statuses:?}"
     );
 
