@@ -47,13 +47,8 @@ pub(super) fn open(declared: &Declared, login: Option<&str>) -> Result<Arc<Vault
     if let Some(token) = login {
         declared.login = VaultLogin::Token { token: token.to_owned() };
     }
-    let file = |path: &Option<String>| {
-        let read = |path: &String| std::fs::read(path).map_err(|error| Failure::reading(Path::new(path), &error));
-        path.as_ref().map(read).transpose()
-    };
-    let identity = file(&declared.identity_file)?.map(Zeroizing::new);
-    let identity = identity.map(|pem| SecretString::from(String::from_utf8_lossy(&pem).as_ref()));
-    let tls = Tls { ca: file(&declared.ca_file)?, identity };
+    let tls = Tls::read(&declared, |path| std::fs::read(path));
+    let tls = tls.map_err(|(path, error)| Failure::reading(Path::new(&path), &error))?;
     Vault::new(&declared, tls, Arc::new(Here), Arc::new(dice), Patience::default()).map_err(unavailable)
 }
 

@@ -4,6 +4,7 @@ use std::fmt;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 use secrecy::{ExposeSecret, SecretString};
+use tokio::time::Instant;
 
 use super::unavailable::Unavailable;
 use crate::model::Timestamp;
@@ -91,6 +92,7 @@ impl fmt::Debug for Handle {
 pub struct Credential {
     pub(super) placed: Vec<Placed>,
     pub(super) not_after: Timestamp,
+    pub(super) until: Instant,
     pub(super) handle: Handle,
 }
 
@@ -100,9 +102,18 @@ impl Credential {
         &self.placed
     }
 
-    /// The instant from which it is not used.
+    /// The instant from which it is not used, by the clock on the wall.
     pub fn not_after(&self) -> Timestamp {
         self.not_after
+    }
+
+    /// The same by the clock that does not jump. Whichever comes first counts.
+    pub fn until(&self) -> Instant {
+        self.until
+    }
+
+    pub(super) fn lives(&self, now: Instant, wall: Timestamp) -> bool {
+        now < self.until && wall < self.not_after
     }
 
     /// Its lease, where there is one.
@@ -142,6 +153,12 @@ impl Credential {
             Place::Header(_) => None,
         })
     }
+
+    /// Whether the environment of a child would be the same with the other.
+    pub fn same_variables(&self, other: &Self) -> bool {
+        let own = self.variables().map(|(name, secret)| (name, secret.expose_secret()));
+        own.eq(other.variables().map(|(name, secret)| (name, secret.expose_secret())))
+    }
 }
 
 /// Whether a secret says its own scheme, as `Basic …`. A token holds no space.
@@ -155,7 +172,7 @@ impl fmt::Debug for Credential {
             .field("placed", &self.placed)
             .field("not_after", &self.not_after)
             .field("handle", &self.handle)
-            .finish()
+            .finish_non_exhaustive()
     }
 }
 
@@ -177,6 +194,7 @@ mod tests {
         let credential = Credential {
             placed: vec![placed(header("authorization"), "hunter2").unwrap()],
             not_after: Timestamp(60),
+            until: Instant::now(),
             handle,
         };
         let shown = format!("{credential:?} {credential:#?}");
@@ -197,6 +215,7 @@ mod tests {
                 placed(Place::Variable("PGPASSWORD".into()), "pass word\n").unwrap(),
             ],
             not_after: Timestamp(60),
+            until: Instant::now(),
             handle: Handle::default(),
         };
         let mut headers = HeaderMap::new();

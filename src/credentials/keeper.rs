@@ -1,39 +1,29 @@
-//! The credentials of all servers: kept while they may be used, fetched once for all who wait.
+//! What all editions of a policy share: the fetches that go on at once, and what is owed.
 
-use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
 use futures_util::StreamExt;
 use futures_util::stream;
-use moka::sync::Cache;
 use tokio::runtime::Handle as Runtime;
-use tokio::sync::Semaphore;
-use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
+use tokio::sync::{Notify, Semaphore, oneshot};
+use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 
-use super::credential::Credential;
+use super::credential::{Credential, Handle};
+use super::door::Server;
 use super::leases::{Leases, Owed};
 use super::lifetime::{Bounds, Lifetime};
 use super::slot::{Held, Slot, Turn};
-use super::source::{Asked, Caller, Clock, Dice, Given, Source};
+use super::source::{Asked, Clock, Dice, Given};
 use super::unavailable::Unavailable;
 use crate::model::Timestamp;
 
-/// What a server's credential is.
-#[derive(Clone, Debug)]
-pub struct Declared {
-    /// Who gives it.
-    pub source: Arc<dyn Source>,
-    /// The longest life that the policy declares.
-    pub ttl: Duration,
-    /// Whether each caller gets one of its own.
-    pub bound: bool,
-    /// What it means. At a reload a credential is kept where this stays the same.
-    pub meaning: String,
-}
+/// How often taking back is tried before whoever wants it hears that it fails. It goes on after that.
+const TRIES: u32 = 3;
+/// How long somebody waits for another who is taking the same back.
+const LOOK: Duration = Duration::from_millis(20);
 
 /// How much and how long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,362 +56,291 @@ impl Default for Limits {
     }
 }
 
-/// The credentials of all servers. Cheap to clone.
-#[derive(Clone)]
-pub struct Credentials(Arc<Inner>);
-
-struct Inner {
-    doors: ArcSwap<HashMap<String, Arc<Door>>>,
-    leases: Leases,
+/// What all doors of all editions share.
+pub(super) struct Keeper {
+    pub(super) leases: Leases,
     permits: Semaphore,
+    returns: Semaphore,
     closed: AtomicBool,
-    clock: Clock,
+    closing: Notify,
+    pub(super) clock: Clock,
     dice: Dice,
-    limits: Limits,
+    pub(super) limits: Limits,
 }
 
-struct Door {
-    declared: Declared,
-    slots: Slots,
-}
-
-enum Slots {
-    One(Arc<Slot>),
-    EachCaller(Arc<str>, Cache<[u8; 32], Arc<Slot>>),
-}
-
-/// What an operator may want to know of a server's credential.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Standing {
-    /// The server, by its name in the policy.
-    pub server: String,
-    /// Whether one can be used now. Always `false` where each caller has one of its own.
-    pub held: bool,
-    /// Why the last fetch failed, when it did.
-    pub failed: Option<Unavailable>,
-}
-
-impl fmt::Debug for Credentials {
+impl fmt::Debug for Keeper {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Credentials").field("doors", &self.0.doors.load().len()).finish_non_exhaustive()
+        f.debug_struct("Keeper").field("owed", &self.leases.count()).finish_non_exhaustive()
     }
 }
 
-impl Credentials {
-    /// Keeps the credentials of these servers, by their names. Fetches nothing yet.
-    pub fn new(doors: BTreeMap<String, Declared>, clock: Clock, dice: Dice, limits: Limits) -> Self {
-        let doors = doors.into_iter().map(|(name, declared)| door(name, declared, &limits)).collect();
-        Self(Arc::new(Inner {
-            doors: ArcSwap::from_pointee(doors),
+impl Keeper {
+    pub(super) fn new(clock: Clock, dice: Dice, limits: Limits) -> Arc<Self> {
+        let permits = || Semaphore::new(limits.fetches.max(1));
+        Arc::new(Self {
             leases: Leases::default(),
-            permits: Semaphore::new(limits.fetches.max(1)),
+            permits: permits(),
+            returns: permits(),
             closed: AtomicBool::new(false),
+            closing: Notify::new(),
             clock,
             dice,
             limits,
-        }))
+        })
     }
 
-    /// The credential for a server; for this caller, where the policy binds it to one. Never one whose
-    /// life is over.
-    ///
-    /// # Errors
-    ///
-    /// There is none and none can be had now. The next call may find one.
-    pub async fn get(&self, server: &str, caller: Option<&Arc<Caller>>) -> Result<Arc<Credential>, Unavailable> {
-        self.get_within(server, caller, self.0.limits.patience).await
+    /// Whether nothing is given any more.
+    pub(super) fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::SeqCst)
     }
 
-    async fn get_within(
-        &self,
-        server: &str,
-        caller: Option<&Arc<Caller>>,
-        patience: Duration,
-    ) -> Result<Arc<Credential>, Unavailable> {
-        let (door, slot) = {
-            let doors = self.0.doors.load();
-            let door = doors.get(server).ok_or(Unavailable::Undeclared)?;
-            let slot = door.slots.of(caller)?;
-            match slot.current(Instant::now(), (self.0.clock)()) {
-                Some((credential, false)) => return Ok(credential),
-                Some((credential, true)) => {
-                    // Renewing goes on behind the caller's back.
-                    let _ = self.0.ask(door, &slot);
-                    return Ok(credential);
-                }
-                None => (Arc::clone(door), slot),
-            }
-        };
-        let mut landed = match self.0.ask(&door, &slot) {
-            Turn::Fetch(_, landed) | Turn::Wait(landed) => landed,
-            Turn::Have(credential) => return Ok(credential),
-            Turn::Refrain(failed) => return Err(failed),
-        };
-        let waited = timeout(patience, landed.changed()).await;
-        match slot.current(Instant::now(), (self.0.clock)()) {
-            Some((credential, _)) => Ok(credential),
-            None if waited.is_err() => Err(Unavailable::TimedOut),
-            None => Err(slot.failed().unwrap_or(Unavailable::Expired)),
-        }
-    }
-
-    /// Says that the server refused a credential, so that the next call gets another. Believed once in
-    /// [`Limits::spacing`], so that a server which refuses everything starts no storm.
-    pub fn refused(&self, server: &str, caller: Option<&Arc<Caller>>, credential: &Arc<Credential>) {
-        let doors = self.0.doors.load();
-        if let Some(slot) = doors.get(server).and_then(|door| door.slots.of(caller).ok()) {
-            slot.refuse(credential, Instant::now(), self.0.limits.spacing);
-        }
-    }
-
-    /// Fetches what each server needs, unless each caller has its own, and waits so long for it. Says how
-    /// it stands then.
-    pub async fn prepare(&self, patience: Duration) -> Vec<Standing> {
-        let doors = self.0.doors.load_full();
-        let single = doors.iter().filter(|(_, door)| matches!(door.slots, Slots::One(_))).map(|(name, _)| name);
-        stream::iter(single)
-            .for_each_concurrent(None, async |name| drop(self.get_within(name, None, patience).await))
-            .await;
-        self.standing()
-    }
-
-    /// How it stands with each server, by name.
-    pub fn standing(&self) -> Vec<Standing> {
-        let (now, wall) = (Instant::now(), (self.0.clock)());
-        let of = |(name, door): (&String, &Arc<Door>)| {
-            let (held, failed) = match &door.slots {
-                Slots::One(slot) => (slot.current(now, wall).is_some(), slot.failed()),
-                Slots::EachCaller(..) => (false, None),
-            };
-            Standing { server: name.clone(), held, failed }
-        };
-        let mut all: Vec<_> = self.0.doors.load().iter().map(of).collect();
-        all.sort_by(|a, b| a.server.cmp(&b.server));
-        all
-    }
-
-    /// How many credentials may still have to be taken back.
-    pub fn owed(&self) -> usize {
-        self.0.leases.count()
-    }
-
-    /// Takes other servers. What means the same stays; what is removed or changed is taken back.
-    /// Gives the servers whose credentials could not be.
-    pub async fn replace(&self, doors: BTreeMap<String, Declared>) -> Vec<(String, Unavailable)> {
-        let old = self.0.doors.load_full();
-        let kept = |name: &str, new: &Declared| {
-            old.get(name).filter(|door| door.declared.meaning == new.meaning && door.declared.bound == new.bound)
-        };
-        let new: HashMap<_, _> = doors
-            .into_iter()
-            .map(|(name, declared)| match kept(&name, &declared) {
-                Some(door) => (name, Arc::clone(door)),
-                None => door(name, declared, &self.0.limits),
-            })
-            .collect();
-        let is_kept = |name: &str, door: &Arc<Door>| new.get(name).is_some_and(|new| Arc::ptr_eq(new, door));
-        let removed: Vec<_> = old.iter().filter(|(name, door)| !is_kept(name, door)).collect();
-        // From here on no call finds a removed server, and none of its fetches is kept.
-        self.0.doors.store(Arc::new(new.clone()));
-        let mut owed = Vec::new();
-        for (_, door) in removed {
-            door.slots.clear(true);
-            owed.append(&mut self.0.leases.take_all(|owed| door.gave(owed)));
-        }
-        self.0.settle(owed).await
-    }
-
-    /// Takes back whatever a server's credentials are now. The next call gets another. Gives what could
-    /// not be taken back.
-    pub async fn revoke(&self, server: &str) -> Vec<(String, Unavailable)> {
-        let Some(door) = self.0.doors.load().get(server).cloned() else { return Vec::new() };
-        door.slots.clear(false);
-        self.0.settle(self.0.leases.take_all(|owed| door.gave(owed))).await
-    }
-
-    /// Takes back everything that is not shared, and gives nothing any more. Gives what could not be
-    /// taken back by the deadline.
-    pub async fn shutdown(&self, deadline: Instant) -> Vec<(String, Unavailable)> {
-        self.0.closed.store(true, Ordering::SeqCst);
-        for door in self.0.doors.swap(Arc::default()).values() {
-            door.slots.clear(true);
-        }
-        // Whoever fetches holds a permit until what came is given back.
-        let all = u32::try_from(self.0.limits.fetches.max(1)).unwrap_or(u32::MAX);
-        let idle = timeout_at(deadline, self.0.permits.acquire_many(all)).await;
-        let mut left = self.0.leases.take_all(|_| true);
-        left.retain(|owed| !owed.source.is_shared());
-        let names: Vec<_> = left.iter().map(|owed| owed.asked.server.to_string()).collect();
-        match timeout_at(deadline, self.0.settle(left)).await {
-            Ok(failed) if matches!(idle, Ok(Ok(_))) => failed,
-            _ => names.into_iter().map(|name| (name, Unavailable::TimedOut)).collect(),
-        }
-    }
-}
-
-fn door(name: String, declared: Declared, limits: &Limits) -> (String, Arc<Door>) {
-    let server: Arc<str> = name.as_str().into();
-    let slots = if declared.bound {
-        let cache = Cache::builder().max_capacity(limits.callers).time_to_idle(declared.ttl.max(limits.patience));
-        Slots::EachCaller(server, cache.build())
-    } else {
-        Slots::One(Slot::new(server, None))
-    };
-    (name, Arc::new(Door { declared, slots }))
-}
-
-impl Door {
-    fn gave(&self, owed: &Owed) -> bool {
-        Arc::ptr_eq(&self.declared.source, &owed.source)
-    }
-}
-
-impl Slots {
-    fn of(&self, caller: Option<&Arc<Caller>>) -> Result<Arc<Slot>, Unavailable> {
-        match (self, caller) {
-            (Self::One(slot), _) => Ok(Arc::clone(slot)),
-            (Self::EachCaller(..), None) => Err(Unavailable::Undeclared),
-            (Self::EachCaller(server, slots), Some(caller)) => {
-                Ok(slots.get_with(caller.key(), || Slot::new(Arc::clone(server), Some(Arc::clone(caller)))))
-            }
-        }
-    }
-
-    fn clear(&self, gone: bool) {
-        match self {
-            Self::One(slot) => slot.clear(gone),
-            Self::EachCaller(_, slots) => {
-                slots.iter().for_each(|(_, slot)| slot.clear(gone));
-                slots.invalidate_all();
-            }
-        }
-    }
-}
-
-impl Inner {
     /// Has the credential fetched, unless somebody does or did so a moment ago.
-    fn ask(self: &Arc<Self>, door: &Arc<Door>, slot: &Arc<Slot>) -> Turn {
+    pub(super) fn ask(self: &Arc<Self>, server: &Arc<Server>, slot: &Arc<Slot>) -> Turn {
         let turn = slot.turn(Instant::now(), (self.clock)());
         if let Turn::Fetch(asked, _) = &turn {
-            let fetch = Arc::clone(self).fetch(Arc::clone(door), Arc::clone(slot), asked.clone());
+            let flight = Flight { keeper: Arc::clone(self), slot: Arc::clone(slot), landed: false };
+            let fetch = flight.fetch(Arc::clone(server), asked.clone());
             match Runtime::try_current() {
                 // In a task of its own: a caller who goes away takes no half-made credential along.
                 Ok(runtime) => drop(runtime.spawn(fetch)),
-                Err(_) => return self.give_up(slot, Unavailable::Stopped),
+                Err(_) => return Turn::Refrain(Unavailable::Stopped),
             }
         }
         turn
     }
 
-    fn give_up(&self, slot: &Slot, failed: Unavailable) -> Turn {
-        drop(slot.land(Err((failed, self.again(slot)))));
-        Turn::Refrain(failed)
-    }
-
     /// When to ask again after a failure: later each time, and never twice after the same time.
     fn again(&self, slot: &Slot) -> Instant {
-        let doubled = self.limits.backoff.saturating_mul(2_u32.saturating_pow(slot.streak()));
-        let longest = doubled.min(self.limits.backoff_max);
-        let share = 0.5 + f64::from((self.dice)()) / f64::from(u32::MAX) / 2.0;
-        Instant::now() + longest.mul_f64(share)
+        Instant::now() + self.pause(slot.streak())
     }
 
-    async fn fetch(self: Arc<Self>, door: Arc<Door>, slot: Arc<Slot>, asked: Asked) {
-        let permit = self.permits.acquire().await;
-        if permit.is_err() || self.closed.load(Ordering::SeqCst) {
-            drop(slot.land(Err((Unavailable::Stopped, self.again(&slot)))));
-            return;
-        }
-        let (begun, wall) = (Instant::now(), (self.clock)());
-        let caller = asked.caller.as_ref().map(|c| seconds(c.expires_at.since(wall)));
-        let given = match caller {
-            // Nothing is made for a caller whose token is over.
-            Some(Duration::ZERO) => Err(Unavailable::Expired),
-            _ => door.declared.source.fetch(&asked).await,
-        };
-        let again = self.again(&slot);
-        let (number, outcome) = match given {
-            Err(failed) => (None, Err(failed)),
-            Ok(given) => match self.hold(&door, &asked, given, caller, (begun, wall)).await {
-                Ok((held, number)) => (number, Ok(held)),
-                Err(failed) => (None, Err(failed)),
-            },
-        };
-        if let Err(failed) = &outcome {
-            tracing::warn!(server = %asked.server, code = failed.code(), "no credential: {}", failed.text());
-        }
-        let landed = slot.land(outcome.map_err(|failed| (failed, again)));
-        // Where the server was removed meanwhile, what came goes back at once.
-        if landed.is_err()
-            && let Some(owed) = number.and_then(|number| self.leases.take(number))
-        {
-            self.settle(vec![owed]).await;
-        }
+    /// How long to wait after so many failures.
+    fn pause(&self, streak: u32) -> Duration {
+        let doubled = self.limits.backoff.saturating_mul(2_u32.saturating_pow(streak));
+        let share = 0.5 + f64::from((self.dice)()) / f64::from(u32::MAX) / 2.0;
+        doubled.min(self.limits.backoff_max).mul_f64(share)
     }
 
     /// Bounds the life of what came. What has none left is given back.
-    async fn hold(
+    fn hold(
         self: &Arc<Self>,
-        door: &Arc<Door>,
+        server: &Arc<Server>,
         asked: &Asked,
         given: Given,
         caller: Option<Duration>,
         (begun, wall): (Instant, Timestamp),
     ) -> Result<(Held, Option<u64>), Unavailable> {
-        let bounds = Bounds { declared: door.declared.ttl, lease: given.lease, caller };
-        let owed =
-            Owed { asked: asked.clone(), source: Arc::clone(&door.declared.source), handle: given.handle.clone() };
+        let Given { placed, lease, handle } = given;
+        // The giver counts from when it gave, which is no later than now.
+        let number = self.owe(server, asked, &handle, lease.map(|lease| Instant::now() + lease));
+        let bounds = Bounds { declared: server.declared.ttl, lease, caller };
         let lifetime = Lifetime::within(bounds, (self.dice)());
         let until = lifetime.map(|lifetime| begun + lifetime.life).filter(|until| Instant::now() < *until);
         let (Some(lifetime), Some(until)) = (lifetime, until) else {
-            self.settle(vec![owed]).await;
+            self.collect(number);
             return Err(Unavailable::Expired);
         };
         // The clock on the wall counts whole seconds. A life below one ends by the other clock.
         let not_after = wall.plus(i64::try_from(lifetime.life.as_secs().max(1)).unwrap_or(i64::MAX));
-        let number = (!owed.handle.is_empty()).then(|| {
-            let outlives = given.lease.is_none_or(|lease| lease > lifetime.life);
-            let number = self.leases.note(owed);
-            tokio::spawn(lapse(Arc::downgrade(self), number, until, outlives));
-            number
-        });
-        let credential = Arc::new(Credential { placed: given.placed, not_after, handle: given.handle });
-        Ok((Held { credential, renew: begun + lifetime.renew, until }, number))
+        if let Some(number) = number {
+            // What is over by itself then is only forgotten.
+            let at = lease.filter(|lease| *lease <= lifetime.life).map_or(until, |lease| Instant::now() + lease);
+            tokio::spawn(lapse(Arc::downgrade(self), number, at));
+        }
+        let credential = Arc::new(Credential { placed, not_after, until, handle });
+        Ok((Held { credential, renew: begun + lifetime.renew }, number))
     }
 
-    /// Takes credentials back, a few at a time and each up to three times. Gives what could not be.
-    async fn settle(&self, owed: Vec<Owed>) -> Vec<(String, Unavailable)> {
-        let one = |owed: Owed| async move {
-            if owed.handle.is_empty() {
-                return None;
+    /// Takes note of what may have to be taken back.
+    fn owe(&self, server: &Server, asked: &Asked, handle: &Handle, ends: Option<Instant>) -> Option<u64> {
+        let source = Arc::clone(&server.declared.source);
+        let owed = Owed { asked: asked.clone(), source, handle: handle.clone(), ends };
+        (!handle.is_empty()).then(|| self.leases.note(owed))
+    }
+
+    /// Sees to it, in a task of its own, that one is taken back.
+    fn collect(self: &Arc<Self>, number: Option<u64>) {
+        if let Some(number) = number {
+            drop(self.take_back(number));
+        }
+    }
+
+    /// Takes these back, a few at a time. Gives what could not be in a few tries; it is tried on.
+    pub(super) async fn settle(self: &Arc<Self>, numbers: Vec<u64>) -> Vec<(String, Unavailable)> {
+        let all: Vec<_> = numbers.into_iter().filter_map(|number| self.take_back(number)).collect();
+        let told = stream::iter(all).filter_map(async |(server, told)| {
+            // A task that broke is a fault of ours.
+            let failed = told.await.unwrap_or(Some(Unavailable::Fault))?;
+            Some((server, failed))
+        });
+        told.collect().await
+    }
+
+    /// Begins to take one back, unless somebody does. Its task tells when it is done, or fails for now.
+    fn take_back(self: &Arc<Self>, number: u64) -> Option<(String, oneshot::Receiver<Option<Unavailable>>)> {
+        let owed = self.leases.claim(number)?;
+        let (tell, told) = oneshot::channel();
+        let server = owed.asked.server.to_string();
+        match Runtime::try_current() {
+            Ok(runtime) => drop(runtime.spawn(Claim { keeper: Arc::downgrade(self), number }.see_to(owed, tell))),
+            Err(_) => self.leases.release(number),
+        }
+        Some((server, told))
+    }
+
+    /// Tries once.
+    async fn give_back(&self, number: u64, owed: &Owed) -> Result<(), Unavailable> {
+        let over = || owed.ends.is_some_and(|ends| ends <= Instant::now());
+        let _few = self.returns.acquire().await;
+        let done = if over() { Ok(()) } else { owed.source.revoke(&owed.asked, &owed.handle).await };
+        if done.is_ok() || over() {
+            self.leases.forget(number);
+            return Ok(());
+        }
+        done
+    }
+
+    /// Takes back everything that is not shared, and gives nothing any more. Gives what could not be
+    /// taken back by the deadline.
+    pub(super) async fn shutdown(self: &Arc<Self>, deadline: Instant) -> Vec<(String, Unavailable)> {
+        self.closed.store(true, Ordering::SeqCst);
+        self.closing.notify_waiters();
+        // Whoever fetches holds a permit until what came is noted.
+        let all = u32::try_from(self.limits.fetches.max(1)).unwrap_or(u32::MAX);
+        let idle = timeout_at(deadline, self.permits.acquire_many(all)).await;
+        let left = self.leases.numbers(|owed| !owed.source.is_shared());
+        let all = stream::iter(left.clone()).map(|number| self.last_tries(number));
+        let all = all.buffer_unordered(self.limits.fetches.max(1)).for_each(async |()| ());
+        // What is left when the time is over says so below.
+        let _ = timeout_at(deadline, all).await;
+        if !matches!(idle, Ok(Ok(_))) {
+            tracing::warn!("credentials are still being fetched at the end: what comes of it ends by itself");
+        }
+        self.leases.left(&left)
+    }
+
+    async fn last_tries(&self, number: u64) {
+        let owed = loop {
+            match self.leases.claim(number) {
+                Some(owed) => break owed,
+                None if self.leases.holds(number) => sleep(LOOK).await,
+                None => return,
             }
-            let mut failed = Unavailable::Stopped;
-            for attempt in 0..3_u32 {
-                if attempt > 0 {
-                    let share = 0.5 + f64::from((self.dice)()) / f64::from(u32::MAX) / 2.0;
-                    sleep((self.limits.backoff * 2_u32.pow(attempt)).mul_f64(share)).await;
-                }
-                match owed.source.revoke(&owed.asked, &owed.handle).await {
-                    Ok(()) => return None,
-                    Err(reason) => failed = reason,
-                }
-            }
-            tracing::warn!(server = %owed.asked.server, code = failed.code(), "not taken back: {}", failed.text());
-            Some((owed.asked.server.to_string(), failed))
         };
-        let all = stream::iter(owed).map(one).buffer_unordered(self.limits.fetches.max(1));
-        all.filter_map(std::future::ready).collect().await
+        for attempt in 1..=TRIES {
+            let Err(failed) = self.give_back(number, &owed).await else { return };
+            self.leases.failed(number, failed);
+            if attempt < TRIES {
+                sleep(self.pause(attempt)).await;
+            }
+        }
     }
 }
 
-/// Takes a credential back at the end of its use, if it would live on.
-async fn lapse(inner: Weak<Inner>, number: u64, until: Instant, outlives: bool) {
-    sleep_until(until).await;
-    if let Some(inner) = inner.upgrade()
-        && let Some(owed) = inner.leases.take(number)
-        && outlives
-    {
-        inner.settle(vec![owed]).await;
+/// A fetch under way. However it ends, the slot hears of it.
+struct Flight {
+    keeper: Arc<Keeper>,
+    slot: Arc<Slot>,
+    landed: bool,
+}
+
+impl Flight {
+    async fn fetch(mut self, server: Arc<Server>, asked: Asked) {
+        let keeper = Arc::clone(&self.keeper);
+        let source = &server.declared.source;
+        // What is read here waits for nothing that is far away.
+        let permit = if source.is_near() { None } else { Some(keeper.permits.acquire().await) };
+        if keeper.is_closed() || matches!(permit, Some(Err(_))) {
+            return self.fail(Unavailable::Stopped);
+        }
+        let fence = server.fence();
+        let (begun, wall) = (Instant::now(), (keeper.clock)());
+        let caller = asked.caller.as_ref().map(|c| seconds(c.expires_at.since(wall)));
+        let given = match caller {
+            // Nothing is made for a caller whose token is over.
+            Some(Duration::ZERO) => Err(Unavailable::Expired),
+            _ => source.fetch(&asked).await,
+        };
+        let held = given.and_then(|given| keeper.hold(&server, &asked, given, caller, (begun, wall)));
+        match held {
+            Err(failed) => {
+                tracing::warn!(server = %asked.server, code = failed.code(), "no credential: {}", failed.text());
+                self.fail(failed);
+            }
+            Ok((held, number)) => {
+                self.landed = true;
+                // Where it was taken back or refused meanwhile, what came goes back at once.
+                if !self.slot.land(held, || server.fence() == fence && !keeper.is_closed()) {
+                    keeper.collect(number);
+                }
+            }
+        }
+    }
+
+    fn fail(&mut self, failed: Unavailable) {
+        self.landed = true;
+        self.slot.fail(failed, self.keeper.again(&self.slot));
+    }
+}
+
+impl Drop for Flight {
+    fn drop(&mut self) {
+        if !self.landed {
+            tracing::error!(code = Unavailable::Fault.code(), "a fetch of a credential broke off");
+            self.fail(Unavailable::Fault);
+        }
+    }
+}
+
+/// One that somebody has undertaken to take back.
+struct Claim {
+    keeper: Weak<Keeper>,
+    number: u64,
+}
+
+impl Claim {
+    /// Tries until it is taken back or over by itself, later each time. At a shutdown that does the rest.
+    async fn see_to(self, owed: Arc<Owed>, tell: oneshot::Sender<Option<Unavailable>>) {
+        let mut tell = Some(tell);
+        let failed = loop {
+            let Some(keeper) = self.keeper.upgrade() else { return };
+            let Err(failed) = keeper.give_back(self.number, &owed).await else { break None };
+            let tries = keeper.leases.failed(self.number, failed);
+            if tries >= TRIES
+                && let Some(tell) = tell.take()
+            {
+                tracing::warn!(server = %owed.asked.server, code = failed.code(), "not taken back yet: {}", failed.text());
+                let _ = tell.send(Some(failed));
+            }
+            let pause = sleep(keeper.pause(tries));
+            let closing = keeper.closing.notified();
+            if keeper.is_closed() {
+                break Some(failed);
+            }
+            tokio::select! {
+                () = pause => {}
+                () = closing => break Some(failed),
+            }
+        };
+        if let Some(tell) = tell {
+            let _ = tell.send(failed);
+        }
+    }
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        if let Some(keeper) = self.keeper.upgrade() {
+            keeper.leases.release(self.number);
+        }
+    }
+}
+
+/// Takes a credential back at the end of its use, unless it is over by itself then.
+async fn lapse(keeper: Weak<Keeper>, number: u64, at: Instant) {
+    sleep_until(at).await;
+    if let Some(keeper) = keeper.upgrade() {
+        keeper.collect(Some(number));
     }
 }
 

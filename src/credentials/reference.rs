@@ -21,6 +21,10 @@ impl Source for Nothing {
     fn revoke<'a>(&'a self, _: &'a Asked, _: &'a Handle) -> BoxFuture<'a, Result<(), Unavailable>> {
         ready(Ok(())).boxed()
     }
+
+    fn is_near(&self) -> bool {
+        true
+    }
 }
 
 /// What a variable or a file holds.
@@ -42,5 +46,9 @@ impl Source for Referred {
 
     fn revoke<'a>(&'a self, _: &'a Asked, _: &'a Handle) -> BoxFuture<'a, Result<(), Unavailable>> {
         ready(Ok(())).boxed()
+    }
+
+    fn is_near(&self) -> bool {
+        true
     }
 }

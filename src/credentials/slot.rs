@@ -27,19 +27,17 @@ pub(super) struct Held {
     pub(super) credential: Arc<Credential>,
     /// When to ask for the next.
     pub(super) renew: Instant,
-    /// When it is over by the clock that does not jump; by the other it is over at `not_after`.
-    pub(super) until: Instant,
 }
 
 /// Whether somebody is asking, and how it went before.
 #[derive(Default)]
 struct Flight {
     running: bool,
-    gone: bool,
     failed: Option<Unavailable>,
     /// How many times in a row it failed, and before when nobody asks again.
     streak: u32,
     again: Option<Instant>,
+    /// What the server refused, until there is another.
     refused: Option<Handle>,
     refused_at: Option<Instant>,
 }
@@ -48,7 +46,7 @@ struct Flight {
 pub(super) enum Turn {
     /// Somebody has just fetched it.
     Have(Arc<Credential>),
-    /// Fetch it, then [`Slot::land`]. Whoever waits hears of it.
+    /// Fetch it, then [`Slot::land`] or [`Slot::fail`]. Whoever waits hears of it.
     Fetch(Asked, watch::Receiver<u64>),
     /// Somebody is fetching it.
     Wait(watch::Receiver<u64>),
@@ -69,16 +67,13 @@ impl Slot {
     /// The credential, if there is one that may be used, and whether it is time to renew it.
     pub(super) fn current(&self, now: Instant, wall: Timestamp) -> Option<(Arc<Credential>, bool)> {
         let held = self.held.load();
-        let held = held.as_ref().filter(|held| now < held.until && wall < held.credential.not_after)?;
+        let held = held.as_ref().filter(|held| held.credential.lives(now, wall))?;
         Some((Arc::clone(&held.credential), now >= held.renew))
     }
 
     /// Whose turn it is to fetch.
     pub(super) fn turn(&self, now: Instant, wall: Timestamp) -> Turn {
         let mut flight = self.flight();
-        if flight.gone {
-            return Turn::Refrain(Unavailable::Stopped);
-        }
         if let Some((credential, false)) = self.current(now, wall) {
             return Turn::Have(credential);
         }
@@ -91,31 +86,39 @@ impl Slot {
             return Turn::Refrain(failed);
         }
         flight.running = true;
-        let asked =
-            Asked { server: Arc::clone(&self.server), caller: self.caller.clone(), refused: flight.refused.take() };
-        Turn::Fetch(asked, self.landed.subscribe())
+        let (server, caller) = (Arc::clone(&self.server), self.caller.clone());
+        Turn::Fetch(Asked { server, caller, refused: flight.refused.clone() }, self.landed.subscribe())
     }
 
-    /// Ends a fetch. `Err(held)` when the slot is gone and what came must be given back.
-    pub(super) fn land(&self, outcome: Result<Held, (Unavailable, Instant)>) -> Result<(), Held> {
+    /// Ends a fetch with what came. `false` when that is not to be used: it was taken back meanwhile, of
+    /// which `counts` tells, or the server refused it.
+    pub(super) fn land(&self, held: Held, counts: impl FnOnce() -> bool) -> bool {
         let mut flight = self.flight();
         flight.running = false;
-        let back = match outcome {
-            Ok(held) if flight.gone => Err(held),
-            Ok(held) => {
-                (flight.failed, flight.again, flight.streak) = (None, None, 0);
-                self.held.store(Some(Arc::new(held)));
-                Ok(())
-            }
-            Err((failed, again)) => {
-                (flight.failed, flight.again) = (Some(failed), Some(again));
-                flight.streak = flight.streak.saturating_add(1);
-                Ok(())
-            }
-        };
+        (flight.failed, flight.again, flight.streak) = (None, None, 0);
+        let refused = flight.refused.as_ref().is_some_and(|refused| *refused == held.credential.handle);
+        let kept = !refused && counts();
+        if kept {
+            flight.refused = None;
+            self.held.store(Some(Arc::new(held)));
+        }
         drop(flight);
+        self.tell();
+        kept
+    }
+
+    /// Ends a fetch with nothing. Nobody asks before `again`.
+    pub(super) fn fail(&self, failed: Unavailable, again: Instant) {
+        let mut flight = self.flight();
+        flight.running = false;
+        (flight.failed, flight.again) = (Some(failed), Some(again));
+        flight.streak = flight.streak.saturating_add(1);
+        drop(flight);
+        self.tell();
+    }
+
+    fn tell(&self) {
         self.landed.send_modify(|landed| *landed = landed.wrapping_add(1));
-        back
     }
 
     /// How many fetches in a row have failed.
@@ -136,15 +139,15 @@ impl Slot {
         if !same || flight.refused_at.is_some_and(|at| now < at + spacing) {
             return false;
         }
-        (flight.refused_at, flight.refused) = (Some(now), Some(credential.handle.clone()));
+        flight.refused_at = Some(now);
+        flight.refused = Some(credential.handle.clone()).filter(|handle| !handle.is_empty());
         self.held.store(None);
         true
     }
 
-    /// Forgets what is held. With `gone` nothing is ever held here again.
-    pub(super) fn clear(&self, gone: bool) {
-        let mut flight = self.flight();
-        flight.gone |= gone;
+    /// Forgets what is held.
+    pub(super) fn clear(&self) {
+        let _flight = self.flight();
         self.held.store(None);
     }
 }

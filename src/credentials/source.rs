@@ -77,6 +77,12 @@ pub trait Source: Send + Sync + 'static {
     fn is_shared(&self) -> bool {
         false
     }
+
+    /// Whether it asks nobody: then it is not counted among the fetches that go on at once, and need not
+    /// wait until others have had their answers.
+    fn is_near(&self) -> bool {
+        false
+    }
 }
 
 /// Reads secrets that the policy refers to as `env:NAME` or `file:PATH`. Handed in by whoever may

@@ -78,6 +78,8 @@ reasons! {
     Malformed = "vault-malformed", "the answer is not one of Vault's";
     /// Many gateways wrote at once, and the others won too often.
     Contended = "vault-contended", "other gateways replaced the record each time";
+    /// A panic.
+    Fault = "credential-fault", "a fault in doorward: please report it with the log";
     /// There is no runtime, or everything is being shut down.
     Stopped = "credential-stopped", "credentials are being shut down";
 }

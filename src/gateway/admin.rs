@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::door::Doorway;
 use super::watched::Watched;
+use crate::credentials::Credentials;
 use crate::pep::Guard;
 
 /// What can be asked.
@@ -23,6 +24,7 @@ pub(super) struct Status {
     pub(super) guard: Guard,
     pub(super) log: Arc<Watched>,
     pub(super) doorways: Vec<Doorway>,
+    pub(super) credentials: Credentials,
     pub(super) draining: CancellationToken,
     pub(super) metrics: Option<PrometheusHandle>,
 }
@@ -49,6 +51,11 @@ impl Status {
         for doorway in &self.doorways {
             gauge!("doorward_upstream_state", "door" => doorway.door.to_string()).set(doorway.upstream.standing());
         }
+        for standing in self.credentials.standing() {
+            let missing = u32::from(!standing.held && standing.failed.is_some());
+            gauge!("doorward_credential_missing", "door" => standing.server).set(missing);
+        }
+        gauge!("doorward_credentials_overdue").set(u32::try_from(self.credentials.overdue().len()).unwrap_or(u32::MAX));
         for issuer in self.guard.verifier().status() {
             let labels = [("issuer", issuer.issuer.clone())];
             gauge!("doorward_issuer_keys", &labels).set(u32::try_from(issuer.keys).unwrap_or(u32::MAX));

@@ -16,8 +16,10 @@ use tower_service::Service;
 
 use super::body::{Body, BoxError};
 use super::upstream::{Caller, Failure, FailureCode, Http, Standing, Stdio};
+use crate::credentials::Caller as Asking;
 use crate::mcp::Message;
-use crate::pep::{self, Permit, Principal, UpstreamError};
+use crate::model::Timestamp;
+use crate::pep::{self, Permit, UpstreamError};
 
 /// A server behind a door.
 #[derive(Clone, Debug)]
@@ -86,16 +88,26 @@ const fn said(code: FailureCode) -> UpstreamError {
     match code {
         FailureCode::Unreachable => UpstreamError::Failed,
         FailureCode::TimedOut => UpstreamError::Timeout,
-        FailureCode::Resting | FailureCode::Busy | FailureCode::NoCredential => UpstreamError::Unavailable,
+        FailureCode::Resting | FailureCode::Busy => UpstreamError::Unavailable,
+        FailureCode::NoCredential => UpstreamError::NoCredential,
         FailureCode::Garbled | FailureCode::Redirects | FailureCode::Unauthorized => UpstreamError::Invalid,
     }
 }
 
-/// One text a principal, that no two share.
-fn caller(principal: &Principal) -> Caller {
+/// Who a request is for.
+fn caller(permit: &Permit) -> Caller {
+    let principal = permit.principal();
     let (issuer, subject) = (principal.issuer(), principal.subject());
     // Lengths first, so that no text can pass for two.
-    Caller(format!("{}:{}:{issuer}{subject}{:?}", issuer.len(), subject.len(), principal.agent()).into())
+    let key = format!("{}:{}:{issuer}{subject}{:?}", issuer.len(), subject.len(), principal.agent()).into();
+    let asking = Asking {
+        issuer: issuer.to_owned(),
+        subject: subject.to_owned(),
+        agent: principal.agent().map(str::to_owned),
+        // Nothing is made for a token whose end nobody knows.
+        expires_at: permit.expires_at().unwrap_or(Timestamp(0)),
+    };
+    Caller { key, asking: Arc::new(asking) }
 }
 
 /// Whether an answer lasts until someone ends it: a session's own stream, or a subscription.
@@ -122,7 +134,7 @@ impl Service<Request<pep::Body>> for Doorway {
                 return Err(Failed { said: UpstreamError::Unavailable, failure });
             };
             let lasts = lasts(request.method(), &permit);
-            request.extensions_mut().insert(caller(permit.principal()));
+            request.extensions_mut().insert(caller(&permit));
             let answer = match &mut upstream {
                 Upstream::Http(http) => http.call(request).await,
                 Upstream::Stdio(stdio) => stdio.call(request).await,

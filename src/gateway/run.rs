@@ -21,6 +21,7 @@ use super::admin::{self, Status};
 use super::capture::Capture;
 use super::door::{Doorway, Upstream};
 use super::listener::{self, Bounded};
+use super::open::Issued;
 use super::router;
 use super::settings::{Bounds, Refusal, Settings};
 use super::watched::Watched;
@@ -51,6 +52,8 @@ pub(super) struct Parts {
     pub(super) audit: String,
     /// What is behind each door.
     pub(super) upstreams: Vec<(String, Upstream)>,
+    /// What is shown to it.
+    pub(super) issued: Issued,
 }
 
 /// A gateway whose listeners are bound.
@@ -62,6 +65,7 @@ pub struct Gateway {
     audit: String,
     settings: Settings,
     doorways: Vec<Doorway>,
+    issued: Issued,
     draining: CancellationToken,
     bound: Bound,
 }
@@ -89,12 +93,12 @@ impl Bound {
 impl Gateway {
     /// Puts it together. Must be called within a tokio runtime.
     pub(super) fn new(parts: Parts, settings: Settings, bound: Bound) -> Self {
-        let Parts { guard, log, ledger, capture, audit, upstreams } = parts;
+        let Parts { guard, log, ledger, capture, audit, upstreams, issued } = parts;
         let draining = CancellationToken::new();
         let doorway =
             |(name, upstream): (String, Upstream)| Doorway { door: name.into(), upstream, draining: draining.clone() };
         let doorways = upstreams.into_iter().map(doorway).collect();
-        Self { guard, log, ledger, capture, audit, settings, doorways, draining, bound }
+        Self { guard, log, ledger, capture, audit, settings, doorways, issued, draining, bound }
     }
 
     /// Where callers reach it.
@@ -134,7 +138,7 @@ impl Gateway {
     ///
     /// When a listener breaks.
     pub async fn run(self, stop: impl Future<Output = ()> + Send) -> std::io::Result<bool> {
-        let Self { guard, log, ledger, capture, settings, doorways, draining, bound, .. } = self;
+        let Self { guard, log, ledger, capture, settings, doorways, issued, draining, bound, .. } = self;
         let Bound { tls, listener, admin } = bound;
         let bounds = settings.bounds;
         let app = router::router(&guard, doorways.clone(), settings.names, &bounds);
@@ -142,6 +146,7 @@ impl Gateway {
             guard: guard.clone(),
             log,
             doorways: doorways.clone(),
+            credentials: issued.credentials().clone(),
             draining: draining.clone(),
             metrics: recorder(),
         };
@@ -151,9 +156,12 @@ impl Gateway {
         let admin_handle = Handle::new();
         let admin = tokio::spawn(serve(admin, admin::router(status), None, admin_handle.clone(), admin_bounds));
         let flushing = tokio::spawn(flush(guard.clone()));
-        // Keys that can be had are had before the first caller comes; whoever comes before that waits.
-        let verifier = guard.verifier();
-        let preparing = tokio::spawn(async move { report(&verifier.prepare().await) });
+        // Keys and credentials that can be had are had before the first caller comes; whoever comes before
+        // that waits.
+        let (verifier, ahead) = (guard.verifier(), issued.clone());
+        let preparing = tokio::spawn(async move {
+            tokio::join!(async { report(&verifier.prepare().await) }, ahead.prepare());
+        });
 
         stop.await;
         draining.cancel();
@@ -166,6 +174,8 @@ impl Gateway {
         for doorway in &doorways {
             doorway.upstream.shutdown().await;
         }
+        // Nothing uses them any more.
+        issued.close().await;
         admin_handle.shutdown();
         let admin = ended(admin).await;
         guard.flush();

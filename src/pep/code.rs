@@ -96,6 +96,8 @@ codes! {
     UpstreamTimeout = "upstream-timeout", 504, -31004, "try again later";
     /// The server has failed so often that it is left alone for a while.
     UpstreamUnavailable = "upstream-unavailable", 503, -31004, "try again later";
+    /// The gateway's own credential for the server cannot be had.
+    CredentialUnavailable = "credential-unavailable", 503, -31003, "try again later";
     /// A fault in doorward.
     Internal = "internal", 500, -32603, "tell the operator of this server";
 }

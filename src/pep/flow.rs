@@ -214,6 +214,7 @@ impl Visit {
         parts.extensions.insert(permit::Permit(std::sync::Arc::new(permit::Parts {
             door: caller.door.name().clone(),
             principal: caller.principal.clone(),
+            expires_at: caller.verified.expires_at(),
             request: caller.request.clone(),
             session: head.session,
             revision,

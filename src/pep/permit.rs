@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::principal::Principal;
 use crate::mcp::Message;
+use crate::model::Timestamp;
 
 /// That a request passed the door, who made it, and what it says. Cheap to clone.
 ///
@@ -15,6 +16,7 @@ pub struct Permit(pub(super) Arc<Parts>);
 pub(super) struct Parts {
     pub(super) door: Arc<str>,
     pub(super) principal: Principal,
+    pub(super) expires_at: Option<Timestamp>,
     pub(super) request: String,
     pub(super) session: Option<String>,
     pub(super) revision: Option<String>,
@@ -31,6 +33,11 @@ impl Permit {
     /// Who made the request.
     pub fn principal(&self) -> &Principal {
         &self.0.principal
+    }
+
+    /// When the token of the request ends. Nothing that is made for this caller lives longer.
+    pub fn expires_at(&self) -> Option<Timestamp> {
+        self.0.expires_at
     }
 
     /// The identifier of the request in the audit log.

@@ -44,6 +44,7 @@ impl Refusal {
         let retry_after = match code {
             Code::Guard(
                 GuardCode::AuditUnavailable
+                | GuardCode::CredentialUnavailable
                 | GuardCode::KeysUnavailable
                 | GuardCode::Overloaded
                 | GuardCode::UpstreamUnavailable,
@@ -173,6 +174,7 @@ fn said(code: GuardCode) -> String {
         GuardCode::UpstreamFailed => "the server cannot be reached",
         GuardCode::UpstreamTimeout => "the server did not answer in time",
         GuardCode::UpstreamUnavailable => "the server is not available",
+        GuardCode::CredentialUnavailable => "the server cannot be called now",
         GuardCode::Internal => "an internal fault",
     }
     .to_owned()

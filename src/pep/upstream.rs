@@ -17,6 +17,8 @@ pub enum UpstreamError {
     Unavailable,
     /// Its answer is none.
     Invalid,
+    /// There is no credential to call it with.
+    NoCredential,
 }
 
 impl UpstreamError {
@@ -26,6 +28,7 @@ impl UpstreamError {
             Self::Timeout => GuardCode::UpstreamTimeout,
             Self::Unavailable => GuardCode::UpstreamUnavailable,
             Self::Invalid => GuardCode::UpstreamInvalid,
+            Self::NoCredential => GuardCode::CredentialUnavailable,
         }
     }
 

@@ -184,7 +184,7 @@ async fn what_the_server_refuses_is_replaced_and_a_server_that_refuses_all_start
     let all = credentials(&[("tickets", &source, 100)]);
     for _ in 0..1_000 {
         let credential = all.get("tickets", None).await.unwrap();
-        all.refused("tickets", None, &credential);
+        all.door("tickets").unwrap().refused(None, &credential);
         advance(Duration::from_millis(20)).await;
     }
     assert!((2..=4).contains(&source.fetched()), "{}", source.fetched());
@@ -199,13 +199,20 @@ async fn removing_a_server_takes_its_credential_back_and_leaves_the_others() {
     let all = credentials(&[("a", &a, 100), ("b", &b, 100)]);
     let kept = secret(&all.get("a", None).await.unwrap());
     all.get("b", None).await.unwrap();
-    assert_eq!(all.replace(declared(&[("a", &a, 100)], false)).await, []);
+    let next = all.succeed(declared(&[("a", &a, 100)], false));
+    // What is under way with the old edition goes on.
+    all.get("b", None).await.unwrap();
+    assert_eq!(all.retire(&next).await, []);
     assert_eq!((a.living(), b.living()), (1, 0));
+    assert_eq!(all.get("b", None).await.unwrap_err(), Unavailable::Stopped);
+    let all = next;
     assert_eq!(secret(&all.get("a", None).await.unwrap()), kept);
     assert_eq!(all.get("b", None).await.unwrap_err(), Unavailable::Undeclared);
     // Another ttl is another credential.
-    all.replace(declared(&[("a", &a, 50)], false)).await;
+    let next = all.succeed(declared(&[("a", &a, 50)], false));
+    all.retire(&next).await;
     assert_eq!(a.living(), 0);
+    let all = next;
     assert_ne!(secret(&all.get("a", None).await.unwrap()), kept);
 }
 
@@ -216,7 +223,7 @@ async fn what_arrives_after_its_server_was_removed_is_given_back() {
     let late = all.clone();
     let late = tokio::spawn(async move { late.get("tickets", None).await });
     sleep(Duration::from_secs(1)).await;
-    all.replace(BTreeMap::new()).await;
+    all.retire(&all.succeed(BTreeMap::new())).await;
     assert!(late.await.unwrap().is_err());
     sleep(Duration::from_secs(1)).await;
     assert_eq!((source.fetched(), source.living(), all.owed()), (1, 0, 0));
@@ -235,7 +242,7 @@ async fn shutting_down_takes_everything_back_but_what_others_share() {
     assert_eq!(all.shutdown(Instant::now() + Duration::from_secs(30)).await, []);
     assert!(waiting.await.unwrap().is_err());
     assert_eq!((own.living(), shared.living(), slow.living()), (0, 1, 0));
-    assert_eq!(all.get("own", None).await.unwrap_err(), Unavailable::Undeclared);
+    assert_eq!(all.get("own", None).await.unwrap_err(), Unavailable::Stopped);
 }
 
 #[tokio::test(start_paused = true)]
@@ -335,7 +342,7 @@ proptest! {
                 ..Scripted::default()
             });
             let dice = Arc::new(move || dice);
-            let all = Credentials::new(
+            let mut all = Credentials::new(
                 declared(&[("a", &source, ttl)], false), clock(Instant::now()), dice, Limits::default(),
             );
             let life = Duration::from_secs(lease.map_or(ttl, |lease| lease.min(ttl)));
@@ -353,11 +360,11 @@ proptest! {
                     Step::Wait(milliseconds) => sleep(Duration::from_millis(milliseconds)).await,
                     Step::Fail(fails) => *source.fails.lock().unwrap() = fails.then_some(Unavailable::Sealed),
                     Step::Revoke => {
-                        all.revoke("a").await;
+                        all.door("a").unwrap().revoke().await;
                     }
                     Step::Refuse => {
                         if let Ok(credential) = all.get("a", None).await {
-                            all.refused("a", None, &credential);
+                            all.door("a").unwrap().refused(None, &credential);
                         }
                     }
                     Step::Reload => {
@@ -365,7 +372,9 @@ proptest! {
                         generation += 1_000;
                         let mut doors = declared(&[("a", &source, ttl)], false);
                         doors.get_mut("a").unwrap().meaning = generation.to_string();
-                        all.replace(doors).await;
+                        let next = all.succeed(doors);
+                        all.retire(&next).await;
+                        all = next;
                     }
                 }
                 prop_assert!(source.at_once.load(Ordering::SeqCst) <= 2);

@@ -16,7 +16,7 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 use vaultrs::api::EndpointMiddleware;
 use vaultrs::client::{VaultClient, VaultClientSettings};
 use vaultrs::token;
-use zeroize::Zeroize;
+use zeroize::{Zeroize, Zeroizing};
 
 use super::call::{Answer, Call, Failure, library, send};
 use super::login::{Granted, log_in};
@@ -60,6 +60,26 @@ pub struct Tls {
     pub ca: Option<Vec<u8>>,
     /// The client certificate and its key, PEM.
     pub identity: Option<SecretString>,
+}
+
+impl Tls {
+    /// Reads the files that a policy names.
+    ///
+    /// # Errors
+    ///
+    /// The file that cannot be read, and why.
+    pub fn read(
+        declared: &Declared,
+        file: impl Fn(&str) -> std::io::Result<Vec<u8>>,
+    ) -> Result<Self, (String, std::io::Error)> {
+        let read = |path: &Option<String>| {
+            let read = |path: &String| file(path).map_err(|error| (path.clone(), error));
+            path.as_ref().map(read).transpose()
+        };
+        let identity = read(&declared.identity_file)?.map(Zeroizing::new);
+        let identity = identity.map(|pem| SecretString::from(String::from_utf8_lossy(&pem).as_ref()));
+        Ok(Self { ca: read(&declared.ca_file)?, identity })
+    }
 }
 
 impl fmt::Debug for Tls {

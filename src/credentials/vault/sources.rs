@@ -13,15 +13,15 @@ use super::kv::Kv;
 use super::leased::Leased;
 use super::minted::Minted;
 use crate::credentials::credential::Place;
-use crate::credentials::keeper::Declared;
+use crate::credentials::door::Declared;
 use crate::credentials::plan::{audience, policies, scopes, token_role};
 use crate::credentials::reference::{Nothing, Referred};
 use crate::credentials::source::{Secrets, Source};
 use crate::credentials::unavailable::Unavailable;
 use crate::policy::set::{Credential, PolicySet, Server, Upstream, VaultKind};
 
-/// How long what a variable or a file holds is believed.
-const REREAD: Duration = Duration::from_mins(1);
+/// How long what a variable or a file holds is believed. Whoever rotates it need tell nobody.
+const REREAD: Duration = Duration::from_secs(10);
 /// How long `none` lasts. Nothing is fetched for it.
 const NONE: Duration = Duration::from_hours(24);
 /// The variable of a child where the policy names none.

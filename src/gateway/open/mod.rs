@@ -4,6 +4,7 @@
 //! files are read below this module and nowhere else in the gateway.
 
 mod audit;
+mod issued;
 mod system;
 mod upstreams;
 
@@ -21,6 +22,7 @@ use crate::identity::{Fetch, Limits as KeyLimits, Verifier};
 use crate::pep::{ClientFeatures, Guard, Limits, Surroundings};
 use crate::policy::CompiledPolicy;
 
+pub(super) use issued::Issued;
 pub use system::System;
 
 /// What opens a gateway besides its policy.
@@ -46,12 +48,17 @@ pub async fn open(policy: CompiledPolicy, options: &Options) -> Result<Gateway, 
     if set.servers.is_empty() {
         refusals.push(Refusal::new("no-server", "the policy has no server", "add one: `[servers.NAME]` with a `url`"));
     }
-    let upstreams = upstreams::find(&set, options).unwrap_or_else(|more| refusing(&mut refusals, more));
+    let issued = Issued::open(&set, &system, None).map_or_else(|more| refusing(&mut refusals, more), Some);
+    let upstreams = issued.as_ref().map(|issued| upstreams::find(&set, options, issued));
+    let upstreams = upstreams.unwrap_or_else(|| Ok(Vec::new()));
+    let upstreams = upstreams.unwrap_or_else(|more| refusing(&mut refusals, more));
     let log = audit::Named::find(&set.audit, &options.overrides, &system).await;
     let log = log.map_or_else(|more| refusing(&mut refusals, more), Some);
     let settings = Settings::new(&set.gateway, &options.overrides, &options.directory);
     let settings = settings.map_or_else(|more| refusing(&mut refusals, more), Some);
-    let (Some(log), Some(settings), true) = (log, settings, refusals.is_empty()) else { return Err(refusals) };
+    let (Some(log), Some(settings), Some(issued), true) = (log, settings, issued, refusals.is_empty()) else {
+        return Err(refusals);
+    };
     // From here on something is made or begun.
     let bound = Bound::new(&settings).map_err(|refusal| vec![refusal])?;
     let audit = log.open().await.map_err(|refusal| vec![refusal])?;
@@ -74,7 +81,7 @@ pub async fn open(policy: CompiledPolicy, options: &Options) -> Result<Gateway, 
         features: ClientFeatures::default(),
     };
     let guard = Guard::new(policy, verifier, Arc::clone(&log) as Arc<dyn Log>, surroundings);
-    let parts = Parts { guard, log, ledger: audit.ledger, capture, audit: audit.place, upstreams };
+    let parts = Parts { guard, log, ledger: audit.ledger, capture, audit: audit.place, upstreams, issued };
     Ok(Gateway::new(parts, settings, bound))
 }
 

@@ -31,7 +31,7 @@ impl System {
         &self.directory
     }
 
-    /// Reads the file of a `jwks_file`, no more than may be looked at.
+    /// Reads a file of keys or certificates, no more than may be looked at.
     pub(super) fn keys(&self, path: &str) -> std::io::Result<Vec<u8>> {
         let mut bytes = Vec::new();
         let file = std::fs::File::open(self.directory.join(path))?;
@@ -39,6 +39,11 @@ impl System {
         file.take(MAX_DOCUMENT as u64 + 1).read_to_end(&mut bytes)?;
         Ok(bytes)
     }
+}
+
+/// Numbers by which requests to others are spread in time. Nothing is kept secret by them.
+pub(super) fn dice() -> u32 {
+    u32::from_be_bytes(random().unwrap_or_default())
 }
 
 impl Secrets for System {

@@ -12,7 +12,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{AUTHORIZATION, CONTENT_ENCODING};
+use http::header::CONTENT_ENCODING;
 use http::{Request, Response, StatusCode, Uri, Version};
 use http_body::Body as HttpBody;
 use http_body_util::BodyExt;
@@ -25,11 +25,12 @@ use tokio::time::{Instant, timeout};
 use tower_service::Service;
 
 use super::breaker::{Breaker, Standing};
-use super::credential::Bearer;
 use super::failure::{Failure, FailureCode};
 use super::headers;
 use super::patience::{Patience, Patient};
 use super::quick::Quick;
+use super::{Caller, credential};
+use crate::credentials::Door;
 use crate::gateway::body::{Body, BoxError};
 
 /// The most bytes that the head of an answer may have.
@@ -50,7 +51,7 @@ pub struct Http {
 struct Shared {
     url: Uri,
     client: Client<HttpsConnector<Quick>, Body>,
-    bearer: Bearer,
+    credential: Option<Door>,
     patience: Patience,
     breaker: Mutex<Breaker>,
 }
@@ -63,13 +64,13 @@ pub struct BadUrl {
 }
 
 impl Http {
-    /// The server at a URL.
+    /// The server at a URL, and its credential. Without one nothing is shown to it.
     ///
     /// # Errors
     ///
     /// The URL has no host or is neither `http` nor `https`, or the certificates of this machine cannot
     /// be read.
-    pub fn new(url: &str, bearer: Bearer, patience: Patience) -> Result<Self, BadUrl> {
+    pub fn new(url: &str, credential: Option<Door>, patience: Patience) -> Result<Self, BadUrl> {
         let bad = |message: String| BadUrl { message };
         let url: Uri = url.parse().map_err(|_| bad(format!("`{url}` is not a URL")))?;
         if url.host().is_none() || !matches!(url.scheme_str(), Some("http" | "https")) {
@@ -94,7 +95,7 @@ impl Http {
             .pool_max_idle_per_host(MOST_KEPT)
             .pool_timer(TokioTimer::new())
             .build(connector);
-        Ok(Self { shared: Arc::new(Shared { url, client, bearer, patience, breaker: Mutex::default() }) })
+        Ok(Self { shared: Arc::new(Shared { url, client, credential, patience, breaker: Mutex::default() }) })
     }
 
     /// How the circuit stands.
@@ -115,8 +116,10 @@ impl Shared {
         *request.uri_mut() = self.url.clone();
         *request.version_mut() = Version::HTTP_11;
         *request.headers_mut() = headers::to_server(&parts.headers);
-        if let Some(value) = self.bearer.header().await? {
-            request.headers_mut().insert(AUTHORIZATION, value);
+        let caller = parts.extensions.get::<Caller>();
+        let shown = credential(self.credential.as_ref(), caller).await?;
+        if let Some(shown) = &shown {
+            shown.write_headers(request.headers_mut());
         }
         self.breaker().admit(Instant::now()).map_err(|wait| {
             let detail = format!("it failed often and is asked again in {} seconds", wait.as_secs().max(1));
@@ -133,6 +136,10 @@ impl Shared {
             }
         };
         ticket.succeeded();
+        if let (StatusCode::UNAUTHORIZED, Some(door), Some(shown)) = (answer.status(), &self.credential, &shown) {
+            // The next call brings another.
+            door.refused(caller.map(|caller| &caller.asking), shown);
+        }
         let (mut parts, body) = answer.into_parts();
         passable(&parts)?;
         parts.headers = headers::to_caller(&parts.headers);
@@ -231,7 +238,7 @@ impl fmt::Debug for Http {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Http")
             .field("url", &self.shared.url)
-            .field("bearer", &self.shared.bearer)
+            .field("credential", &self.shared.credential)
             .finish_non_exhaustive()
     }
 }

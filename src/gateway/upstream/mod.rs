@@ -5,7 +5,6 @@
 //! what goes wrong is a [`Failure`].
 
 mod breaker;
-mod credential;
 mod failure;
 mod headers;
 mod http;
@@ -16,15 +15,29 @@ pub mod stdio;
 use std::sync::Arc;
 
 pub use breaker::{Breaker, Standing};
-pub use credential::{BadReference, Bearer};
 pub use failure::{Failure, FailureCode};
 pub use http::{BadUrl, Http};
 pub use patience::Patience;
 pub use stdio::Stdio;
 
-/// Who a request is for: one text a principal. An upstream that keeps state keeps it apart by this.
+use crate::credentials::{Caller as Asking, Credential, Door, Unavailable};
+
+/// Who a request is for.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Caller(pub Arc<str>);
+pub struct Caller {
+    /// One text a principal. An upstream that keeps state keeps it apart by this.
+    pub key: Arc<str>,
+    /// The same for a credential that is this caller's alone.
+    pub asking: Arc<Asking>,
+}
+
+/// The credential of a server for a request, where it has one.
+async fn credential(door: Option<&Door>, caller: Option<&Caller>) -> Result<Option<Arc<Credential>>, Failure> {
+    let Some(door) = door else { return Ok(None) };
+    let asking = caller.map(|caller| &caller.asking);
+    let failed = |reason: Unavailable| Failure::new(FailureCode::NoCredential, reason.to_string());
+    door.get(asking).await.map(Some).map_err(failed)
+}
 
 /// Sees to it that TLS has its cryptography. Another's choice, made earlier in the process, stays.
 fn ensure_crypto() {

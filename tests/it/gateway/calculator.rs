@@ -7,20 +7,20 @@ use rmcp::{ServerHandler, ServiceExt, tool, tool_handler, tool_router};
 
 /// Two numbers.
 #[derive(Debug, serde::Deserialize, schemars::JsonSchema)]
-pub(super) struct Two {
+pub(crate) struct Two {
     a: i64,
     b: i64,
 }
 
 /// The server.
 #[derive(Clone, Debug)]
-pub(super) struct Calculator {
+pub(crate) struct Calculator {
     tool_router: ToolRouter<Self>,
 }
 
 #[tool_router]
 impl Calculator {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { tool_router: Self::tool_router() }
     }
 
@@ -43,7 +43,7 @@ impl ServerHandler for Calculator {
 }
 
 /// Serves this process's stdin and stdout until they close.
-pub(super) fn serve_stdio() {
+pub(crate) fn serve_stdio() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     runtime.block_on(async {
         let server = Calculator::new().serve(rmcp::transport::stdio()).await.unwrap();

@@ -34,6 +34,7 @@ fn serves_other_tests() {
         }
         "rmcp" => super::calculator::serve_stdio(),
         "journal" => super::durable::server::serve(),
+        "database" => crate::vault::served::serve_stdio(),
         mode => by_hand(mode),
     }
 }

@@ -1,7 +1,7 @@
 //! The gateway: what it carries, what it never carries, and what it does when things break.
 
 mod audited;
-mod calculator;
+pub(crate) mod calculator;
 mod conformance;
 mod demo;
 mod durable;
@@ -9,8 +9,8 @@ mod fixture;
 mod interop;
 mod parity;
 mod parts;
-mod process;
-mod rig;
+pub(crate) mod process;
+pub(crate) mod rig;
 mod served;
 mod settings;
 mod upstream_http;

@@ -14,7 +14,7 @@ use super::rig::{POLICY, filled, http_server, keys, rows, token};
 use crate::identity::Signer;
 use crate::place::{DOORWARD, untold};
 
-pub(super) fn doorward() -> Command {
+pub(crate) fn doorward() -> Command {
     untold(DOORWARD)
 }
 
@@ -57,16 +57,16 @@ pub(super) fn started(directory: &Path, environment: &[(&str, &str)]) -> Started
 }
 
 /// A gateway in a process of its own.
-pub(super) struct Served {
-    pub(super) child: Child,
-    pub(super) address: SocketAddr,
-    pub(super) directory: TempDir,
-    pub(super) signer: Signer,
+pub(crate) struct Served {
+    pub(crate) child: Child,
+    pub(crate) address: SocketAddr,
+    pub(crate) directory: TempDir,
+    pub(crate) signer: Signer,
     said: Arc<Mutex<String>>,
 }
 
 impl Served {
-    pub(super) fn start(policy: &str, environment: &[(&str, &str)]) -> Self {
+    pub(crate) fn start(policy: &str, environment: &[(&str, &str)]) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let signer = keys(directory.path());
         std::fs::write(directory.path().join("policies.toml"), policy).unwrap();
@@ -74,17 +74,22 @@ impl Served {
         Self { child, address, directory, signer, said }
     }
 
-    pub(super) fn signal(&self, signal: Signal) {
+    pub(crate) fn signal(&self, signal: Signal) {
         let pid = Pid::from_raw(i32::try_from(self.child.id()).unwrap()).unwrap();
         kill_process(pid, signal).unwrap();
     }
 
+    /// What it has written on stderr.
+    pub(crate) fn said(&self) -> String {
+        self.said.lock().unwrap().clone()
+    }
+
     /// The store of its audit log.
-    pub(super) fn audit(&self) -> String {
+    pub(crate) fn audit(&self) -> String {
         format!("sqlite:{}", self.directory.path().join("doorward.db").display())
     }
 
-    pub(super) async fn call(&self, door: &str, token: &str, message: &Value) -> Option<(u16, String)> {
+    pub(crate) async fn call(&self, door: &str, token: &str, message: &Value) -> Option<(u16, String)> {
         doorward::identity::ensure_crypto();
         let request = reqwest::Client::new()
             .post(format!("http://{}/{door}/mcp", self.address))
@@ -109,7 +114,7 @@ impl Drop for Served {
     }
 }
 
-pub(super) fn call(id: u64, tool: &str, arguments: &Value) -> Value {
+pub(crate) fn call(id: u64, tool: &str, arguments: &Value) -> Value {
     json!({"jsonrpc": "2.0", "id": id, "method": "tools/call", "params": {
         "name": tool, "arguments": arguments,
         "_meta": {

@@ -22,20 +22,20 @@ use super::calculator::Calculator;
 use crate::identity::{Signer, header};
 
 /// What callers call the gateway.
-pub(super) const URL: &str = "http://gateway.example.com";
+pub(crate) const URL: &str = "http://gateway.example.com";
 
 /// A gateway that runs, and what a test needs to use it.
-pub(super) struct Rig {
-    pub(super) address: SocketAddr,
-    pub(super) admin: SocketAddr,
-    pub(super) directory: TempDir,
-    pub(super) signer: Signer,
+pub(crate) struct Rig {
+    pub(crate) address: SocketAddr,
+    pub(crate) admin: SocketAddr,
+    pub(crate) directory: TempDir,
+    pub(crate) signer: Signer,
     stop: Option<oneshot::Sender<()>>,
     running: JoinHandle<std::io::Result<bool>>,
 }
 
 /// The issuer, the gateway and who may do what at the doors `http` and `stdio`.
-pub(super) const POLICY: &str = r#"
+pub(crate) const POLICY: &str = r#"
 version = 1
 [gateway]
 listen = "127.0.0.1:0"
@@ -65,7 +65,7 @@ allow = ["*:pid"]
 "#;
 
 /// An rmcp server over HTTP.
-pub(super) async fn http_server() -> SocketAddr {
+pub(crate) async fn http_server() -> SocketAddr {
     let service: StreamableHttpService<Calculator, LocalSessionManager> =
         StreamableHttpService::new(|| Ok(Calculator::new()), Arc::default(), StreamableHttpServerConfig::default());
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -75,20 +75,20 @@ pub(super) async fn http_server() -> SocketAddr {
 }
 
 /// Writes the keys of an issuer where the policy looks for them.
-pub(super) fn keys(directory: &Path) -> Signer {
+pub(crate) fn keys(directory: &Path) -> Signer {
     let signer = Signer::new();
     std::fs::write(directory.join("keys.json"), signer.jwks.to_string()).unwrap();
     signer
 }
 
 /// The policy with its places filled in.
-pub(super) fn filled(policy: &str, http: SocketAddr) -> String {
+pub(crate) fn filled(policy: &str, http: SocketAddr) -> String {
     let this = std::env::current_exe().unwrap();
     policy.replace("HTTP/", &format!("{http}/")).replace("THIS", this.to_str().unwrap())
 }
 
 /// Opens the gateway of a policy text.
-pub(super) async fn opened(policy: &str, directory: &Path) -> Result<Gateway, Vec<Refusal>> {
+pub(crate) async fn opened(policy: &str, directory: &Path) -> Result<Gateway, Vec<Refusal>> {
     let loaded = load(&Layers { files: vec![("policies.toml".to_owned(), policy.into())], environment: Vec::new() });
     let policy = loaded.policy.unwrap_or_else(|| panic!("{:#?}", loaded.problems)).compiled;
     let options = Options {
@@ -100,11 +100,11 @@ pub(super) async fn opened(policy: &str, directory: &Path) -> Result<Gateway, Ve
 }
 
 impl Rig {
-    pub(super) async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         Self::with(POLICY, http_server().await).await
     }
 
-    pub(super) async fn with(policy: &str, http: SocketAddr) -> Self {
+    pub(crate) async fn with(policy: &str, http: SocketAddr) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let signer = keys(directory.path());
         let gateway = opened(&filled(policy, http), directory.path()).await.unwrap();
@@ -115,26 +115,26 @@ impl Rig {
     }
 
     /// A token of a subject for all doors, with changes.
-    pub(super) fn token(&self, subject: &str, change: &Value) -> String {
+    pub(crate) fn token(&self, subject: &str, change: &Value) -> String {
         token(&self.signer, subject, change)
     }
 
-    pub(super) fn url(&self, door: &str) -> String {
+    pub(crate) fn url(&self, door: &str) -> String {
         format!("http://{}/{door}/mcp", self.address)
     }
 
     /// The rows of the audit log, as an export writes them.
-    pub(super) async fn rows(&self) -> Vec<Value> {
+    pub(crate) async fn rows(&self) -> Vec<Value> {
         rows(&format!("sqlite:{}", self.directory.path().join("doorward.db").display())).await
     }
 
     /// Stops it; whether all that was under way ended by itself.
-    pub(super) async fn stop(mut self) -> bool {
+    pub(crate) async fn stop(mut self) -> bool {
         self.end().await
     }
 
     /// Stops it and gives the directory that it leaves.
-    pub(super) async fn stopped(mut self) -> TempDir {
+    pub(crate) async fn stopped(mut self) -> TempDir {
         self.end().await;
         self.directory
     }
@@ -146,7 +146,7 @@ impl Rig {
     }
 }
 
-pub(super) async fn rows(store: &str) -> Vec<Value> {
+pub(crate) async fn rows(store: &str) -> Vec<Value> {
     let mut connection = store.parse::<Store>().unwrap().reader().await.unwrap();
     let mut rows = Vec::new();
     let take = &mut |row: Row| {
@@ -160,7 +160,7 @@ pub(super) async fn rows(store: &str) -> Vec<Value> {
     rows
 }
 
-pub(super) fn token(signer: &Signer, subject: &str, change: &Value) -> String {
+pub(crate) fn token(signer: &Signer, subject: &str, change: &Value) -> String {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
     let doors = ["http", "stdio"].map(|door| format!("{URL}/{door}/mcp"));
     let claims = json!({

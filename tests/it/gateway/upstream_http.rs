@@ -2,6 +2,7 @@
 
 use std::future::poll_fn;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::Router;
@@ -9,7 +10,9 @@ use axum::body::Body as AxumBody;
 use axum::response::Response as AxumResponse;
 use axum::routing::any;
 use bytes::Bytes;
-use doorward::gateway::upstream::{Bearer, Failure, FailureCode, Http, Patience, Standing};
+use doorward::credentials::vault::declared;
+use doorward::credentials::{Credentials, Limits};
+use doorward::gateway::upstream::{Failure, FailureCode, Http, Patience, Standing};
 use doorward::gateway::{Body, empty, full};
 use futures_util::StreamExt;
 use http::{Request, Response};
@@ -17,6 +20,8 @@ use http_body_util::BodyExt;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tower_service::Service;
+
+use crate::vault::bao::{compiled, given};
 
 const SHORT: Patience = Patience {
     connect: Duration::from_secs(2),
@@ -51,8 +56,17 @@ async fn serves(router: Router) -> SocketAddr {
     address
 }
 
+/// The credential of a server that has this one.
+fn door(secret: &str) -> doorward::credentials::Door {
+    let policy =
+        "version = 1\n[servers.tickets]\nurl = \"https://tickets.example.com\"\ncredential = { env = \"TOKEN\" }";
+    let declared = declared(compiled(policy).set(), None, &given(&[("env:TOKEN", secret)])).unwrap();
+    let clock = Arc::new(|| doorward::model::Timestamp(0));
+    Credentials::new(declared, clock, Arc::new(|| 0), Limits::default()).door("tickets").unwrap()
+}
+
 fn upstream(address: SocketAddr, patience: Patience) -> Http {
-    Http::new(&format!("http://{address}/mcp?tenant=1"), Bearer::none(), patience).unwrap()
+    Http::new(&format!("http://{address}/mcp?tenant=1"), None, patience).unwrap()
 }
 
 async fn ask(upstream: &mut Http, request: Request<Body>) -> Result<Response<Body>, Failure> {
@@ -94,8 +108,8 @@ async fn a_request_arrives_with_its_bytes_and_only_with_the_headers_that_may_cro
             .unwrap()
     }));
     let address = serves(router).await;
-    let bearer = Bearer::fixed("upstream-secret").unwrap();
-    let mut upstream = Http::new(&format!("http://{address}/mcp?tenant=1"), bearer, Patience::default()).unwrap();
+    let door = door("upstream-secret");
+    let mut upstream = Http::new(&format!("http://{address}/mcp?tenant=1"), Some(door), Patience::default()).unwrap();
     let request = Request::post("/tickets/mcp?x=1")
         .header("host", "gateway.example.com")
         .header("authorization", "Bearer caller-secret")
@@ -130,7 +144,7 @@ async fn a_request_arrives_with_its_bytes_and_only_with_the_headers_that_may_cro
 #[tokio::test]
 async fn a_stream_arrives_part_by_part_and_a_caller_who_leaves_ends_it_at_the_server() {
     let (gone, left) = tokio::sync::oneshot::channel::<()>();
-    let gone = std::sync::Arc::new(std::sync::Mutex::new(Some(gone)));
+    let gone = Arc::new(std::sync::Mutex::new(Some(gone)));
     let router = Router::new().fallback(any(async move || {
         let leave = Leave(gone.lock().unwrap().take());
         let ticks = futures_util::stream::unfold((0, leave), async |(n, leave)| {
@@ -238,7 +252,7 @@ async fn a_naive_server_does_not_make_calls_wait_for_delayed_acknowledgements() 
 #[tokio::test]
 async fn the_url_of_a_server_has_a_scheme_that_is_spoken_and_a_host() {
     for url in ["", "tickets", "ftp://example.com/mcp", "http:///mcp", "http://exa mple/"] {
-        assert!(Http::new(url, Bearer::none(), Patience::default()).is_err(), "{url}");
+        assert!(Http::new(url, None, Patience::default()).is_err(), "{url}");
     }
     let mut upstream = upstream(says("HTTP/1.1 202 Accepted\r\ncontent-length: 0\r\n\r\n", true).await, SHORT);
     let answer = ask(&mut upstream, Request::post("/").body(empty()).unwrap()).await.unwrap();

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use doorward::credentials::Caller as Asking;
 use doorward::gateway::upstream::stdio::{Limits, Stdio};
 use doorward::gateway::upstream::{Caller, Failure, FailureCode, Patience};
 use doorward::gateway::{Body, empty, full};
@@ -19,11 +20,18 @@ const PATIENCE: Patience =
     Patience { connect: Duration::from_secs(5), first_byte: Duration::from_secs(10), idle: Duration::from_secs(10) };
 
 fn server(mode: &str) -> Stdio {
-    Stdio::new(program(mode), Limits::default(), PATIENCE)
+    Stdio::new(program(mode), None, Limits::default(), PATIENCE)
+}
+
+/// A caller of that name.
+fn who(name: &str) -> Caller {
+    let expires_at = doorward::model::Timestamp(i64::MAX);
+    let asking = Asking { issuer: "corp".into(), subject: name.into(), agent: None, expires_at };
+    Caller { key: name.into(), asking: Arc::new(asking) }
 }
 
 async fn send(server: &Stdio, caller: &str, headers: &[(&str, &str)], body: Body) -> Result<Response<Body>, Failure> {
-    let mut request = Request::post("/").extension(Caller(caller.into()));
+    let mut request = Request::post("/").extension(who(caller));
     for (name, value) in headers {
         request = request.header(*name, *value);
     }
@@ -232,10 +240,10 @@ async fn what_belongs_to_no_request_waits_for_the_stream_of_its_session() {
     let session = Session::begin(&server, "ana").await.unwrap();
     let note = json!({"jsonrpc": "2.0", "method": "notifications/initialized"});
     assert_eq!(session.say(note).await.unwrap().status(), 202);
-    let get = Request::get("/").header("mcp-session-id", &session.id).extension(Caller("ana".into()));
+    let get = Request::get("/").header("mcp-session-id", &session.id).extension(who("ana"));
     let answer = server.clone().call(get.body(empty()).unwrap()).await.unwrap();
     assert_eq!(events(answer, 1).await[0]["method"], "notifications/tools/list_changed");
-    let delete = Request::delete("/").header("mcp-session-id", &session.id).extension(Caller("ana".into()));
+    let delete = Request::delete("/").header("mcp-session-id", &session.id).extension(who("ana"));
     assert_eq!(server.clone().call(delete.body(empty()).unwrap()).await.unwrap().status(), 204);
     assert_eq!(session.say(call(1, "pid", json!({}))).await.unwrap().status(), 404);
     server.shutdown().await;
@@ -271,7 +279,7 @@ async fn a_program_that_keeps_ending_is_left_alone_and_its_last_words_are_known(
     assert!(server.is_resting());
     let missing =
         doorward::gateway::upstream::stdio::Program { argv: vec!["/no/such/program".into()], ..program("legacy") };
-    let missing = Stdio::new(missing, Limits::default(), PATIENCE);
+    let missing = Stdio::new(missing, None, Limits::default(), PATIENCE);
     let failure = Session::begin(&missing, "ana").await.err().unwrap();
     assert_eq!(failure.to_string(), "upstream-unreachable: `/no/such/program` does not start: entity not found");
 }
@@ -291,7 +299,7 @@ async fn an_older_server_says_so_to_a_modern_caller_who_then_shakes_hands() {
 #[tokio::test]
 async fn sessions_are_bounded_and_the_one_idle_longest_makes_room() {
     let limits = Limits { sessions: 2, ..Limits::default() };
-    let server = Stdio::new(program("legacy"), limits, PATIENCE);
+    let server = Stdio::new(program("legacy"), None, limits, PATIENCE);
     let first = Session::begin(&server, "ana").await.unwrap();
     let second = Session::begin(&server, "ana").await.unwrap();
     let failure = Session::begin(&server, "ana").await.err().unwrap();

@@ -187,7 +187,7 @@ impl World<'_> {
     }
 }
 
-pub(super) fn compiled(text: &str) -> CompiledPolicy {
+pub(crate) fn compiled(text: &str) -> CompiledPolicy {
     let layers = Layers { files: vec![("policies.toml".to_owned(), text.as_bytes().to_vec())], ..Layers::default() };
     let loaded = load(&layers);
     loaded.policy.unwrap_or_else(|| panic!("{:?}", loaded.problems)).compiled
@@ -203,6 +203,6 @@ impl Secrets for GivenSecrets {
 }
 
 /// Secrets that are known beforehand.
-pub(super) fn given(secrets: &[(&str, &str)]) -> Arc<dyn Secrets> {
+pub(crate) fn given(secrets: &[(&str, &str)]) -> Arc<dyn Secrets> {
     Arc::new(GivenSecrets(secrets.iter().map(|(name, secret)| ((*name).to_owned(), (*secret).to_owned())).collect()))
 }

@@ -29,7 +29,7 @@ fn inner_address(postgres: &Postgres) -> String {
 }
 
 /// A database engine with a role whose users live ten seconds.
-async fn engine(world: &World<'_>, postgres: &Postgres) {
+pub(super) async fn engine(world: &World<'_>, postgres: &Postgres) {
     world.write("sys/mounts/database", json!({ "type": "database" })).await;
     let host = inner_address(postgres);
     let config = json!({
@@ -62,7 +62,7 @@ async fn logs_in(postgres: &Postgres, (user, password): &(String, String)) -> bo
 }
 
 /// How many of these users there are.
-async fn living(postgres: &Postgres, users: &[String]) -> i64 {
+pub(super) async fn living(postgres: &Postgres, users: &[String]) -> i64 {
     let mut admin = postgres.connect("postgres").await;
     let query = sqlx::query_scalar("select count(*) from pg_roles where rolname = any($1)").bind(users);
     query.fetch_one(&mut admin).await.unwrap()

@@ -145,7 +145,7 @@ async fn a_login_is_renewed_before_its_end_and_made_again_when_it_is_revoked() {
     assert_eq!(logins().await, first);
     world.write("auth/token/revoke-accessor", json!({ "accessor": first[0] })).await;
     tokio::time::sleep(Duration::from_secs(1)).await;
-    all.revoke("tickets").await;
+    all.door("tickets").unwrap().revoke().await;
     let begun = tokio::time::Instant::now();
     while all.get("tickets", None).await.is_err() {
         assert!(begun.elapsed() < Duration::from_secs(10));

@@ -1,10 +1,12 @@
 //! Credentials from a real `OpenBao`, and from a server that misbehaves as one.
 
-mod bao;
+pub(crate) mod bao;
 #[cfg(feature = "store")]
 mod database;
 mod fake;
 mod grammar;
 mod hazards;
 mod logins;
+#[cfg(feature = "gateway")]
+pub(crate) mod served;
 mod sources;

@@ -129,7 +129,7 @@ async fn a_token_is_made_kept_for_the_next_gateway_and_taken_back() {
 
     // The server refuses it: another is made, and the refused one is dead.
     let refused = others.get("tickets", None).await.unwrap();
-    others.refused("tickets", None, &refused);
+    others.door("tickets").unwrap().refused(None, &refused);
     let next = secret(&others.get("tickets", None).await.unwrap());
     assert_ne!(next, token);
     assert_eq!((lookup(&world, &token).await.0, lookup(&world, &next).await.0), (403, 200));
@@ -152,9 +152,9 @@ async fn a_gateway_alone_takes_its_token_back_at_shutdown_and_on_removal() {
     tickets_policy(&world).await;
     let all = credentials(&policy, &vault);
     let first = secret(&all.get("tickets", None).await.unwrap());
-    assert_eq!(all.replace(std::collections::BTreeMap::new()).await, []);
+    assert_eq!(all.retire(&all.succeed(std::collections::BTreeMap::new())).await, []);
     assert_eq!(lookup(&world, &first).await.0, 403);
-    all.replace(declared(policy.set(), Some(&vault), &given(&[])).unwrap()).await;
+    let all = all.succeed(declared(policy.set(), Some(&vault), &given(&[])).unwrap());
     let second = secret(&all.get("tickets", None).await.unwrap());
     assert_eq!(lookup(&world, &second).await.0, 200);
     assert_eq!(all.shutdown(soon()).await, []);
@@ -233,7 +233,7 @@ credential = { vault = "oidc", path = "web", audience = "web-api", ttl = "5m", h
     // Somebody points the role at another server.
     let other = json!({ "key": "doorward", "client_id": "https://crm.example.com/mcp", "ttl": 300 });
     world.write("identity/oidc/role/web", other).await;
-    all.revoke("web").await;
+    all.door("web").unwrap().revoke().await;
     assert_eq!(all.get("web", None).await.unwrap_err(), Unavailable::Audience);
     assert!(all.get("crm", None).await.is_ok());
 }

@@ -12,6 +12,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::StreamExt;
 use rustix::process::{Pid, Signal, kill_process_group};
+use secrecy::ExposeSecret as _;
 use tokio::io::AsyncWriteExt;
 use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
@@ -21,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::super::failure::{Failure, FailureCode};
 use super::Program;
+use crate::credentials::Credential;
 
 /// How long a child may take to end after its stdin is closed, and again after SIGTERM.
 const GRACE: Duration = Duration::from_secs(2);
@@ -46,11 +48,17 @@ pub(super) struct Process {
     pub(super) last_words: Arc<Mutex<String>>,
 }
 
-/// Starts a program. The permit is held until its process is gone.
-pub(super) fn start(program: &Program, permit: OwnedSemaphorePermit) -> Result<Process, Failure> {
+/// Starts a program with a credential in its environment. The permit is held until its process is gone.
+pub(super) fn start(
+    program: &Program,
+    shown: Option<&Credential>,
+    permit: OwnedSemaphorePermit,
+) -> Result<Process, Failure> {
     let (name, arguments) = program.argv.split_first().ok_or_else(|| unreachable("the command names no program"))?;
     let mut command = Command::new(name);
     command.args(arguments).env_clear().envs(program.environment.iter().map(|(k, v)| (k, v)));
+    command
+        .envs(shown.into_iter().flat_map(Credential::variables).map(|(name, secret)| (name, secret.expose_secret())));
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command.process_group(0).kill_on_drop(true);
     let mut child =

@@ -3,6 +3,9 @@
 //! A child of the handshake eras serves one session, because what a session negotiates and subscribes
 //! to is state of its server. A child of the modern era keeps no such state and serves all that one
 //! principal asks. No child ever serves two principals.
+//!
+//! A credential stands in a child's environment, which nobody can change later. So a child lives no
+//! longer than its credential, unless the next one is the same text.
 
 use std::collections::HashMap;
 use std::sync::atomic::Ordering;
@@ -11,14 +14,16 @@ use std::time::Duration;
 
 use serde_json::json;
 use tokio::sync::Semaphore;
-use tokio::time::{Instant, interval, timeout};
+use tokio::time::{Instant, interval, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::super::failure::{Failure, FailureCode};
+use super::super::{Caller, credential};
 use super::link::{Link, Said, own};
 use super::restarts::Restarts;
 use super::{Era, Limits, Program};
+use crate::credentials::{Credential, Door};
 
 /// How long a server may take to say whether it speaks the modern era.
 const PROBE: Duration = Duration::from_secs(10);
@@ -35,6 +40,7 @@ const SWEEP: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub(super) struct Children {
     program: Program,
+    credential: Option<Door>,
     limits: Limits,
     places: Arc<Semaphore>,
     state: Mutex<State>,
@@ -54,9 +60,10 @@ struct State {
 type Slot = Arc<tokio::sync::Mutex<Option<Arc<Link>>>>;
 
 impl Children {
-    pub(super) fn new(program: Program, limits: Limits) -> Arc<Self> {
+    pub(super) fn new(program: Program, credential: Option<Door>, limits: Limits) -> Arc<Self> {
         let children = Arc::new(Self {
             program,
+            credential,
             limits,
             places: Arc::new(Semaphore::new(limits.children)),
             state: Mutex::default(),
@@ -77,12 +84,14 @@ impl Children {
     }
 
     /// A child for a new session of a principal.
-    pub(super) fn begin(self: &Arc<Self>, principal: &str) -> Result<Arc<Link>, Failure> {
+    pub(super) async fn begin(self: &Arc<Self>, caller: &Caller) -> Result<Arc<Link>, Failure> {
+        let principal = &*caller.key;
         let own = self.state().sessions.values().filter(|(whose, _)| **whose == *principal).count();
         if own >= self.limits.sessions && !self.make_room(Some(principal)) {
             return Err(Failure::new(FailureCode::Busy, format!("this caller has {own} sessions, all in use")));
         }
-        self.start(Era::Legacy)
+        let shown = credential(self.credential.as_ref(), Some(caller)).await?;
+        self.start(Era::Legacy, caller, shown)
     }
 
     /// Keeps the child of a session.
@@ -105,23 +114,25 @@ impl Children {
     }
 
     /// The modern child of a principal; `None` when the program speaks only the older eras.
-    pub(super) async fn modern(self: &Arc<Self>, principal: Arc<str>) -> Result<Option<Arc<Link>>, Failure> {
+    pub(super) async fn modern(self: &Arc<Self>, caller: &Caller) -> Result<Option<Arc<Link>>, Failure> {
         let slot = {
             let mut state = self.state();
             if state.legacy_until.is_some_and(|until| Instant::now() < until) {
                 return Ok(None);
             }
-            Arc::clone(state.modern.entry(principal).or_default())
+            Arc::clone(state.modern.entry(self.whose(caller)).or_default())
         };
         let mut held = slot.lock().await;
-        if let Some(link) = held.as_ref().filter(|link| link.is_alive()) {
+        let shown = credential(self.credential.as_ref(), Some(caller)).await?;
+        // One whose credential is not the one of now finishes what is under way, and ends.
+        if let Some(link) = held.as_ref().filter(|link| link.is_alive() && link.shows(shown.as_ref())) {
             return Ok(Some(Arc::clone(link)));
         }
         // Another may have learned it while this one waited.
         if self.state().legacy_until.is_some_and(|until| Instant::now() < until) {
             return Ok(None);
         }
-        let link = self.start(Era::Modern)?;
+        let link = self.start(Era::Modern, caller, shown)?;
         match probe(&link).await? {
             Some(for_how_long) => {
                 self.state().legacy_until = Some(Instant::now() + for_how_long);
@@ -135,7 +146,21 @@ impl Children {
         }
     }
 
-    fn start(self: &Arc<Self>, era: Era) -> Result<Arc<Link>, Failure> {
+    /// Whose a modern child is: a principal's, and where each caller has a credential of its own, that of
+    /// one token. So two tokens of one caller do not take turns in ending each other's child.
+    fn whose(&self, caller: &Caller) -> Arc<str> {
+        if self.credential.as_ref().is_some_and(Door::is_bound) {
+            return format!("{}:{}", caller.asking.expires_at.0, caller.key).into();
+        }
+        Arc::clone(&caller.key)
+    }
+
+    fn start(
+        self: &Arc<Self>,
+        era: Era,
+        caller: &Caller,
+        shown: Option<Arc<Credential>>,
+    ) -> Result<Arc<Link>, Failure> {
         if self.closed.is_cancelled() {
             return Err(Failure::new(FailureCode::Busy, "the gateway is going down"));
         }
@@ -149,9 +174,12 @@ impl Children {
             let detail = format!("all {} children are in use", self.limits.children);
             return Err(Failure::new(FailureCode::Busy, detail));
         };
-        let link = Link::start(&self.program, era, place).inspect_err(|_| {
+        let link = Link::start(&self.program, shown, era, place).inspect_err(|_| {
             self.state().restarts.ended(Instant::now());
         })?;
+        if let Some(door) = &self.credential {
+            self.watches.spawn(see_out(door.clone(), caller.clone(), Arc::downgrade(&link), link.ended()));
+        }
         let (children, failed, ended) = (Arc::downgrade(self), link.failed(), link.ended());
         self.watches.spawn(async move {
             ended.cancelled().await;
@@ -253,6 +281,26 @@ async fn probe(link: &Arc<Link>) -> Result<Option<Duration>, Failure> {
         Ok(Some(_)) => Ok(Some(LEGACY)),
         Ok(None) => Err(exchange.gone()),
         Err(_) => Ok(Some(SILENT)),
+    }
+}
+
+/// Ends a child with its credential, unless the next credential is the same text.
+async fn see_out(door: Door, caller: Caller, link: Weak<Link>, ended: CancellationToken) {
+    loop {
+        let Some(until) = link.upgrade().and_then(|link| link.shows_until()) else { return };
+        let next = async {
+            sleep_until(until).await;
+            credential(Some(&door), Some(&caller)).await.ok().flatten()
+        };
+        let next = tokio::select! {
+            () = ended.cancelled() => return,
+            next = next => next,
+        };
+        let Some(link) = link.upgrade() else { return };
+        if !link.shows(next.as_ref()) {
+            link.stop();
+            return;
+        }
     }
 }
 

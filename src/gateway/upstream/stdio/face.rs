@@ -27,7 +27,7 @@ const UNSUPPORTED_VERSION: i64 = -32_022;
 impl Stdio {
     /// Answers one HTTP request.
     pub(super) async fn answer(&self, parts: Parts, body: Body) -> Result<Response<Body>, Failure> {
-        let Some(Caller(caller)) = parts.extensions.get::<Caller>().cloned() else {
+        let Some(caller) = parts.extensions.get::<Caller>().cloned() else {
             return Err(Failure::new(FailureCode::Unreachable, "a request came without its caller"));
         };
         let session = header(&parts.headers, SESSION);
@@ -42,14 +42,14 @@ impl Stdio {
                         self.initialize(message, id, caller).await
                     }
                     kind if modern => self.modern(message, kind, caller).await,
-                    kind => self.within_session(message, kind, session, &caller).await,
+                    kind => self.within_session(message, kind, session, &caller.key).await,
                 }
             }
-            (&Method::GET, Some(session)) => match self.children.session(session, &caller) {
+            (&Method::GET, Some(session)) => match self.children.session(session, &caller.key) {
                 Some(link) => Ok(events(stream::listening(link.listen(), link))),
                 None => Ok(no_session(None)),
             },
-            (&Method::DELETE, Some(session)) => match self.children.session(session, &caller) {
+            (&Method::DELETE, Some(session)) => match self.children.session(session, &caller.key) {
                 Some(_) => {
                     self.children.end(session);
                     Ok(status(StatusCode::NO_CONTENT))
@@ -64,14 +64,9 @@ impl Stdio {
         }
     }
 
-    async fn initialize(
-        &self,
-        message: Members,
-        id: Raw,
-        caller: std::sync::Arc<str>,
-    ) -> Result<Response<Body>, Failure> {
+    async fn initialize(&self, message: Members, id: Raw, caller: Caller) -> Result<Response<Body>, Failure> {
         let session = random_id()?;
-        let link = self.children.begin(&caller)?;
+        let link = self.children.begin(&caller).await?;
         let mut exchange = link.request(message, id, "initialize").await?;
         // The answer must come first: until then there is no session to say anything else in.
         let (line, code) = loop {
@@ -86,18 +81,13 @@ impl Stdio {
         if code.is_none() {
             let value = HeaderValue::try_from(&session).map_err(|_| garbled("no session id"))?;
             answer.headers_mut().insert(SESSION, value);
-            self.children.keep(session, caller, link);
+            self.children.keep(session, caller.key, link);
         }
         Ok(answer)
     }
 
-    async fn modern(
-        &self,
-        message: Members,
-        kind: Kind,
-        caller: std::sync::Arc<str>,
-    ) -> Result<Response<Body>, Failure> {
-        let link = self.children.modern(caller).await?;
+    async fn modern(&self, message: Members, kind: Kind, caller: Caller) -> Result<Response<Body>, Failure> {
+        let link = self.children.modern(&caller).await?;
         match (link, kind) {
             (None, Kind::Request { id, .. }) => Ok(speaks_only_handshakes(&id)),
             (Some(link), Kind::Request { id, method }) => {

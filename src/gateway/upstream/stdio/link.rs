@@ -20,6 +20,7 @@ use super::super::failure::{Failure, FailureCode};
 use super::child::{self, Process};
 use super::frame::{Kind, Members, Raw, as_number, number};
 use super::{Era, Program};
+use crate::credentials::Credential;
 
 /// Messages that wait for one caller.
 const QUEUE: usize = 16;
@@ -46,6 +47,8 @@ pub(super) struct Link {
     ended: CancellationToken,
     failed: Arc<AtomicBool>,
     last_words: Arc<Mutex<String>>,
+    /// The credential in its environment.
+    shown: Mutex<Option<Arc<Credential>>>,
 }
 
 #[derive(Debug)]
@@ -81,9 +84,15 @@ pub(super) struct Exchange {
 }
 
 impl Link {
-    /// Starts a child.
-    pub(super) fn start(program: &Program, era: Era, permit: OwnedSemaphorePermit) -> Result<Arc<Self>, Failure> {
-        let Process { stdin, stdout, stop, ended, failed, last_words } = child::start(program, permit)?;
+    /// Starts a child with a credential in its environment.
+    pub(super) fn start(
+        program: &Program,
+        shown: Option<Arc<Credential>>,
+        era: Era,
+        permit: OwnedSemaphorePermit,
+    ) -> Result<Arc<Self>, Failure> {
+        let Process { stdin, stdout, stop, ended, failed, last_words } =
+            child::start(program, shown.as_deref(), permit)?;
         let table = Arc::new(Mutex::new(Table {
             era,
             next: 1,
@@ -94,7 +103,7 @@ impl Link {
             heard: false,
         }));
         tokio::spawn(route(Arc::clone(&table), stdout, program.door.clone()));
-        Ok(Arc::new(Self { table, stdin, stop, ended, failed, last_words }))
+        Ok(Arc::new(Self { table, stdin, stop, ended, failed, last_words, shown: Mutex::new(shown) }))
     }
 
     fn table(&self) -> MutexGuard<'_, Table> {
@@ -175,6 +184,24 @@ impl Link {
     /// Whether it can be spoken to.
     pub(super) fn is_alive(&self) -> bool {
         !self.stop.is_cancelled() && !self.ended.is_cancelled()
+    }
+
+    /// Whether its environment is what it would be with this credential. If so, it lives as long as that.
+    pub(super) fn shows(&self, now: Option<&Arc<Credential>>) -> bool {
+        let mut shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
+        let same = match (shown.as_ref(), now) {
+            (Some(shown), Some(now)) => Arc::ptr_eq(shown, now) || shown.same_variables(now),
+            (shown, now) => shown.is_none() && now.is_none(),
+        };
+        if same {
+            *shown = now.cloned();
+        }
+        same
+    }
+
+    /// When the credential in its environment is over.
+    pub(super) fn shows_until(&self) -> Option<Instant> {
+        self.shown.lock().unwrap_or_else(PoisonError::into_inner).as_ref().map(|shown| shown.until())
     }
 
     /// For how long nothing has been under way.

@@ -26,6 +26,7 @@ use tower_service::Service;
 
 use super::failure::Failure;
 use super::patience::Patience;
+use crate::credentials::Door;
 use crate::gateway::body::{Body, BoxError};
 use children::Children;
 
@@ -48,7 +49,7 @@ pub struct Program {
     pub door: Arc<str>,
     /// Program and arguments.
     pub argv: Vec<String>,
-    /// Its whole environment. May hold secrets, so it is never shown.
+    /// Its environment, without what a credential adds. May hold secrets, so it is never shown.
     pub environment: Vec<(String, String)>,
     /// The longest line that it may say, in bytes.
     pub longest_line: usize,
@@ -83,10 +84,10 @@ pub struct Stdio {
 }
 
 impl Stdio {
-    /// The server that a program is. Nothing starts before the first request. Must be called within a
-    /// tokio runtime.
-    pub fn new(program: Program, limits: Limits, patience: Patience) -> Self {
-        Self { children: Children::new(program, limits), limits, patience }
+    /// The server that a program is, and the credential whose variables are added to its environment.
+    /// Nothing starts before the first request. Must be called within a tokio runtime.
+    pub fn new(program: Program, credential: Option<Door>, limits: Limits, patience: Patience) -> Self {
+        Self { children: Children::new(program, credential, limits), limits, patience }
     }
 
     /// Whether its program keeps ending and is left alone for a while.
