@@ -49,7 +49,7 @@ pub(super) fn open(declared: &Declared, login: Option<&str>) -> Result<Arc<Vault
     }
     let tls = Tls::read(&declared, |path| std::fs::read(path));
     let tls = tls.map_err(|(path, error)| Failure::reading(Path::new(&path), &error))?;
-    Vault::new(&declared, tls, Arc::new(Here), Arc::new(dice), Patience::default()).map_err(unavailable)
+    Vault::new(&declared, &tls, Arc::new(Here), Arc::new(dice), Patience::default()).map_err(unavailable)
 }
 
 /// Runs until an answer is there.

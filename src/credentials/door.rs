@@ -108,6 +108,9 @@ impl Door {
         }
         let deadline = Instant::now() + patience;
         loop {
+            if server.is_gone() {
+                return Err(Unavailable::Stopped);
+            }
             let mut landed = match keeper.ask(server, &slot) {
                 Turn::Fetch(_, landed) | Turn::Wait(landed) => landed,
                 Turn::Have(credential) => return Ok(credential),
@@ -171,6 +174,11 @@ impl Server {
         Self { name, declared, slots, gone: AtomicBool::new(false), fence: AtomicU64::new(0) }
     }
 
+    /// Whether nothing is given here any more.
+    pub(super) fn is_gone(&self) -> bool {
+        self.gone.load(Ordering::SeqCst)
+    }
+
     pub(super) fn fence(&self) -> u64 {
         self.fence.load(Ordering::SeqCst)
     }
@@ -184,7 +192,7 @@ impl Server {
             }
         };
         // Looked at after the slot is in its place: whoever clears sees either the slot or this.
-        if self.gone.load(Ordering::SeqCst) { Err(Unavailable::Stopped) } else { Ok(slot) }
+        if self.is_gone() { Err(Unavailable::Stopped) } else { Ok(slot) }
     }
 
     fn clear(&self, gone: bool) {

@@ -46,7 +46,8 @@ impl Credentials {
     #[must_use]
     pub fn succeed(&self, declared: BTreeMap<String, Declared>) -> Self {
         let door = |(name, declared): (String, Declared)| {
-            let same = |door: &&Door| door.meaning() == declared.meaning && door.is_bound() == declared.bound;
+            let means = |door: &Door| door.meaning() == declared.meaning && door.is_bound() == declared.bound;
+            let same = |door: &&Door| means(door) && !door.server.is_gone();
             let door = match self.doors.get(&name).filter(same) {
                 Some(door) => door.clone(),
                 None => Door::new(Arc::clone(&self.keeper), &name, declared),

@@ -130,10 +130,11 @@ impl Keeper {
         caller: Option<Duration>,
         (begun, wall): (Instant, Timestamp),
     ) -> Result<(Held, Option<u64>), Unavailable> {
-        let Given { placed, lease, handle } = given;
+        let Given { placed, lease, within, handle } = given;
         // The giver counts from when it gave, which is no later than now.
         let number = self.owe(server, asked, &handle, lease.map(|lease| Instant::now() + lease));
-        let bounds = Bounds { declared: server.declared.ttl, lease, caller };
+        let declared = within.map_or(server.declared.ttl, |within| within.min(server.declared.ttl));
+        let bounds = Bounds { declared, lease, caller };
         let lifetime = Lifetime::within(bounds, (self.dice)());
         let until = lifetime.map(|lifetime| begun + lifetime.life).filter(|until| Instant::now() < *until);
         let (Some(lifetime), Some(until)) = (lifetime, until) else {
@@ -270,7 +271,8 @@ impl Flight {
             Ok((held, number)) => {
                 self.landed = true;
                 // Where it was taken back or refused meanwhile, what came goes back at once.
-                if !self.slot.land(held, || server.fence() == fence && !keeper.is_closed()) {
+                let counts = || server.fence() == fence && !server.is_gone() && !keeper.is_closed();
+                if !self.slot.land(held, counts) {
                     keeper.collect(number);
                 }
             }

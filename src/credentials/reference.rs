@@ -15,7 +15,7 @@ pub(super) struct Nothing;
 
 impl Source for Nothing {
     fn fetch<'a>(&'a self, _: &'a Asked) -> BoxFuture<'a, Result<Given, Unavailable>> {
-        ready(Ok(Given { placed: Vec::new(), lease: None, handle: Handle::default() })).boxed()
+        ready(Ok(Given { placed: Vec::new(), lease: None, within: None, handle: Handle::default() })).boxed()
     }
 
     fn revoke<'a>(&'a self, _: &'a Asked, _: &'a Handle) -> BoxFuture<'a, Result<(), Unavailable>> {
@@ -39,7 +39,7 @@ impl Source for Referred {
         async move {
             let secret = self.secrets.read(&self.reference).await?;
             let placed = vec![Placed::new(self.place.clone(), secret)?];
-            Ok(Given { placed, lease: None, handle: Handle::default() })
+            Ok(Given { placed, lease: None, within: None, handle: Handle::default() })
         }
         .boxed()
     }

@@ -57,6 +57,8 @@ pub struct Given {
     pub placed: Vec<Placed>,
     /// What is left of its life by its giver; `None` when it says nothing.
     pub lease: Option<Duration>,
+    /// How long it is to be used at most for another reason, as that what it hangs on may end.
+    pub within: Option<Duration>,
     /// How to take it back; empty when it cannot or need not be.
     pub handle: Handle,
 }

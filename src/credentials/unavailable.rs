@@ -46,6 +46,8 @@ reasons! {
     Foreign = "credential-foreign", "the record at that path belongs to another server; give each server its own path";
     /// The token has other policies than those declared.
     Policies = "credential-policies", "the token has other policies than declared; apply the plan with `doorward vault apply`";
+    /// It neither ends soon nor can be taken back, or lives longer than was declared.
+    Lasting = "credential-lasting", "it lives longer than the policy allows, or nobody can take it back; give its role a lease and a short ttl";
     /// The token is for another audience.
     Audience = "credential-audience", "the token is for another audience; apply the plan with `doorward vault apply`";
     /// The address is neither https nor this machine.
@@ -60,7 +62,7 @@ reasons! {
     Cut = "vault-cut", "the connection to Vault broke";
     /// 503: sealed, or not initialised.
     Sealed = "vault-sealed", "Vault is sealed or not ready; unseal it";
-    /// A redirect, which a standby answers with. Never followed: the token would travel.
+    /// A redirect, which a standby answers with, or 412, when it is behind. Never followed: the token would travel.
     Standby = "vault-standby", "this Vault is a standby that redirects, which is never followed; name the active one";
     /// 429.
     Busy = "vault-busy", "Vault asks for fewer requests";
@@ -82,13 +84,6 @@ reasons! {
     Fault = "credential-fault", "a fault in doorward: please report it with the log";
     /// There is no runtime, or everything is being shut down.
     Stopped = "credential-stopped", "credentials are being shut down";
-}
-
-impl Unavailable {
-    /// Whether asking again a moment later may help, when nothing was done the first time.
-    pub const fn is_brief(self) -> bool {
-        matches!(self, Self::Unreachable | Self::Busy | Self::Failed)
-    }
 }
 
 impl fmt::Display for Unavailable {

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use rustix::process::{Resource, Rlimit, setrlimit};
 use tracing_subscriber::EnvFilter;
 
 use crate::attest::Verified;
@@ -89,6 +90,7 @@ impl Args {
         let opened = self.policy.open(color)?;
         let attested = self.trust.required(&self.policy, &opened.checks.rollout, opened.compiled.digest())?;
         self.log()?;
+        forbid_core_dumps();
         if let Some(Verified { attestation, key }) = &attested {
             tracing::info!(key, time = attestation.time, events = attestation.counts.events, "the policy is attested");
         }
@@ -119,6 +121,15 @@ impl Args {
             Format::Json => log.json().flatten_event(true).try_init(),
         };
         Ok(())
+    }
+}
+
+/// Sees to it that no image of this process, which holds secrets, is written should it crash, and none of
+/// the programs that it starts.
+fn forbid_core_dumps() {
+    let none = Rlimit { current: Some(0), maximum: Some(0) };
+    if let Err(error) = setrlimit(Resource::Core, none) {
+        tracing::warn!(%error, "a crash may write what is in memory to a file");
     }
 }
 

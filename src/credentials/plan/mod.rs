@@ -25,8 +25,10 @@ pub use json::{SCHEMA, json};
 
 /// The life of the gateway's login, in seconds. It is renewed in time.
 const LOGIN_TTL: u32 = 3_600;
-/// How long an unused secret id of `AppRole` lives, in seconds.
-const SECRET_ID_TTL: u32 = 600;
+/// How long an unused secret id of `AppRole` lives at most, in seconds: for so long may Vault be away and
+/// the gateway log in again by the one that it has made for itself. One that is handed to it is given
+/// less by whoever makes it.
+const SECRET_ID_TTL: u32 = 86_400;
 /// How often the key for identity tokens changes, in seconds.
 const ROTATION: u32 = 86_400;
 
@@ -153,6 +155,10 @@ pub fn plan(set: &PolicySet) -> Option<Plan> {
             json!({ "type": "kv", "options": { "version": "2" } }),
         );
     }
+    if let VaultLogin::Approle { mount, role, .. } = &vault.login {
+        let path = format!("auth/{mount}/role/{role}/secret-id");
+        plan.allow(path, &["update"], "logging in again after Vault was away");
+    }
     let text = policy_text(&plan);
     let name = plan.policy.clone();
     plan.want(Kind::Policy, &name, format!("sys/policies/acl/{name}"), json!({ "policy": text }));
@@ -191,7 +197,7 @@ impl Plan {
                     "bind_secret_id": true,
                     "secret_id_num_uses": 1,
                     "secret_id_ttl": SECRET_ID_TTL,
-                    // A secret id that is used up cannot log in again: the login lives while it is renewed.
+                    // The login lives while it is renewed, and is made again by a secret id of its own making.
                     "token_period": LOGIN_TTL,
                 });
                 (mount, "approle", role, bound)

@@ -41,8 +41,9 @@ pub async fn compare(vault: &Vault, plan: &Plan) -> Result<Vec<Change>, Unavaila
 pub async fn apply(vault: &Vault, plan: &Plan, changes: &[Change]) -> Result<(), (Wanted, Unavailable)> {
     for (wanted, change) in plan.wanted.iter().zip(changes) {
         if *change != Change::Keep {
-            let call = Call::post(wanted.path.clone(), Value::Object(wanted.body.clone()));
-            vault.send(&call).await.map_err(|failure| (wanted.clone(), failure.reason))?;
+            let call = Call::post(wanted.path.clone(), &wanted.body);
+            let sent = vault.send(&call, vault.deadline()).await;
+            sent.map_err(|failure| (wanted.clone(), failure.reason))?;
         }
     }
     Ok(())
@@ -100,7 +101,7 @@ pub async fn verify(vault: &Vault, plan: &Plan) -> Result<Vec<Excess>, Unavailab
     struct Answer {
         data: Resultant,
     }
-    let answer: Answer = vault.send(&Call::get("sys/internal/ui/resultant-acl")).await?.read()?;
+    let answer: Answer = vault.send(&Call::get("sys/internal/ui/resultant-acl"), vault.deadline()).await?.read()?;
     let Resultant { root, exact_paths, glob_paths } = answer.data;
     if root {
         return Ok(vec![Excess::Root]);
@@ -140,7 +141,7 @@ pub async fn verify(vault: &Vault, plan: &Plan) -> Result<Vec<Excess>, Unavailab
 }
 
 async fn read(vault: &Vault, path: &str) -> Result<Option<Map<String, Value>>, Unavailable> {
-    match vault.send(&Call::get(path)).await {
+    match vault.send(&Call::get(path), vault.deadline()).await {
         Ok(answer) => Ok(Some(answer.read::<Read>()?.data)),
         Err(failure) if failure.reason == Unavailable::NotFound => Ok(None),
         Err(failure) => Err(failure.reason),

@@ -13,6 +13,8 @@ use futures_util::future::BoxFuture;
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
+use serde_json::value::RawValue;
+use tokio::time::Instant;
 use zeroize::Zeroize;
 
 use super::call::{Call, Failure};
@@ -74,14 +76,28 @@ impl Drop for Record {
 }
 
 #[derive(Deserialize)]
-struct Read {
-    data: Version,
+struct Read<'a> {
+    #[serde(borrow)]
+    data: Version<'a>,
 }
 
 #[derive(Deserialize)]
-struct Version {
-    data: Option<serde_json::Value>,
+struct Version<'a> {
+    #[serde(borrow)]
+    data: Option<&'a RawValue>,
     metadata: Metadata,
+}
+
+/// A record in place of the version that was read.
+#[derive(Serialize)]
+struct Put<'a> {
+    options: Options,
+    data: &'a Record,
+}
+
+#[derive(Serialize)]
+struct Options {
+    cas: u64,
 }
 
 #[derive(Deserialize)]
@@ -115,21 +131,23 @@ impl Kv {
         format!("{}/data/{}", self.mount, self.path)
     }
 
-    async fn read(&self, server: &str) -> Result<Found, Failure> {
-        let (version, at) = match self.vault.send(&Call::get(self.data())).await {
-            Ok(answer) => (answer.read::<Read>()?.data, answer.at),
+    async fn read(&self, server: &str, deadline: Instant) -> Result<Found, Failure> {
+        let answer = self.vault.send(&Call::get(self.data()), deadline).await;
+        let (version, at) = match &answer {
+            Ok(answer) => (answer.read::<Read<'_>>()?.data, answer.at),
             // A version that was deleted answers with its number and no data, one that never was with neither.
-            Err(failure) if failure.reason == Unavailable::NotFound => match failure.read::<Read>() {
-                Some(read) => (read.data, None),
-                None if failure.says("no handler") => return Err(failure),
-                None => return Ok(Found { version: 0, record: None, at: 0 }),
-            },
-            Err(failure) => return Err(failure),
+            Err(failure) if failure.reason == Unavailable::NotFound && !failure.says("no handler") => {
+                match failure.read::<Read<'_>>() {
+                    Some(read) => (read.data, None),
+                    None => return Ok(Found { version: 0, record: None, at: 0 }),
+                }
+            }
+            Err(_) => return Err(answer.err().unwrap_or_else(|| Unavailable::Malformed.into())),
         };
-        let record = match version.data {
+        let record = match version.data.filter(|data| data.get() != "null") {
             None => None,
             Some(data) => {
-                let record: Record = serde_json::from_value(data).map_err(|_| Unavailable::Foreign)?;
+                let record: Record = serde_json::from_str(data.get()).map_err(|_| Unavailable::Foreign)?;
                 if record.format != FORMAT || record.server != server {
                     return Err(Unavailable::Foreign.into());
                 }
@@ -140,9 +158,9 @@ impl Kv {
     }
 
     /// Puts a record in place of the version that was read.
-    async fn put(&self, record: &Record, version: u64) -> Result<bool, Failure> {
-        let body = json!({ "options": { "cas": version }, "data": record });
-        match self.vault.send(&Call::post(self.data(), body)).await {
+    async fn put(&self, record: &Record, version: u64, deadline: Instant) -> Result<bool, Failure> {
+        let body = Put { options: Options { cas: version }, data: record };
+        match self.vault.send(&Call::post(self.data(), body), deadline).await {
             Ok(_) => Ok(true),
             Err(failure) if failure.reason == Unavailable::Refused && failure.says("check-and-set") => Ok(false),
             Err(failure) => Err(failure),
@@ -150,7 +168,7 @@ impl Kv {
     }
 
     /// A new token, and the record of it.
-    async fn make(&self, server: &str) -> Result<(Record, Duration), Failure> {
+    async fn make(&self, server: &str, deadline: Instant) -> Result<(Record, Duration), Failure> {
         let ttl = format!("{}s", self.ttl.as_secs());
         let body = json!({
             "policies": self.policies,
@@ -161,7 +179,8 @@ impl Kv {
             "display_name": format!("doorward-{server}"),
             "meta": { "made_by": "doorward", "server": server, "scopes": self.scopes },
         });
-        let answer = self.vault.send(&Call::post(format!("auth/token/create/{}", self.role), body)).await?;
+        let call = Call::post(format!("auth/token/create/{}", self.role), body).making();
+        let answer = self.vault.send(&call, deadline).await?;
         let mut auth = answer.read::<Made>()?.auth;
         auth.policies.sort();
         if auth.policies != self.policies {
@@ -195,20 +214,23 @@ impl Kv {
         Ok(Given {
             placed: vec![Placed::new(self.place.clone(), SecretString::from(token))?],
             lease: Some(left),
+            within: None,
             handle: Handle { lease_id: None, accessor: record.accessor.clone() },
         })
     }
 
     async fn get(&self, asked: &Asked) -> Result<Given, Failure> {
+        let deadline = self.vault.deadline();
         for _ in 0..ROUNDS {
-            let found = self.read(&asked.server).await?;
+            let found = self.read(&asked.server, deadline).await?;
             let left = found.record.as_ref().and_then(|record| self.usable(record, found.at, asked.refused.as_ref()));
             if let (Some(record), Some(left)) = (&found.record, left) {
                 return self.give(record, left);
             }
-            let (record, lease) = self.make(&asked.server).await?;
+            let (record, lease) = self.make(&asked.server, deadline).await?;
             let accessor = record.accessor.clone().unwrap_or_default();
-            match self.put(&record, found.version).await {
+            // What is made by now may be kept, however long making it took.
+            match self.put(&record, found.version, deadline.max(self.vault.deadline())).await {
                 Ok(true) => {
                     self.give_up(found.record.as_ref(), asked.refused.as_ref()).await;
                     return self.give(&record, lease);
@@ -239,20 +261,21 @@ impl Kv {
     /// Takes a token back and empties its record.
     pub(super) async fn take_back(&self, server: &str, accessor: &str) -> Result<(), Failure> {
         revoke_accessor(&self.vault, accessor).await?;
-        let found = self.read(server).await?;
+        let deadline = self.vault.deadline();
+        let found = self.read(server, deadline).await?;
         if found.record.is_some_and(|record| record.accessor.as_deref() == Some(accessor)) {
             let mut empty = Record::default();
             FORMAT.clone_into(&mut empty.format);
             server.clone_into(&mut empty.server);
             // Where another gateway has replaced it meanwhile, its own stays.
-            self.put(&empty, found.version).await?;
+            self.put(&empty, found.version, deadline).await?;
         }
         Ok(())
     }
 
     /// Takes back whatever token the record holds. `false` when there is none.
     pub(super) async fn purge(&self, server: &str) -> Result<bool, Failure> {
-        let found = self.read(server).await?;
+        let found = self.read(server, self.vault.deadline()).await?;
         match found.record.as_ref().and_then(|record| record.accessor.as_deref()) {
             Some(accessor) => self.take_back(server, accessor).await.map(|()| true),
             None => Ok(false),

@@ -7,6 +7,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use vaultrs::api::AuthInfo;
 use vaultrs::client::VaultClient;
+use vaultrs::error::ClientError;
 use vaultrs::{auth, sys, token};
 use zeroize::Zeroize;
 
@@ -56,17 +57,23 @@ impl Drop for Wrapped {
     }
 }
 
-/// Logs in. `client` makes a client that shows a token, or none.
-pub(super) async fn log_in(
-    login: &VaultLogin,
-    secrets: &dyn Secrets,
-    client: impl Fn(&str) -> Result<VaultClient, Unavailable> + Send + Sync,
-) -> Result<Granted, Unavailable> {
-    // Whatever is wrong with a login is said as such, and a Vault that cannot answer as what it is.
-    let refused = |error| match library(error).reason {
+/// Whatever is wrong with a login is said as such, and a Vault that cannot answer as what it is.
+fn refused(error: ClientError) -> Unavailable {
+    match library(error).reason {
         Unavailable::Denied | Unavailable::Refused | Unavailable::NotFound => Unavailable::Login,
         reason => reason,
-    };
+    }
+}
+
+/// Logs in. `client` makes a client that shows a token, or none. `spare` is a secret id of `AppRole` that
+/// nobody has used yet; one that was opened and could not be used is left there.
+pub(super) async fn log_in(
+    login: &VaultLogin,
+    namespace: Option<&str>,
+    secrets: &dyn Secrets,
+    spare: &mut Option<SecretString>,
+    client: impl Fn(&str) -> Result<VaultClient, Unavailable> + Send + Sync,
+) -> Result<Granted, Unavailable> {
     match login {
         VaultLogin::Token { token } => {
             let secret = secrets.read(token).await?;
@@ -78,16 +85,33 @@ pub(super) async fn log_in(
                 policies: found.policies,
             })
         }
-        VaultLogin::Approle { mount, role_id, secret_id, wrapped, .. } => {
-            let (role, mut secret) = (secrets.read(role_id).await?, secrets.read(secret_id).await?);
-            if *wrapped {
-                // The token of the wrapping opens it once. Whoever opened it before us shows by this failing.
-                let opened: Wrapped =
-                    sys::wrapping::unwrap(&client(secret.expose_secret())?, None).await.map_err(refused)?;
-                secret = SecretString::from(opened.secret_id.clone());
+        VaultLogin::Approle { mount, role, role_id, secret_id, wrapped } => {
+            let id = secrets.read(role_id).await?;
+            let (id, none) = (id.expose_secret(), client("")?);
+            if let Some(kept) = spare.take() {
+                match auth::approle::login(&none, mount, id, kept.expose_secret()).await.map_err(refused) {
+                    Ok(auth) => return Ok(auth.into()),
+                    // It is over. Somebody may have brought another.
+                    Err(Unavailable::Login) => {}
+                    Err(reason) => {
+                        *spare = Some(kept);
+                        return Err(reason);
+                    }
+                }
             }
-            let (role, secret) = (role.expose_secret(), secret.expose_secret());
-            Ok(auth::approle::login(&client("")?, mount, role, secret).await.map_err(refused)?.into())
+            let mut secret = secrets.read(secret_id).await?;
+            if *wrapped {
+                secret =
+                    open(&client(secret.expose_secret())?, secret.expose_secret(), (mount, role), namespace).await?;
+            }
+            match auth::approle::login(&none, mount, id, secret.expose_secret()).await.map_err(refused) {
+                Ok(auth) => Ok(auth.into()),
+                Err(reason) => {
+                    // What was wrapped can be opened no second time.
+                    *spare = Some(secret).filter(|_| *wrapped && reason != Unavailable::Login);
+                    Err(reason)
+                }
+            }
         }
         VaultLogin::Jwt { mount, role, token, .. } => {
             let jwt = secrets.read(token).await?;
@@ -99,4 +123,24 @@ pub(super) async fn log_in(
             Ok(auth::kubernetes::login(&client("")?, mount, role, jwt.expose_secret()).await.map_err(refused)?.into())
         }
     }
+}
+
+/// Opens a wrapped secret id. Whoever opened it before us shows by this failing, and whoever put another
+/// thing into the same kind of wrapping by where it was made.
+async fn open(
+    client: &VaultClient,
+    token: &str,
+    (mount, role): (&str, &str),
+    namespace: Option<&str>,
+) -> Result<SecretString, Unavailable> {
+    let found = sys::wrapping::lookup(client, token).await.map_err(refused)?;
+    let made_at = found.creation_path.trim_start_matches('/');
+    let namespace = namespace.map(|namespace| format!("{}/", namespace.trim_matches('/'))).unwrap_or_default();
+    let made_at = made_at.strip_prefix(&namespace).unwrap_or(made_at);
+    if made_at != format!("auth/{mount}/role/{role}/secret-id") {
+        tracing::error!("the wrapped secret id was not made by the login role: somebody may have put it there");
+        return Err(Unavailable::Login);
+    }
+    let opened: Wrapped = sys::wrapping::unwrap(client, None).await.map_err(refused)?;
+    Ok(SecretString::from(opened.secret_id.clone()))
 }

@@ -7,19 +7,23 @@ mod kv;
 mod leased;
 mod login;
 mod minted;
+mod session;
 mod sources;
+mod transport;
 
 use serde_json::json;
 
 use self::call::{Call, Failure};
 
 pub use admin::{Excess, apply, compare, missing, verify};
-pub use client::{Health, Patience, Tls, Vault};
+pub use client::{Health, Patience, Vault};
 pub use sources::{Revoked, declared, revoke};
+pub use transport::Tls;
 
 /// Takes a token back by its accessor. One that is gone already is no error.
 async fn revoke_accessor(vault: &Vault, accessor: &str) -> Result<(), Failure> {
-    match vault.send(&Call::post("auth/token/revoke-accessor", json!({ "accessor": accessor }))).await {
+    let call = Call::post("auth/token/revoke-accessor", json!({ "accessor": accessor }));
+    match vault.send(&call, vault.deadline()).await {
         Ok(_) => Ok(()),
         // OpenBao answers 204; Vault, and OpenBao for an accessor of no namespace, say so.
         Err(failure) if failure.says("invalid accessor") || failure.says("in different namespace") => Ok(()),

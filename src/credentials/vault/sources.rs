@@ -82,8 +82,8 @@ fn source(
         }
         Credential::Vault { kind: VaultKind::Oidc, path, ttl, .. } => {
             let (audience, place) = (audience(server).to_owned(), place(server, VARIABLE)?);
-            let source = Minted { vault: vault()?, role: path.clone(), audience, place };
-            (Arc::new(source), Duration::from_secs((*ttl).into()))
+            let ttl = Duration::from_secs((*ttl).into());
+            (Arc::new(Minted { vault: vault()?, role: path.clone(), audience, ttl, place }), ttl)
         }
         Credential::Vault { kind: VaultKind::Dynamic, path, ttl, .. } => {
             let source = Leased { vault: vault()?, path: path.clone(), fields: fields(server)? };
@@ -143,7 +143,8 @@ pub async fn revoke(set: &PolicySet, name: &str, vault: &Arc<Vault>) -> Result<R
         Credential::None | Credential::Reference(_) => Ok(Revoked::Elsewhere),
         Credential::Vault { kind: VaultKind::Oidc, ttl, .. } => Ok(Revoked::EndsBy(*ttl)),
         Credential::Vault { kind: VaultKind::Dynamic, path, .. } => {
-            vault.send(&Call::post(format!("sys/leases/revoke-prefix/{path}"), json!({}))).await?;
+            let call = Call::post(format!("sys/leases/revoke-prefix/{path}"), json!({}));
+            vault.send(&call, vault.deadline()).await?;
             Ok(Revoked::Done)
         }
         Credential::Vault { kind: VaultKind::Kv, path, ttl, .. } => {

@@ -62,7 +62,7 @@ impl Issued {
             let message = format!("`{path}` of [vault] cannot be read: {}", error.kind());
             Refusal::new(Unavailable::Tls.code(), message, "name a file that the gateway may read")
         })?;
-        let vault = Vault::new(wanted, tls, Arc::clone(secrets), Arc::new(system::dice), Patience::default());
+        let vault = Vault::new(wanted, &tls, Arc::clone(secrets), Arc::new(system::dice), Patience::default());
         let vault = vault.map_err(|reason| {
             Refusal::new(reason.code(), format!("[vault] cannot be used: {}", reason.text()), "mend [vault]")
         })?;
@@ -81,6 +81,9 @@ impl Issued {
 
     /// Fetches what can be had before the first caller comes, and says what cannot.
     pub(in crate::gateway) async fn prepare(&self) {
+        if let Some((_, vault)) = &self.vault {
+            vault.provide().await;
+        }
         for standing in self.credentials.prepare(PREPARE).await {
             if let Some(failed) = standing.failed.filter(|_| !standing.held) {
                 let (server, code) = (standing.server, failed.code());

@@ -49,8 +49,7 @@ pub async fn open(policy: CompiledPolicy, options: &Options) -> Result<Gateway, 
         refusals.push(Refusal::new("no-server", "the policy has no server", "add one: `[servers.NAME]` with a `url`"));
     }
     let issued = Issued::open(&set, &system, None).map_or_else(|more| refusing(&mut refusals, more), Some);
-    let upstreams = issued.as_ref().map(|issued| upstreams::find(&set, options, issued));
-    let upstreams = upstreams.unwrap_or_else(|| Ok(Vec::new()));
+    let upstreams = upstreams::find(&set, options, issued.as_ref());
     let upstreams = upstreams.unwrap_or_else(|more| refusing(&mut refusals, more));
     let log = audit::Named::find(&set.audit, &options.overrides, &system).await;
     let log = log.map_or_else(|more| refusing(&mut refusals, more), Some);

@@ -14,16 +14,22 @@ const ENVIRONMENT: [&str; 8] = ["PATH", "HOME", "LANG", "LC_ALL", "LC_CTYPE", "L
 /// The longest line that a child may say, in bytes. A line is one message.
 const LONGEST_LINE: usize = 16 << 20;
 
-/// What is behind each door, or all that is wrong with them.
+/// What is behind each door, or all that is wrong with them. Without credentials only the latter is of use.
 pub(super) fn find(
     set: &PolicySet,
     options: &Options,
-    issued: &Issued,
+    issued: Option<&Issued>,
 ) -> Result<Vec<(String, Upstream)>, Vec<Refusal>> {
     let mut refusals = Vec::new();
     let mut upstreams = Vec::new();
     for (name, server) in &set.servers {
-        match upstream(name, server, set.gateway.danger_plain_http, options, issued.door(name)) {
+        match upstream(
+            name,
+            server,
+            set.gateway.danger_plain_http,
+            options,
+            issued.and_then(|issued| issued.door(name)),
+        ) {
             Ok(upstream) => upstreams.push((name.clone(), upstream)),
             Err(refusal) => refusals.push(refusal),
         }

@@ -226,9 +226,6 @@ credential = {{ env = \"DOORWARD_TEST_NO_SUCH_VARIABLE\" }}
 [servers.clear]
 url = \"http://tickets.example.com/mcp\"
 credential = {{ file = \"token\" }}
-[servers.program]
-command = [\"true\"]
-credential = {{ file = \"token\" }}
 "
     );
     let refusals = opened(&policy, directory.path()).await.unwrap_err();

@@ -76,6 +76,11 @@ impl Bao {
         format!("http://127.0.0.1:{}", self.port)
     }
 
+    /// Its container.
+    pub(super) fn id(&self) -> &str {
+        &self.id
+    }
+
     /// Runs `docker COMMAND ID`, and gives what it prints.
     pub(super) fn docker(&self, command: &str) -> String {
         let output = Command::new("docker").args([command, &self.id]).output().unwrap();
@@ -168,7 +173,7 @@ impl World<'_> {
     /// The Vault of a policy, with these secrets.
     pub(super) fn vault(policy: &CompiledPolicy, secrets: &[(&str, &str)]) -> Arc<Vault> {
         let declared = policy.set().vault.as_ref().unwrap();
-        Vault::new(declared, Tls::default(), given(secrets), Arc::new(|| u32::MAX / 2), Patience::default()).unwrap()
+        Vault::new(declared, &Tls::default(), given(secrets), Arc::new(|| u32::MAX / 2), Patience::default()).unwrap()
     }
 
     /// The same, with the login of whoever may do everything.
@@ -176,7 +181,7 @@ impl World<'_> {
         let mut declared = policy.set().vault.clone().unwrap();
         declared.login = doorward::policy::set::VaultLogin::Token { token: "env:ROOT".into() };
         let secrets = given(&[("env:ROOT", ROOT)]);
-        Vault::new(&declared, Tls::default(), secrets, Arc::new(|| 0), Patience::default()).unwrap()
+        Vault::new(&declared, &Tls::default(), secrets, Arc::new(|| 0), Patience::default()).unwrap()
     }
 
     /// The id of a role of `AppRole` and a fresh secret id.

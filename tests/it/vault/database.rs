@@ -18,7 +18,7 @@ use crate::containers::{Postgres, postgres};
 const LOGIN: &str = r#"login = { approle = "doorward", role_id = "env:ROLE", secret_id = "env:SECRET" }"#;
 
 /// Where another container finds the database.
-fn inner_address(postgres: &Postgres) -> String {
+pub(super) fn inner_address(postgres: &Postgres) -> String {
     let docker = |arguments: &[&str]| {
         let output = Command::new("docker").args(arguments).output().unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));

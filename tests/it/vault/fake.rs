@@ -15,6 +15,10 @@ use serde_json::{Value, json};
 pub(super) enum Says {
     /// This status and body.
     Status(u16, Value),
+    /// The same after so long.
+    Late(Duration, Value),
+    /// 429, to be asked again after so many seconds.
+    Busy(u64),
     /// A redirect to there.
     Redirect(String),
     /// Nothing, for ever.
@@ -113,6 +117,13 @@ async fn answer(State(inner): State<Arc<Inner>>, request: Request) -> Response<B
     let says = inner.says.lock().unwrap().clone();
     match says {
         Says::Status(status, body) => whole(status, &body),
+        Says::Late(long, body) => {
+            tokio::time::sleep(long).await;
+            whole(200, &body)
+        }
+        Says::Busy(seconds) => {
+            Response::builder().status(429).header("retry-after", seconds).body(Body::from("{}")).unwrap()
+        }
         Says::Redirect(to) => {
             Response::builder().status(307).header("location", format!("{to}{path}")).body(Body::empty()).unwrap()
         }

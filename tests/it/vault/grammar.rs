@@ -69,15 +69,3 @@ fn every_login_is_bound_to_one_identity() {
     }
     insta::assert_snapshot!(shown);
 }
-
-#[cfg(feature = "gateway")]
-#[test]
-fn serve_does_not_start_where_it_would_send_a_credential_elsewhere_than_declared() {
-    let place = crate::place::Place::new();
-    place.write(
-        "door.toml",
-        "version = 1\n[servers.a]\nurl = \"http://127.0.0.1:1/mcp\"\ncredential = { env = \"HOME\", header = \"x-key\" }\n",
-    );
-    let ran = place.run(&["serve", "--policy", "door.toml"]);
-    assert!(ran.code == 2 && ran.stderr.contains("says where its credential goes"), "{}", ran.stderr);
-}

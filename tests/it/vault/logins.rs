@@ -28,9 +28,26 @@ async fn a_wrapped_secret_id_is_opened_once_and_never_twice() {
     ready(&world, &world.policy(APPROLE, TICKETS)).await;
     let wrapped = APPROLE.replace("secret_id =", "wrapped = true, secret_id =");
     let policy = world.policy(&wrapped, TICKETS);
+    let token = &*wrapped_secret_id(&world, "doorward").await;
+    let (role, _) = world.approle("doorward").await;
+    let secrets = [("env:ROLE", role.as_str()), ("env:SECRET", token)];
+    assert_eq!(World::vault(&policy, &secrets).login_policies().await.unwrap(), ["doorward"]);
+    assert_eq!(World::vault(&policy, &secrets).login_policies().await.unwrap_err(), Unavailable::Login);
+
+    // Somebody wraps a secret id of another role: it is not opened.
+    world.write("auth/approle/role/other", json!({ "token_policies": ["doorward"] })).await;
+    let other = wrapped_secret_id(&world, "other").await;
+    let secrets = [("env:ROLE", role.as_str()), ("env:SECRET", &*other)];
+    assert_eq!(World::vault(&policy, &secrets).login_policies().await.unwrap_err(), Unavailable::Login);
+    let (_, found) = world.request(&other, "POST", "sys/wrapping/lookup", Some(json!({ "token": other }))).await;
+    assert_eq!(found["data"]["creation_path"], json!("auth/approle/role/other/secret-id"), "it is as it was");
+}
+
+/// The token that wraps a new secret id of a role.
+async fn wrapped_secret_id(world: &World<'_>, role: &str) -> String {
     let client = reqwest::Client::builder().no_proxy().build().unwrap();
     let answer = client
-        .post(format!("{}/v1/auth/approle/role/doorward/secret-id", bao.address()))
+        .post(format!("{}/v1/auth/approle/role/{role}/secret-id", world.bao.address()))
         .header("x-vault-token", ROOT)
         .header("x-vault-namespace", &world.namespace)
         .header("x-vault-wrap-ttl", "60s")
@@ -38,11 +55,42 @@ async fn a_wrapped_secret_id_is_opened_once_and_never_twice() {
         .await
         .unwrap();
     let answer: serde_json::Value = serde_json::from_slice(&answer.bytes().await.unwrap()).unwrap();
-    let token = answer["wrap_info"]["token"].as_str().unwrap();
-    let (role, _) = world.approle("doorward").await;
-    let secrets = [("env:ROLE", role.as_str()), ("env:SECRET", token)];
-    assert_eq!(World::vault(&policy, &secrets).login_policies().await.unwrap(), ["doorward"]);
-    assert_eq!(World::vault(&policy, &secrets).login_policies().await.unwrap_err(), Unavailable::Login);
+    answer["wrap_info"]["token"].as_str().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn a_login_of_the_plan_that_died_is_made_again_though_its_secret_id_is_used_up() {
+    let test = "a_login_of_the_plan_that_died_is_made_again_though_its_secret_id_is_used_up";
+    let Some(bao) = shared(test) else { return };
+    let world = bao.namespace().await;
+    let policy = world.policy(APPROLE, TICKETS);
+    let vault = ready(&world, &policy).await;
+    tickets_policy(&world).await;
+    let all = credentials(&policy, &vault);
+    all.get("tickets", None).await.unwrap();
+    vault.provide().await;
+    // Twice, so that what was made for the first time is not all.
+    for _ in 0..2 {
+        let (_, list) = world.request(ROOT, "LIST", "auth/token/accessors", None).await;
+        for accessor in list["data"]["keys"].as_array().unwrap() {
+            let body = Some(json!({ "accessor": accessor }));
+            let (status, token) = world.request(ROOT, "POST", "auth/token/lookup-accessor", body.clone()).await;
+            if status == 200 && token["data"]["path"] == json!("auth/approle/login") {
+                world.request(ROOT, "POST", "auth/token/revoke-accessor", body).await;
+            }
+        }
+        all.door("tickets").unwrap().revoke().await;
+        let begun = tokio::time::Instant::now();
+        while let Err(failed) = all.get("tickets", None).await {
+            assert!(begun.elapsed() < Duration::from_secs(20), "{failed}");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        assert_eq!(vault.login_policies().await.unwrap(), ["doorward"]);
+        // The next secret id is made behind the callers' backs.
+        vault.provide().await;
+    }
+    vault.close().await.unwrap();
+    assert_eq!(vault.login_policies().await.unwrap_err(), Unavailable::Stopped);
 }
 
 #[tokio::test]
@@ -100,7 +148,7 @@ credential = {{ vault = "kv", path = "tokens/tickets" }}
     let policy = compiled(&text);
     let declared = policy.set().vault.as_ref().unwrap();
     let secrets = given(&[("env:JWT", "a.b.c")]);
-    let vault = Vault::new(declared, Tls::default(), secrets, Arc::new(|| 0), Patience::default()).unwrap();
+    let vault = Vault::new(declared, &Tls::default(), secrets, Arc::new(|| 0), Patience::default()).unwrap();
     assert_eq!(vault.login_policies().await.unwrap(), ["doorward"]);
     let asked = &fake.asked()[0];
     assert_eq!(asked.path, "/v1/auth/cluster-a/login");

@@ -8,5 +8,9 @@ mod grammar;
 mod hazards;
 mod logins;
 #[cfg(feature = "gateway")]
+mod pipeline;
+#[cfg(feature = "gateway")]
 pub(crate) mod served;
 mod sources;
+#[cfg(feature = "gateway")]
+mod walk;

@@ -235,6 +235,14 @@ credential = { vault = "oidc", path = "web", audience = "web-api", ttl = "5m", h
     world.write("identity/oidc/role/web", other).await;
     all.door("web").unwrap().revoke().await;
     assert_eq!(all.get("web", None).await.unwrap_err(), Unavailable::Audience);
+    // Somebody has it sign for longer than the policy says.
+    let longer = json!({ "key": "doorward", "client_id": "web-api", "ttl": 3600 });
+    world.write("identity/oidc/role/web", longer).await;
+    let begun = Instant::now();
+    while all.get("web", None).await.unwrap_err() != Unavailable::Lasting {
+        assert!(begun.elapsed() < Duration::from_secs(10));
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
     assert!(all.get("crm", None).await.is_ok());
 }
 

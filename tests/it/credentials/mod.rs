@@ -1,5 +1,7 @@
 //! Credentials over virtual time: one fetch for all who wait, never a stale one, nothing left behind.
 
+mod owed;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -11,7 +13,6 @@ use doorward::credentials::{
 use doorward::model::Timestamp;
 use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, join_all};
-use proptest::prelude::*;
 use secrecy::{ExposeSecret as _, SecretString};
 use tokio::time::{Instant, advance, sleep};
 
@@ -27,6 +28,10 @@ struct Scripted {
     /// What is out by its number, with the end of its lease.
     out: Mutex<BTreeMap<usize, Option<Instant>>>,
     shared: bool,
+    /// How many more times taking back fails.
+    keeps: AtomicUsize,
+    /// How many more fetches break.
+    breaks: AtomicUsize,
     asked: Mutex<Vec<Option<Handle>>>,
 }
 
@@ -40,6 +45,7 @@ impl Source for Scripted {
             let made = Instant::now();
             sleep(self.takes).await;
             self.at_once.fetch_sub(1, Ordering::SeqCst);
+            assert!(!one_less(&self.breaks), "a fault");
             if let Some(failed) = *self.fails.lock().unwrap() {
                 return Err(failed);
             }
@@ -48,6 +54,7 @@ impl Source for Scripted {
             Ok(Given {
                 placed: vec![Placed::new(Place::Header(http::header::AUTHORIZATION), secret).unwrap()],
                 lease: self.lease,
+                within: None,
                 handle: Handle { lease_id: Some(number.to_string()), accessor: None },
             })
         }
@@ -56,6 +63,9 @@ impl Source for Scripted {
 
     fn revoke<'a>(&'a self, _: &'a Asked, handle: &'a Handle) -> BoxFuture<'a, Result<(), Unavailable>> {
         let number = handle.lease_id.as_ref().unwrap().parse().unwrap();
+        if one_less(&self.keeps) {
+            return std::future::ready(Err(Unavailable::Unreachable)).boxed();
+        }
         assert!(self.out.lock().unwrap().remove(&number).is_some(), "taken back twice");
         std::future::ready(Ok(())).boxed()
     }
@@ -63,6 +73,11 @@ impl Source for Scripted {
     fn is_shared(&self) -> bool {
         self.shared
     }
+}
+
+/// Takes one away, if there is one.
+fn one_less(count: &AtomicUsize) -> bool {
+    count.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |count| count.checked_sub(1)).is_ok()
 }
 
 impl Scripted {
@@ -297,93 +312,4 @@ async fn a_clock_that_jumps_ahead_ends_a_credential_and_one_that_jumps_back_prol
     jump.store(0, Ordering::SeqCst);
     advance(Duration::from_secs(100)).await;
     assert_ne!(secret(&all.get("a", None).await.unwrap()), second);
-}
-
-/// What may happen, with a number of milliseconds.
-#[derive(Clone, Debug)]
-enum Step {
-    Get,
-    Wait(u64),
-    Fail(bool),
-    Revoke,
-    Refuse,
-    Reload,
-}
-
-fn step() -> impl Strategy<Value = Step> {
-    prop_oneof![
-        6 => Just(Step::Get),
-        6 => (1_u64..60_000).prop_map(Step::Wait),
-        2 => any::<bool>().prop_map(Step::Fail),
-        1 => Just(Step::Revoke),
-        1 => Just(Step::Refuse),
-        1 => Just(Step::Reload),
-    ]
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
-
-    /// Whatever happens: nobody is given a credential past its ttl or its lease, one fetch goes on at a
-    /// time, and in the end nothing that was given out lives on.
-    #[test]
-    fn no_stale_credential_is_given_and_no_lease_is_left(
-        steps in proptest::collection::vec(step(), 1..60),
-        ttl in 1_u64..120,
-        lease in proptest::option::of(1_u64..120),
-        takes in 0_u64..3_000,
-        dice in any::<u32>(),
-    ) {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
-        runtime.block_on(async {
-            let source = Arc::new(Scripted {
-                takes: Duration::from_millis(takes),
-                lease: lease.map(Duration::from_secs),
-                ..Scripted::default()
-            });
-            let dice = Arc::new(move || dice);
-            let mut all = Credentials::new(
-                declared(&[("a", &source, ttl)], false), clock(Instant::now()), dice, Limits::default(),
-            );
-            let life = Duration::from_secs(lease.map_or(ttl, |lease| lease.min(ttl)));
-            let mut generation = ttl;
-            for step in steps {
-                match step {
-                    Step::Get => {
-                        if let Ok(credential) = all.get("a", None).await {
-                            let number: usize = credential.lease_id().unwrap().parse().unwrap();
-                            let end = source.out.lock().unwrap().get(&number).copied();
-                            prop_assert!(end.is_some(), "given after it was taken back");
-                            prop_assert!(end.flatten().is_none_or(|end| Instant::now() < end), "past its lease");
-                        }
-                    }
-                    Step::Wait(milliseconds) => sleep(Duration::from_millis(milliseconds)).await,
-                    Step::Fail(fails) => *source.fails.lock().unwrap() = fails.then_some(Unavailable::Sealed),
-                    Step::Revoke => {
-                        all.door("a").unwrap().revoke().await;
-                    }
-                    Step::Refuse => {
-                        if let Ok(credential) = all.get("a", None).await {
-                            all.door("a").unwrap().refused(None, &credential);
-                        }
-                    }
-                    Step::Reload => {
-                        // The same ttl in another guise, so that it is another credential.
-                        generation += 1_000;
-                        let mut doors = declared(&[("a", &source, ttl)], false);
-                        doors.get_mut("a").unwrap().meaning = generation.to_string();
-                        let next = all.succeed(doors);
-                        all.retire(&next).await;
-                        all = next;
-                    }
-                }
-                prop_assert!(source.at_once.load(Ordering::SeqCst) <= 2);
-            }
-            // After the longest life nothing is out but what a last renewal fetched.
-            all.shutdown(Instant::now() + Duration::from_mins(1)).await;
-            sleep(life).await;
-            prop_assert_eq!(source.living(), 0);
-            Ok(())
-        })?;
-    }
 }
