@@ -9,7 +9,6 @@
 //! This module alone among those of the guard touches the file system, and only in [`Journal`]:
 //! promising that a row is durable means writing and flushing it.
 
-#[cfg(feature = "store")]
 pub mod chain;
 mod journal;
 #[cfg(feature = "store")]

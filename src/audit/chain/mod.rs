@@ -12,6 +12,7 @@
 //! `prune` is the stub of what retention removed. They are rows of a chain themselves, so a seal that
 //! is gone is missed as any row is.
 
+#[cfg(feature = "store")]
 mod arranged;
 mod canonical;
 mod hash;
@@ -22,6 +23,7 @@ mod seal;
 mod tail;
 mod verify;
 
+#[cfg(feature = "store")]
 pub(in crate::audit) use arranged::arranged;
 pub use hash::Hash;
 pub use key::{BadKey, PublicKey, SigningKey};
