@@ -1,5 +1,5 @@
 // The TypeScript SDK as a client: client.mjs URL TOKEN TOOL ARGUMENTS MODE, run beside its node_modules.
-// Prints tools and answer as JSON.
+// Prints the revision that was agreed on, the tools and the answer as JSON.
 import { createRequire } from "node:module";
 import { pathToFileURL } from "node:url";
 
@@ -15,6 +15,7 @@ const client = new Client(
 await client.connect(transport);
 const tools = (await client.listTools()).tools.map((tool) => tool.name).sort();
 const answer = await client.callTool({ name: tool, arguments: JSON.parse(args) });
-console.log(JSON.stringify({ tools, text: answer.content[0].text }));
+const version = client.getNegotiatedProtocolVersion();
+console.log(JSON.stringify({ tools, version, text: answer.content[0].text }));
 await client.close();
 process.exit(0);

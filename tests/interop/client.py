@@ -1,4 +1,5 @@
-"""The Python SDK as a client: client.py URL TOKEN TOOL ARGUMENTS MODE. Prints tools and answer as JSON."""
+"""The Python SDK as a client: client.py URL TOKEN TOOL ARGUMENTS MODE. Prints the revision that was
+agreed on, the tools and the answer as JSON."""
 
 import asyncio
 import json

@@ -1,5 +1,6 @@
 //! The gateway: what it carries, what it never carries, and what it does when things break.
 
+mod acceptance;
 mod audited;
 pub(crate) mod calculator;
 mod conformance;
