@@ -8,29 +8,25 @@ use std::error::Error;
 use std::sync::Arc;
 
 use doorward::pep::GuardLayer;
-use rmcp::model::{CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock, ListToolsResult};
-use rmcp::model::{PaginatedRequestParams, ServerCapabilities, ServerConfig, Tool};
-use rmcp::service::{RequestContext, RoleServer};
+use rmcp::model::CallToolRequestParams;
 use rmcp::transport::StreamableHttpClientTransport;
 use rmcp::transport::streamable_http_client::StreamableHttpClientTransportConfig;
 use rmcp::transport::streamable_http_server::session::local::LocalSessionManager;
 use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, StreamableHttpService};
-use rmcp::{ErrorData, ServerHandler, ServiceExt as _};
+use rmcp::{ServiceExt as _, tool, tool_router};
 
 struct Notes;
-impl ServerHandler for Notes {
-    fn get_info(&self) -> ServerConfig {
-        ServerConfig::new(ServerCapabilities::builder().enable_tools().build())
+
+#[tool_router(server_handler)]
+impl Notes {
+    #[tool(description = "Searches the notes")]
+    fn search() -> String {
+        "search done".to_owned()
     }
 
-    #[rustfmt::skip]
-    async fn list_tools(&self, _: Option<PaginatedRequestParams>, _: RequestContext<RoleServer>) -> Result<ListToolsResult, ErrorData> {
-        let schema = Arc::new(serde_json::Map::from_iter([("type".to_owned(), "object".into())]));
-        Ok(ListToolsResult::with_all_items(["search", "delete"].map(|name| Tool::new(name, name, Arc::clone(&schema))).to_vec()))
-    }
-    #[rustfmt::skip]
-    async fn call_tool(&self, request: CallToolRequestParams, _: RequestContext<RoleServer>) -> Result<CallToolResponse, ErrorData> {
-        Ok(CallToolResult::success(vec![ContentBlock::text(format!("{} done", request.name))]).into())
+    #[tool(description = "Deletes a note")]
+    fn delete() -> String {
+        "delete done".to_owned()
     }
 }
 

@@ -2,6 +2,7 @@
 //!
 //! A block is one shell session in a directory that holds a copy of the example policies and
 //! recordings. A code block below a line `<!-- file: NAME -->` is written there first.
+//! A page that starts a gateway uses free ports in place of those that it shows, and may run the examples.
 //! Between `<!-- keys: PLACE -->` and `<!-- end of keys -->` stands what the loader takes there.
 //! `UPDATE_DOCS=1` writes the output that came instead of comparing it.
 
@@ -82,8 +83,42 @@ fn steps(block: &[&str]) -> Vec<Step> {
     steps
 }
 
+/// The ports that a page shows, each with the one that is used in its place.
+struct Ports(Vec<(&'static str, String)>);
+
+impl Ports {
+    fn of(page: &str) -> Self {
+        if !page.contains("$ doorward serve") {
+            return Self(Vec::new());
+        }
+        // All are held until each is known, so that no two are one.
+        let held = ["8787", "8788"].map(|shown| (shown, std::net::TcpListener::bind("127.0.0.1:0").unwrap()));
+        Self(held.into_iter().map(|(shown, held)| (shown, held.local_addr().unwrap().port().to_string())).collect())
+    }
+
+    fn used(&self, text: &str) -> String {
+        self.0.iter().fold(text.to_owned(), |text, (shown, used)| text.replace(shown, used))
+    }
+
+    fn shown(&self, text: &str) -> String {
+        self.0.iter().fold(text.to_owned(), |text, (shown, used)| text.replace(used, shown))
+    }
+}
+
+/// Builds the examples that a page runs. Where everything is tested they are built already.
+fn build_examples(page: &str) {
+    for example in ["notes_server", "call_tool"].into_iter().filter(|example| page.contains(example)) {
+        let built = Command::new(env!("CARGO"))
+            .args(["build", "--quiet", "--offline", "--all-features", "--example", example])
+            .current_dir(root())
+            .output()
+            .unwrap();
+        assert!(built.status.success(), "{example}: {}", String::from_utf8_lossy(&built.stderr));
+    }
+}
+
 /// Runs the steps in one shell and gives the output of each.
-fn run(steps: &[Step], directory: &Path) -> Vec<Vec<String>> {
+fn run(steps: &[Step], directory: &Path, ports: &Ports) -> Vec<Vec<String>> {
     let mut script = String::from("exec 2>&1\n");
     for step in steps {
         let command = step.shown.join("\n");
@@ -92,9 +127,10 @@ fn run(steps: &[Step], directory: &Path) -> Vec<Vec<String>> {
         let _ = writeln!(script, "{command}\n__code=$?; printf '{MARK}'; (exit $__code)");
     }
     let binary = Path::new(DOORWARD).parent().unwrap();
-    let path = format!("{}:{}", binary.display(), std::env::var("PATH").unwrap());
-    let output = untold("sh").arg("-c").arg(script).env("PATH", path).current_dir(directory).output().unwrap();
-    let text = String::from_utf8(output.stdout).unwrap();
+    let path = format!("{0}:{0}/examples:{1}", binary.display(), std::env::var("PATH").unwrap());
+    let output =
+        untold("sh").arg("-c").arg(ports.used(&script)).env("PATH", path).current_dir(directory).output().unwrap();
+    let text = ports.shown(&String::from_utf8(output.stdout).unwrap());
     let mut parts: Vec<Vec<String>> =
         text.split(MARK).map(|part| part.lines().map(|l| l.trim_end().to_owned()).collect()).collect();
     parts.pop();
@@ -105,6 +141,8 @@ fn run(steps: &[Step], directory: &Path) -> Vec<Vec<String>> {
 /// The page with what its commands print.
 fn rerun(text: &str) -> String {
     let directory = playground();
+    let ports = Ports::of(text);
+    build_examples(text);
     let lines: Vec<&str> = text.lines().collect();
     let mut out = String::new();
     let mut file = None;
@@ -126,11 +164,12 @@ fn rerun(text: &str) -> String {
         let block = &lines[at..end];
         at = end + 1;
         if let Some(name) = file.take() {
-            fs::write(directory.path().join(name), format!("{}\n", block.join("\n"))).unwrap();
+            let text = ports.used(&format!("{}\n", block.join("\n")));
+            fs::write(directory.path().join(name), text).unwrap();
         }
         if *line == "```console" {
             let steps = steps(block);
-            for (step, output) in steps.iter().zip(run(&steps, directory.path())) {
+            for (step, output) in steps.iter().zip(run(&steps, directory.path(), &ports)) {
                 for line in step.shown.iter().chain(&output) {
                     let _ = writeln!(out, "{line}");
                 }
