@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::wording;
 use crate::model::Rate;
 use crate::policy::set::{
-    Capture, Credential, Gateway, Issuer, Item, KeySource, PolicySet, Server, Upstream, Vault, item_name,
+    Capture, Credential, Gateway, Hold, Issuer, Item, KeySource, PolicySet, Server, Upstream, Vault, item_name,
 };
 
 /// What kind of thing changed.
@@ -22,6 +22,10 @@ pub enum ChangeKind {
     Retention,
     /// Where audit rows go.
     AuditStore,
+    /// What signs the seals of the audit log.
+    AuditKey,
+    /// Rows that stay whatever their class says.
+    Hold,
     /// The rate.
     Rate,
     /// Where the upstream credential comes from.
@@ -81,7 +85,9 @@ pub(super) fn changes(old: &PolicySet, new: &PolicySet) -> Vec<Change> {
             let Some(after_item) = items_after.get(&item).copied() else { continue };
             let of = if item.is_empty() { name.clone() } else { format!("{name}:{item}") };
             let classes = (class(before, before_item), class(after, after_item));
-            add(&of, ChangeKind::AuditClass, classes.0.to_owned(), classes.1.to_owned(), false);
+            let kept = |set: &PolicySet, class: &str| set.audit.retention.get(class).copied();
+            let weaker = kept(new, classes.1) < kept(old, classes.0);
+            add(&of, ChangeKind::AuditClass, classes.0.to_owned(), classes.1.to_owned(), weaker);
             let both = (rates(before, before_item), rates(after, after_item));
             let weaker = both.0.iter().any(|b| !both.1.iter().any(|a| is_at_least_as_strict(a, b)));
             add(&of, ChangeKind::Rate, rates_text(&both.0), rates_text(&both.1), weaker);
@@ -95,6 +101,15 @@ pub(super) fn changes(old: &PolicySet, new: &PolicySet) -> Vec<Change> {
         add(&format!("audit class {class}"), ChangeKind::Retention, text(before), text(after), weaker);
     }
     add("audit", ChangeKind::AuditStore, old.audit.store.clone(), new.audit.store.clone(), false);
+    let key = |set: &PolicySet| set.audit.signing_key.clone().unwrap_or_else(|| "none".to_owned());
+    let weaker = old.audit.signing_key.is_some() && new.audit.signing_key.is_none();
+    add("audit", ChangeKind::AuditKey, key(old), key(new), weaker);
+    let holds = old.audit.holds.keys().chain(new.audit.holds.keys());
+    for name in holds.collect::<std::collections::BTreeSet<_>>() {
+        let (before, after) = (old.audit.holds.get(name), new.audit.holds.get(name));
+        let weaker = before.is_some_and(|before| !after.is_some_and(|after| after.covers(before)));
+        add(&format!("hold {name}"), ChangeKind::Hold, hold(before), hold(after), weaker);
+    }
     let (before, after) = (&old.gateway, &new.gateway);
     let asks = |gateway: &Gateway| gateway.tls.as_ref().is_some_and(|tls| tls.client_ca_file.is_some());
     let weaker = (after.danger_plain_http && !before.danger_plain_http) || (asks(before) && !asks(after));
@@ -102,6 +117,13 @@ pub(super) fn changes(old: &PolicySet, new: &PolicySet) -> Vec<Change> {
     add("vault", ChangeKind::Location, vault(old), vault(new), false);
     found.sort();
     found
+}
+
+fn hold(hold: Option<&Hold>) -> String {
+    let Some(hold) = hold else { return "none".to_owned() };
+    let named = [("classes", &hold.classes), ("subjects", &hold.subjects)];
+    let named = named.iter().filter(|(_, names)| !names.is_empty());
+    named.map(|(what, names)| format!("{what} {}", names.join(" "))).collect::<Vec<_>>().join(", ")
 }
 
 /// What an issuer is trusted with, one text for each setting.
@@ -248,4 +270,56 @@ fn vault(set: &PolicySet) -> String {
     }
     text.push_str(if vault.shared { " shared" } else { "" });
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::{Layers, load};
+
+    fn set(audit: &str, class: &str) -> PolicySet {
+        let text = format!(
+            "version = 1\n[issuers.corp]\nurl = \"https://login.example.com\"\n[servers.s]\nurl = \"http://127.0.0.1:1/mcp\"\n\
+             [servers.s.tools.t]\naudit = \"{class}\"\n[[grants]]\nto = {{ groups = [\"g\"] }}\nallow = [\"s:t\"]\n\
+             {audit}\n[audit.retention]\nstandard = \"90d\"\nfinancial = \"7y\"\n"
+        );
+        let loaded = load(&Layers { files: vec![("p.toml".to_owned(), text.into())], environment: Vec::new() });
+        loaded.policy.unwrap_or_else(|| panic!("{:#?}", loaded.problems)).compiled.set().clone()
+    }
+
+    /// What changes, each with whether it is weaker.
+    fn between(old: &PolicySet, new: &PolicySet) -> Vec<String> {
+        let shown = |c: Change| {
+            format!("{} {:?} {} -> {}{}", c.of, c.kind, c.before, c.after, if c.weaker { " weaker" } else { "" })
+        };
+        changes(old, new).into_iter().map(shown).collect()
+    }
+
+    #[test]
+    fn a_class_that_is_kept_for_less_time_is_weaker_and_one_that_is_kept_longer_is_not() {
+        let (short, long) = (set("", "standard"), set("", "financial"));
+        assert_eq!(between(&long, &short), ["s:t AuditClass financial -> standard weaker"]);
+        assert_eq!(between(&short, &long), ["s:t AuditClass standard -> financial"]);
+    }
+
+    #[test]
+    fn seals_that_are_no_longer_signed_are_weaker() {
+        let key = |name: &str| set(&format!("[audit]\nsigning_key = \"{name}\""), "standard");
+        let without = set("", "standard");
+        assert_eq!(between(&key("file:a.pem"), &without), ["audit AuditKey file:a.pem -> none weaker"]);
+        assert_eq!(between(&without, &key("env:KEY")), ["audit AuditKey none -> env:KEY"]);
+        assert_eq!(between(&key("file:a.pem"), &key("file:b.pem")), ["audit AuditKey file:a.pem -> file:b.pem"]);
+    }
+
+    #[test]
+    fn a_hold_that_keeps_less_is_weaker() {
+        let hold = |what: &str| set(&format!("[audit.holds.case-1]\n{what}"), "standard");
+        let (one, two, without) =
+            (hold("subjects = [\"ana\"]"), hold("subjects = [\"ana\", \"ben\"]"), set("", "standard"));
+        assert_eq!(between(&two, &one), ["hold case-1 Hold subjects ana ben -> subjects ana weaker"]);
+        assert_eq!(between(&one, &two), ["hold case-1 Hold subjects ana -> subjects ana ben"]);
+        assert_eq!(between(&one, &without), ["hold case-1 Hold subjects ana -> none weaker"]);
+        let class = hold("classes = [\"financial\"]");
+        assert_eq!(between(&one, &class), ["hold case-1 Hold subjects ana -> classes financial weaker"]);
+    }
 }

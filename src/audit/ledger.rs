@@ -43,6 +43,13 @@ impl Ledger {
         self.logger.close().await;
     }
 
+    /// The microsecond within a second that is known already: the second decided, and a replay of the row
+    /// must find it.
+    fn within(&self, time: Timestamp) -> i64 {
+        let second = time.0.saturating_mul(1_000_000);
+        self.logger.now().clamp(second, second.saturating_add(999_999))
+    }
+
     async fn append(&self, intent: Intent) -> Result<Receipt, Unavailable> {
         let room = self.logger.room().ok_or(Unavailable)?;
         let about = About {
@@ -50,7 +57,8 @@ impl Ledger {
             request: intent.request.as_str().into(),
             door: intent.door.as_str().into(),
         };
-        match self.logger.append(of_intent(&intent, about.class.clone())).await {
+        let at = self.within(intent.time);
+        match self.logger.append(of_intent(&intent, about.class.clone(), at)).await {
             Ok(placed) => Ok(Receipt::about(placed.seq.unsigned_abs(), room, about)),
             Err(Refused::Full | Refused::Away | Refused::Late | Refused::Impossible) => Err(Unavailable),
         }
@@ -65,23 +73,23 @@ impl Log for Ledger {
     fn outcome(&self, receipt: Receipt, outcome: Outcome) {
         let sequence = receipt.sequence();
         if let (Some(room), Some(about)) = (receipt.room, receipt.about) {
-            self.logger.note(of_outcome(&outcome, sequence, &about), room);
+            self.logger.note(of_outcome(&outcome, sequence, &about, self.within(outcome.time)), room);
         }
     }
 
     fn refusals(&self, refusals: Refusals) {
         if let Some(room) = self.logger.room() {
-            self.logger.note(of_refusals(&refusals, self.nobody.clone()), room);
+            self.logger.note(of_refusals(&refusals, self.nobody.clone(), self.within(refusals.until)), room);
         }
     }
 
     fn is_available(&self) -> bool {
         self.logger.health().away.is_none()
     }
-}
 
-fn microseconds(time: Timestamp) -> i64 {
-    time.0.saturating_mul(1_000_000)
+    fn unsigned(&self) -> Option<String> {
+        self.logger.health().unsigned
+    }
 }
 
 /// An object without the fields that say nothing.
@@ -90,7 +98,7 @@ fn object(fields: Value) -> Map<String, Value> {
     fields.into_iter().filter(|(_, v)| !v.is_null() && v.as_array().is_none_or(|items| !items.is_empty())).collect()
 }
 
-fn of_intent(intent: &Intent, class: Arc<str>) -> Entry {
+fn of_intent(intent: &Intent, class: Arc<str>, at: i64) -> Entry {
     let allowed = intent.verdict.effect == Effect::Allow;
     let rule = intent.verdict.rule.as_ref();
     let data = object(json!({
@@ -103,7 +111,7 @@ fn of_intent(intent: &Intent, class: Arc<str>) -> Entry {
         "scopes": intent.scopes,
         "token": intent.token,
     }));
-    Entry::new(class, if allowed { "intent" } else { "denial" }, microseconds(intent.time))
+    Entry::new(class, if allowed { "intent" } else { "denial" }, at)
         .with(Column::Agent, intent.agent.as_deref())
         .with(Column::Decision, if allowed { "allow" } else { "deny" })
         .with(Column::Door, intent.door.as_str())
@@ -120,8 +128,8 @@ fn of_intent(intent: &Intent, class: Arc<str>) -> Entry {
         .with_data(data)
 }
 
-fn of_outcome(outcome: &Outcome, sequence: u64, about: &About) -> Entry {
-    let mut entry = Entry::new(about.class.clone(), "outcome", microseconds(outcome.time))
+fn of_outcome(outcome: &Outcome, sequence: u64, about: &About, at: i64) -> Entry {
+    let mut entry = Entry::new(about.class.clone(), "outcome", at)
         .with(Column::Door, &*about.door)
         .with(Column::Reason, outcome.end.as_str())
         .with(Column::Request, &*about.request)
@@ -131,8 +139,8 @@ fn of_outcome(outcome: &Outcome, sequence: u64, about: &About) -> Entry {
     entry
 }
 
-fn of_refusals(refusals: &Refusals, class: Arc<str>) -> Entry {
-    Entry::new(class, "refusals", microseconds(refusals.until))
+fn of_refusals(refusals: &Refusals, class: Arc<str>, at: i64) -> Entry {
+    Entry::new(class, "refusals", at)
         .with(Column::Decision, "deny")
         .with(Column::Door, refusals.door.as_str())
         .with(Column::Reason, refusals.reason.as_str())

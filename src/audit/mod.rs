@@ -6,8 +6,9 @@
 //! or a session id, only digests of them, and of arguments the values that a rule of the policy reads
 //! or that the tool declares.
 //!
-//! This module alone among those of the guard touches the file system, and only in [`Journal`]:
-//! promising that a row is durable means writing and flushing it.
+//! There are two logs: [`Ledger`] in a database, which the gateway keeps, and [`Journal`] in one file of
+//! lines, for whoever embeds the guard without one. Promising that a row is durable means writing and
+//! flushing it: beside them nothing here opens a file, and what is read for it is handed in.
 
 pub mod chain;
 mod journal;
@@ -15,6 +16,8 @@ mod journal;
 mod ledger;
 mod recorded;
 mod row;
+#[cfg(feature = "store")]
+mod signer;
 #[cfg(feature = "store")]
 pub mod store;
 mod writer;
@@ -33,6 +36,8 @@ pub use ledger::Ledger;
 #[cfg(feature = "store")]
 pub use recorded::recorded;
 pub use row::{Entry, Intent, Outcome, Refusals, Row, RowRule, SCHEMA, Verdict, digest};
+#[cfg(feature = "store")]
+pub use signer::{NotSigned, Signer};
 
 /// A future on the heap, so that a log can be used as `Arc<dyn Log>`.
 pub type Pending<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -54,6 +59,11 @@ pub trait Log: Send + Sync + fmt::Debug + 'static {
 
     /// Whether rows can be written, as far as is known.
     fn is_available(&self) -> bool;
+
+    /// Why what proves the rows waits, where it does. Rows are written meanwhile.
+    fn unsigned(&self) -> Option<String> {
+        None
+    }
 }
 
 /// A row cannot be made durable now. The request is refused: 503 and `audit-unavailable`.

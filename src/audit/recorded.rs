@@ -11,6 +11,8 @@ use super::row::Intent;
 #[cfg(feature = "store")]
 use crate::model::{Action, ResourceKind, RuleKind, Timestamp};
 use crate::model::{Effect, Reason};
+#[cfg(feature = "store")]
+use crate::policy::REDACTED;
 use crate::traffic::{Decided, DecidedRule, Event, Field, read_event};
 
 /// The reason of what a rate stopped, as the guard writes it.
@@ -81,6 +83,10 @@ fn bare(row: &Row) -> Option<Event> {
         action => action,
     };
     let name = entry.get(Column::Name).unwrap_or_default();
+    if name.contains(REDACTED) {
+        // What was asked for is not known any more.
+        return None;
+    }
     let mut event = Event::new(Timestamp(entry.at.div_euclid(1_000_000)), entry.get(Column::Door)?, action, name);
     if action == Action::Unknown && Action::from_method(method) == Action::Unknown {
         method.clone_into(&mut event.method);

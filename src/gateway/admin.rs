@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::door::Doorway;
 use super::watched::Watched;
+use crate::audit::Log as _;
 use crate::credentials::Credentials;
 use crate::pep::Guard;
 
@@ -66,6 +67,7 @@ impl Status {
         gauge!("doorward_audit_waiting").set(u32::try_from(self.log.waiting()).unwrap_or(u32::MAX));
         gauge!("doorward_remembered_bytes").set(f64::from(u32::try_from(self.guard.remembered()).unwrap_or(u32::MAX)));
         gauge!("doorward_audit_available").set(u32::from(self.guard.is_recording()));
+        gauge!("doorward_audit_unsigned").set(u32::from(self.log.unsigned().is_some()));
     }
 }
 
@@ -81,7 +83,13 @@ pub(super) fn router(status: Status) -> Router {
 async fn ready(State(status): State<Arc<Status>>) -> impl IntoResponse {
     let why = status.unready();
     let code = if why.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    (code, format!("{}\n", json!({"ready": why.is_empty(), "because": why})))
+    let said = if status.log.unsigned().is_some() {
+        // Requests are taken all the same: the rows are written, and sealed later.
+        json!({"ready": why.is_empty(), "because": why, "but": ["audit-unsigned"]})
+    } else {
+        json!({"ready": why.is_empty(), "because": why})
+    };
+    (code, format!("{said}\n"))
 }
 
 async fn metrics(State(status): State<Arc<Status>>) -> impl IntoResponse {

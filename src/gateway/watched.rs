@@ -124,6 +124,10 @@ impl Log for Watched {
     fn is_available(&self) -> bool {
         self.log.is_available()
     }
+
+    fn unsigned(&self) -> Option<String> {
+        self.log.unsigned()
+    }
 }
 
 impl fmt::Debug for Watched {

@@ -17,7 +17,7 @@ use crate::model::{
     Timestamp, Verdict, Withheld, WithheldBecause,
 };
 use crate::pdp;
-use crate::policy::CompiledPolicy;
+use crate::policy::{CompiledPolicy, mask_secrets};
 
 /// The longest text from a request that a row repeats, in characters.
 const SHOWN: usize = 1024;
@@ -190,7 +190,8 @@ impl Caller {
     /// A row with everything but the verdict.
     fn row(&self, ask: &Ask) -> Intent {
         let policy = &self.rules.policy;
-        let shown = |text: &str| text.chars().take(SHOWN).collect::<String>();
+        // A secret in the name of what is asked for is the caller's own; it is not kept.
+        let shown = |text: &str| mask_secrets(text).chars().take(SHOWN).collect::<String>();
         let arguments = ask.arguments.as_ref().and_then(|arguments| serde_json::to_vec(&**arguments).ok());
         let scopes = match self.verified.facts(&[]).1.scopes {
             Fact::Known(scopes) => scopes.iter().map(str::to_owned).collect(),

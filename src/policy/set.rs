@@ -277,6 +277,29 @@ pub struct Audit {
     pub signing_key: Option<String>,
     /// Seconds that rows of each class stay.
     pub retention: BTreeMap<String, u64>,
+    /// What stays whatever its class says, by a name such as that of a case.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub holds: BTreeMap<String, Hold>,
+}
+
+/// Rows of the audit log that nothing removes.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Hold {
+    /// All of these audit classes. Sorted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub classes: Vec<String>,
+    /// Of every class the months from the first on that has a row about one of these. Sorted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub subjects: Vec<String>,
+}
+
+impl Hold {
+    /// Whether it keeps all that another keeps.
+    pub fn covers(&self, other: &Self) -> bool {
+        other.classes.iter().all(|class| self.classes.contains(class))
+            && other.subjects.iter().all(|subject| self.subjects.contains(subject))
+    }
 }
 
 /// Where the gateway is.

@@ -81,6 +81,8 @@ const fn kind(kind: ChangeKind) -> &'static str {
         ChangeKind::AuditClass => "audit class",
         ChangeKind::Retention => "retention",
         ChangeKind::AuditStore => "audit store",
+        ChangeKind::AuditKey => "audit key",
+        ChangeKind::Hold => "hold",
         ChangeKind::Rate => "rate",
         ChangeKind::Credential => "credential",
         ChangeKind::CredentialTtl => "credential lifetime",

@@ -202,7 +202,7 @@ fn every_table_is_closed_and_every_key_is_described() {
 const STRANGER: &str = "zzqqzzqqzz";
 
 /// Each table of the language: how a file opens it, how it closes it, and where the schema has it.
-pub(crate) const TABLES: [(&str, &str, &str); 31] = [
+pub(crate) const TABLES: [(&str, &str, &str); 32] = [
     ("version = 1\n", "", ""),
     ("version = 1\n[gateway]\n", "", "/properties/gateway"),
     ("version = 1\n[vault]\n", "", "/properties/vault"),
@@ -222,6 +222,7 @@ pub(crate) const TABLES: [(&str, &str, &str); 31] = [
     ("version = 1\n[[denies]]\nto = { ", " }\n", "/$defs/selector"),
     ("version = 1\n[[denies]]\nargs.\"a:x\".y = { ", " }\n", "/$defs/matcher"),
     ("version = 1\n[audit]\n", "", "/properties/audit"),
+    ("version = 1\n[audit.holds.case]\n", "", "/properties/audit/properties/holds/additionalProperties"),
     ("version = 1\n[gateway.capture]\n", "", "/properties/gateway/properties/capture"),
     ("version = 1\n[gateway.tls]\n", "", "/properties/gateway/properties/tls"),
     ("version = 1\n[[invariants]]\n", "", "/$defs/invariant"),

@@ -7,11 +7,17 @@
 //! A hash chain alone shows every change but one: whoever can rewrite a row can compute all hashes
 //! behind it again, and whoever can delete the last rows leaves a chain that is merely shorter.
 //! *Seals* close that: rows of the class [`LOG_CLASS`] that name the heads of chains and are signed
-//! (Ed25519). There are four kinds: `open` begins a writer and names the heads of the chains that it
-//! found in the store, `checkpoint` names the writer's own, `close` says that they are final, and
-//! `prune` is the stub of what retention removed. They are rows of a chain themselves, so a seal that
-//! is gone is missed as any row is.
+//! (Ed25519). There are four kinds: `open` begins a writer and names the heads that it found in the
+//! store, `checkpoint` names the writer's own, `close` says that they are final, and `prune` is the
+//! stub of what retention removed. They are rows of a chain themselves, so a seal that is gone is
+//! missed as any row is.
+//!
+//! Every writer must have its `open`, which only the key can make. An `open` names every chain of the
+//! writers that have not closed, and the last seal of those that have: who opens vouches for all that
+//! came before. What was written after the last seal that is left is vouched for by nobody. An
+//! [`Anchor`], kept elsewhere, says which seal must be left.
 
+mod anchor;
 #[cfg(feature = "store")]
 mod arranged;
 mod canonical;
@@ -23,14 +29,25 @@ mod seal;
 mod tail;
 mod verify;
 
+use std::time::Duration;
+
+pub use anchor::Anchor;
 #[cfg(feature = "store")]
 pub(in crate::audit) use arranged::arranged;
 pub use hash::Hash;
 pub use key::{BadKey, PublicKey, SigningKey};
 pub use row::{COLUMNS, Column, Entry, MAX_DATA, MAX_TEXT, Row};
-pub use seal::{Mark, SealKind};
+pub use seal::{Draft, Mark, SealKind};
 pub use tail::Tail;
 pub use verify::{Chain, Fault, Finding, Verdict, Verifier};
 
 /// The class of the rows that the log writes about itself. No policy can declare a class of this name.
 pub const LOG_CLASS: &str = ".log";
+
+/// A writer seals its chains after so many rows,
+pub const CHECKPOINT_ROWS: u32 = 10_000;
+/// and after this time, when there are rows that no seal names.
+pub const CHECKPOINT_EVERY: Duration = Duration::from_mins(1);
+/// How many heads of others one seal names, so that its line has a bounded length. Where there are
+/// more, further checkpoints name them.
+pub const HEADS: usize = 1_000;

@@ -147,6 +147,12 @@ impl Entry {
         serde_json::from_str(&self.data).unwrap_or_default()
     }
 
+    /// About how many bytes it takes.
+    pub fn size(&self) -> usize {
+        let texts: usize = self.texts.iter().flatten().map(|text| text.len()).sum();
+        size_of::<Self>() + self.class.len() + texts + self.data.len()
+    }
+
     /// Puts a text in as it was read from a store.
     pub(in crate::audit) fn put(&mut self, column: Column, text: Option<Box<str>>) {
         if let Some(place) = self.texts.get_mut(column as usize) {

@@ -9,7 +9,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value, json};
 
 use super::hash::Hash;
-use super::key::{PublicKey, SigningKey};
+use super::key::PublicKey;
 use super::row::{Row, canonical_data};
 
 /// What stands before the canonical form when it is signed, so that no other signature can be taken for one.
@@ -90,14 +90,43 @@ fn message(row: &Row) -> Vec<u8> {
     message
 }
 
-/// Signs a seal. Its hash must be computed afterwards.
-pub(super) fn sign(row: &mut Row, key: &SigningKey) {
-    let mut data = row.entry.data_object();
-    data.insert("key".to_owned(), key.public().id().into());
-    row.entry.put_data(canonical_data(&Value::Object(data.clone())));
-    let signature = key.sign(&message(row));
-    data.insert("signature".to_owned(), STANDARD.encode(signature).into());
-    row.entry.put_data(canonical_data(&Value::Object(data)));
+/// A seal that has its place, and lacks its signature.
+#[derive(Clone, Debug)]
+pub struct Draft {
+    row: Row,
+    signed: bool,
+}
+
+impl Draft {
+    /// `key` is the key that will sign it.
+    pub(super) fn new(mut row: Row, key: Option<&PublicKey>) -> Self {
+        if let Some(key) = key {
+            let mut data = row.entry.data_object();
+            data.insert("key".to_owned(), key.id().into());
+            row.entry.put_data(canonical_data(&Value::Object(data)));
+        }
+        Self { row, signed: key.is_none() }
+    }
+
+    /// What is to be signed.
+    pub fn message(&self) -> Vec<u8> {
+        message(&self.row)
+    }
+
+    /// The row, whose hash must be computed. A signature that is not wanted is left out.
+    pub(super) fn into_row(self, signature: Option<&[u8]>) -> Row {
+        let Self { mut row, signed } = self;
+        if let Some(signature) = signature.filter(|_| !signed) {
+            let mut data = row.entry.data_object();
+            data.insert("signature".to_owned(), STANDARD.encode(signature).into());
+            row.entry.put_data(canonical_data(&Value::Object(data)));
+        }
+        row
+    }
+
+    pub(super) const fn row(&self) -> &Row {
+        &self.row
+    }
 }
 
 /// What is to be said of the signature of a seal.

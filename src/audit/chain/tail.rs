@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
-use super::LOG_CLASS;
 use super::hash::Hash;
-use super::key::SigningKey;
+use super::key::{PublicKey, SigningKey};
 use super::row::{Entry, Row};
-use super::seal::{self, Mark, SealKind};
+use super::seal::{Draft, Mark, SealKind};
+use super::{HEADS, LOG_CLASS};
 
 /// The last row of one chain.
 #[derive(Clone, Copy, Debug)]
@@ -45,23 +45,45 @@ impl Tail {
         self.advance(row, buffer)
     }
 
-    /// Writes a seal of this writer's chains, signed if there is a key. `data` is what it says besides.
+    /// Gives a seal of this writer's chains its place. `data` is what it says besides, `key` what will
+    /// sign it.
+    pub fn draft(&self, kind: SealKind, mut data: Map<String, Value>, now: i64, key: Option<&PublicKey>) -> Draft {
+        if !data.contains_key("heads") {
+            data.insert("heads".to_owned(), self.marks().iter().map(Mark::to_json).collect());
+        }
+        Draft::new(self.place(Entry::new(LOG_CLASS.into(), kind.name(), now).with_seal(data), now), key)
+    }
+
+    /// Puts a seal in its place; `None` when the place has been taken meanwhile.
+    pub fn put(&mut self, draft: Draft, signature: Option<&[u8]>, buffer: &mut Vec<u8>) -> Option<Row> {
+        let place = self.place(Entry::new(LOG_CLASS.into(), "", 0), 0);
+        let fits = draft.row().seq == place.seq && draft.row().prev == place.prev;
+        fits.then(|| self.advance(draft.into_row(signature), buffer))
+    }
+
+    /// Writes a seal of this writer's chains, signed if there is a key.
     pub fn seal(
         &mut self,
         kind: SealKind,
-        mut data: Map<String, Value>,
+        data: Map<String, Value>,
         now: i64,
         key: Option<&SigningKey>,
         buffer: &mut Vec<u8>,
     ) -> Row {
-        if !data.contains_key("heads") {
-            data.insert("heads".to_owned(), self.marks().iter().map(Mark::to_json).collect());
-        }
-        let mut row = self.place(Entry::new(LOG_CLASS.into(), kind.name(), now).with_seal(data), now);
-        if let Some(key) = key {
-            seal::sign(&mut row, key);
-        }
-        self.advance(row, buffer)
+        let draft = self.draft(kind, data, now, key.map(SigningKey::public));
+        let signature = key.map(|key| key.sign(&draft.message()));
+        self.advance(draft.into_row(signature.as_deref()), buffer)
+    }
+
+    /// What the first seals of a writer say: an `open`, and where there are more heads than one seal names,
+    /// checkpoints with the others. `node` is the name of the process for people.
+    pub fn opening(heads: &[Mark], node: &str) -> Vec<(SealKind, Map<String, Value>)> {
+        let json = |heads: &[Mark]| heads.iter().map(Mark::to_json).collect::<Value>();
+        let (first, more) = heads.split_at_checked(HEADS).unwrap_or((heads, &[]));
+        let about = [("heads", json(first)), ("node", node.into()), ("version", env!("CARGO_PKG_VERSION").into())];
+        let about = about.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
+        let more = more.chunks(HEADS).map(|heads| Map::from_iter([("heads".to_owned(), json(heads))]));
+        std::iter::once((SealKind::Open, about)).chain(more.map(|data| (SealKind::Checkpoint, data))).collect()
     }
 
     /// The heads, in the order of their classes.
@@ -100,5 +122,29 @@ impl Tail {
             }
         }
         row
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_writer_that_finds_many_heads_names_them_in_seals_of_bounded_length() {
+        let mark =
+            |n: usize| Mark { writer: format!("{n:032}"), class: "c".repeat(200), seq: i64::MAX, hash: Hash::ZERO };
+        let heads: Vec<Mark> = (0..=2 * HEADS).map(mark).collect();
+        let seals = Tail::opening(&heads, "node");
+        assert_eq!(
+            seals.iter().map(|(kind, _)| *kind).collect::<Vec<_>>(),
+            [SealKind::Open, SealKind::Checkpoint, SealKind::Checkpoint]
+        );
+        assert_eq!(seals.iter().flat_map(|(_, data)| Mark::all(data)).collect::<Vec<_>>(), heads);
+        let (mut tail, mut buffer) = (Tail::new("w".into()), Vec::new());
+        for (kind, data) in seals {
+            let mut line = Vec::new();
+            tail.seal(kind, data, 0, None, &mut buffer).write_line(&mut line);
+            assert!(line.len() < 1 << 20, "{}", line.len());
+        }
     }
 }

@@ -17,6 +17,10 @@ pub enum StoreErrorKind {
     Refused,
     /// It will never take these rows: nothing was written.
     Impossible,
+    /// Other rows stand in these places: nothing was written.
+    Taken,
+    /// What signs the seals does not: nothing was written.
+    NotSigned,
     /// It is not known whether it was written.
     Doubt,
 }
@@ -36,6 +40,11 @@ impl StoreError {
 
     pub(super) fn not_a_store(message: &str) -> Self {
         Self::new(StoreErrorKind::NotAStore, message)
+    }
+
+    /// The places of rows hold others.
+    pub(super) fn taken() -> Self {
+        Self::new(StoreErrorKind::Taken, "other rows stand in their places: another process writes under this name")
     }
 
     /// Of an attempt to connect: nothing was sent yet.
@@ -64,6 +73,8 @@ impl StoreError {
             None if matches!(error, sqlx::Error::Encode(_)) => StoreErrorKind::Impossible,
             None => StoreErrorKind::Doubt,
             Some(answer) => match answer.code().as_deref() {
+                // unique_violation
+                Some("23505") => return Self::taken(),
                 // Data, constraint and size: the same rows will fail again.
                 Some(code) if code.len() == 5 && ["22", "23", "54"].iter().any(|class| code.starts_with(class)) => {
                     StoreErrorKind::Impossible

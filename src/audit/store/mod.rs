@@ -3,9 +3,10 @@
 //! Both hold a table `audit_log` whose rows are only ever inserted. [`Logger`] writes: many rows a
 //! transaction, one flush for all, and a row is acknowledged once it is durable. [`Connection`] reads.
 //! A batch of which it is not known whether it was committed is written again as it was, with the
-//! same places, until it is there: what is there already is passed over.
+//! same places, until it is there: what is there already must be the very same.
 
 mod error;
+mod follow;
 mod group;
 mod postgres;
 mod prune;
@@ -22,9 +23,12 @@ use sqlx::postgres::PgConnectOptions;
 use sqlx::sqlite::SqliteConnectOptions;
 
 use crate::audit::chain::{Mark, Row};
+use select::{CLOSED_HEADS, OPEN_HEADS};
+
 pub use error::{StoreError, StoreErrorKind};
+pub use follow::Follow;
 pub use group::{Clock, Health, Logger, LoggerOptions, Placed, Refused};
-pub use prune::{Prune, Pruned, month};
+pub use prune::{Held, Prune, Pruned, Stub, month};
 pub use select::{Order, Select};
 
 /// Where an audit log is.
@@ -112,6 +116,26 @@ impl Store {
         })
     }
 
+    /// Connects for writing as [`Store::writer`] does, for work that takes long: no statement is given up
+    /// for its time.
+    pub async fn patient(&self) -> Result<Connection, StoreError> {
+        Ok(match &self.0 {
+            Place::Sqlite(options) => Connection(Inner::Sqlite(sqlite::writer(options).await?)),
+            Place::Postgres(options) => Connection(Inner::Postgres(Box::new(postgres::patient(options).await?))),
+        })
+    }
+
+    /// Makes the log, or brings it up to date; in `PostgreSQL` gives a role the rights of a gateway, and
+    /// makes the role where there is none.
+    pub async fn init(&self, role: &str) -> Result<(), StoreError> {
+        let mut connection = self.patient().await?;
+        if let Inner::Postgres(postgres) = &mut connection.0 {
+            postgres.grant(role).await?;
+        }
+        connection.close().await;
+        Ok(())
+    }
+
     /// Connects for reading. The store must be there.
     pub async fn reader(&self) -> Result<Connection, StoreError> {
         Ok(match &self.0 {
@@ -135,14 +159,34 @@ enum Inner {
 pub type Take<'a> = dyn FnMut(Row) -> ControlFlow<()> + Send + 'a;
 
 impl Connection {
-    /// Inserts rows, all or none. Rows that are there already are passed over.
+    /// Inserts rows, all or none. None of their places may be taken.
     pub fn insert<'a>(&'a mut self, rows: &'a [Row]) -> BoxFuture<'a, Result<(), StoreError>> {
+        self.put(rows, false)
+    }
+
+    /// Inserts rows of which it is not known whether they are there. Where one is, it must be the very same.
+    pub fn insert_again<'a>(&'a mut self, rows: &'a [Row]) -> BoxFuture<'a, Result<(), StoreError>> {
+        self.put(rows, true)
+    }
+
+    fn put<'a>(&'a mut self, rows: &'a [Row], again: bool) -> BoxFuture<'a, Result<(), StoreError>> {
         Box::pin(async move {
             match &mut self.0 {
-                Inner::Sqlite(connection) => sqlite::insert(connection, rows).await,
-                Inner::Postgres(connection) => connection.insert(rows).await,
+                Inner::Sqlite(connection) => sqlite::insert(connection, rows, again).await,
+                Inner::Postgres(connection) => connection.insert(rows, again).await,
             }
         })
+    }
+
+    /// From here on what is read is of one and the same state, whatever is written meanwhile.
+    pub async fn snapshot(&mut self) -> Result<(), StoreError> {
+        match &mut self.0 {
+            Inner::Sqlite(connection) => {
+                use sqlx::Executor as _;
+                connection.execute("begin").await.map(drop).map_err(|e| StoreError::reading(&e))
+            }
+            Inner::Postgres(connection) => connection.snapshot().await,
+        }
     }
 
     /// Hands over the rows that are asked for, one after the other.
@@ -153,12 +197,17 @@ impl Connection {
         }
     }
 
-    /// The heads of the chains whose writers have not closed them.
-    pub async fn open_heads(&mut self) -> Result<Vec<Mark>, StoreError> {
-        match &mut self.0 {
-            Inner::Sqlite(connection) => sqlite::open_heads(connection).await,
-            Inner::Postgres(connection) => connection.open_heads().await,
+    /// What who opens vouches for: the heads of the chains of writers that have not closed, and the last
+    /// rows of those that have.
+    pub async fn heads(&mut self) -> Result<Vec<Mark>, StoreError> {
+        let mut heads = Vec::new();
+        for question in [OPEN_HEADS, CLOSED_HEADS] {
+            heads.extend(match &mut self.0 {
+                Inner::Sqlite(connection) => sqlite::heads(connection, question).await?,
+                Inner::Postgres(connection) => connection.heads(question).await?,
+            });
         }
+        Ok(heads)
     }
 
     /// Says goodbye.

@@ -1,22 +1,21 @@
 //! The audit log in `PostgreSQL`: one table, partitioned by class and month.
 
+mod migrate;
+mod prune;
+
 use std::collections::BTreeSet;
 use std::time::Duration;
 
 use futures_util::TryStreamExt as _;
-use sqlx::migrate::{Migration, MigrationType, Migrator};
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgRow, PgSslMode};
-use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, Executor as _, Row as _, SqlSafeStr as _};
+use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, Executor as _, Row as _};
 use time::OffsetDateTime;
 
 use super::Take;
 use super::error::{StoreError, StoreErrorKind};
-use super::prune::{Pruned, changed};
-use super::select::{BEFORE, Bound, FIRST_ABOUT, OPEN, OPEN_HEADS, Select};
-use crate::audit::chain::{Column, Entry, Hash, LOG_CLASS, Mark, Row, arranged};
+use super::select::{Bound, FIRST_ABOUT, Select};
+use crate::audit::chain::{Column, Entry, Hash, Mark, Row, arranged};
 
-/// The newest version of the tables.
-const VERSION: i64 = 1;
 /// How long a connection may take to be made.
 const CONNECT: Duration = Duration::from_secs(5);
 /// How long one statement of a writer may take, at the server too.
@@ -65,51 +64,37 @@ pub(super) async fn reader(options: &PgConnectOptions) -> Result<Postgres, Store
 pub(super) async fn writer(options: &PgConnectOptions) -> Result<Postgres, StoreError> {
     let milliseconds = STATEMENT.as_millis().to_string();
     let options = options.clone().options([("statement_timeout", &milliseconds)]);
+    match tokio::time::timeout(STATEMENT * 4, ready(options)).await {
+        Ok(ready) => ready,
+        Err(_) => Err(StoreError::new(StoreErrorKind::Unreachable, "the server does not answer")),
+    }
+}
+
+/// A connection for whoever takes its time: only what others hold is not waited for.
+pub(super) async fn patient(options: &PgConnectOptions) -> Result<Postgres, StoreError> {
+    let milliseconds = STATEMENT.as_millis().to_string();
+    ready(options.clone().options([("lock_timeout", &milliseconds)])).await
+}
+
+async fn ready(options: PgConnectOptions) -> Result<Postgres, StoreError> {
     let ready = super::apart(async move || {
         let mut connection = connect(&options).await?;
         // A commit that is acknowledged before it is on a disk is none. What asks for more is left.
         let durable = "select set_config('synchronous_commit', 'on', false) \
                        where current_setting('synchronous_commit') = 'off'";
         connection.execute(durable).await.map_err(|e| StoreError::connecting(&e))?;
-        migrate(&mut connection).await?;
+        migrate::migrate(&mut connection).await?;
         Ok(Postgres { connection, known: BTreeSet::new() })
     });
-    match tokio::time::timeout(STATEMENT * 4, ready).await {
-        Ok(Some(ready)) => ready,
-        Ok(None) | Err(_) => Err(StoreError::new(StoreErrorKind::Unreachable, "the server does not answer")),
-    }
-}
-
-/// Makes the tables or brings them up to date. Whoever may only insert finds them made.
-async fn migrate(connection: &mut PgConnection) -> Result<(), StoreError> {
-    let version = "select max(version) from audit_log_migrations where success";
-    if let Ok(Some(version)) = sqlx::query_scalar::<_, Option<i64>>(version).fetch_one(&mut *connection).await {
-        if version == VERSION {
-            return Ok(());
-        }
-        if version > VERSION {
-            let message = format!("the audit log is of version {version}, and this build knows {VERSION}: update it");
-            return Err(StoreError::new(StoreErrorKind::NoLog, message));
-        }
-    }
-    let first = include_str!("postgres/0001_audit_log.sql").into_sql_str();
-    let mut migrator = Migrator::with_migrations(vec![Migration::new(
-        VERSION,
-        "audit log".into(),
-        MigrationType::Simple,
-        first,
-        false,
-    )]);
-    migrator.dangerous_set_table_name("audit_log_migrations");
-    migrator.run(&mut *connection).await.map_err(|e| StoreError::connecting(&e.into()))
+    ready.await.unwrap_or_else(|| Err(StoreError::new(StoreErrorKind::Unreachable, "the server does not answer")))
 }
 
 impl Postgres {
     /// In one statement, which is one transaction: one way there, one flush, one way back.
-    pub(super) async fn insert(&mut self, rows: &[Row]) -> Result<(), StoreError> {
+    pub(super) async fn insert(&mut self, rows: &[Row], again: bool) -> Result<(), StoreError> {
         self.partitions(rows).await?;
         let doubt = || StoreError::new(StoreErrorKind::Doubt, "the server does not answer");
-        let written = tokio::time::timeout(STATEMENT + CONNECT, send(&mut self.connection, rows)).await;
+        let written = tokio::time::timeout(STATEMENT + CONNECT, send(&mut self.connection, rows, again)).await;
         written.unwrap_or_else(|_| Err(doubt()))
     }
 
@@ -162,10 +147,16 @@ impl Postgres {
         Ok(())
     }
 
-    pub(super) async fn open_heads(&mut self) -> Result<Vec<Mark>, StoreError> {
-        let rows = sqlx::query(OPEN_HEADS).bind(LOG_CLASS).bind(OPEN).fetch_all(&mut self.connection).await;
-        let rows = rows.map_err(|e| StoreError::reading(&e))?;
+    /// The heads that a question gives.
+    pub(super) async fn heads(&mut self, question: &'static str) -> Result<Vec<Mark>, StoreError> {
+        let rows = sqlx::query(question).fetch_all(&mut self.connection).await.map_err(|e| StoreError::reading(&e))?;
         rows.iter().map(|row| mark(row).map_err(|e| StoreError::reading(&e))).collect()
+    }
+
+    /// From here on every question is about one and the same state.
+    pub(super) async fn snapshot(&mut self) -> Result<(), StoreError> {
+        let begin = "begin transaction isolation level repeatable read read only";
+        self.connection.execute(begin).await.map(drop).map_err(|e| StoreError::reading(&e))
     }
 
     pub(super) async fn first_about(&mut self, class: &str, subject: &str) -> Result<Option<i64>, StoreError> {
@@ -174,46 +165,14 @@ impl Postgres {
         Ok(first.map(microseconds))
     }
 
-    /// How many rows of a class were written before an instant, and the last of each chain.
-    pub(super) async fn before(&mut self, class: &str, before: i64) -> Result<(i64, Vec<Mark>), StoreError> {
-        ends(&mut self.connection, class, before).await
-    }
-
-    /// Drops the partitions of the months that have passed.
-    pub(super) async fn prune(&mut self, pruned: &Pruned, rows: &[Row]) -> Result<(), StoreError> {
-        self.partitions(rows).await?;
-        let failed = |e: sqlx::Error| StoreError::writing(&e);
-        let mut transaction = self.connection.begin().await.map_err(failed)?;
-        let limit = instant(pruned.before).unwrap_or(OffsetDateTime::UNIX_EPOCH);
-        let partitions: Vec<String> = sqlx::query_scalar(PARTITIONS)
-            .bind(&pruned.class)
-            .bind(limit)
-            .fetch_all(&mut *transaction)
-            .await
-            .map_err(failed)?;
-        for partition in &partitions {
-            // The name comes from the catalog, quoted where it must be.
-            let lock = format!("lock table {partition} in access exclusive mode");
-            sqlx::query(AssertSqlSafe(lock)).execute(&mut *transaction).await.map_err(failed)?;
-        }
-        if ends(&mut transaction, &pruned.class, pruned.before).await? != (pruned.rows, pruned.heads.clone()) {
-            return Err(changed());
-        }
-        for partition in &partitions {
-            let drop = format!("drop table {partition}");
-            sqlx::query(AssertSqlSafe(drop)).execute(&mut *transaction).await.map_err(failed)?;
-        }
-        send(&mut transaction, rows).await?;
-        transaction.commit().await.map_err(failed)
-    }
-
     pub(super) async fn close(self) {
         // There is nothing left to lose: what was acknowledged is durable.
         let _ = tokio::time::timeout(CONNECT, self.connection.close()).await;
     }
 }
 
-async fn send(connection: &mut PgConnection, rows: &[Row]) -> Result<(), StoreError> {
+/// Inserts rows. Where they may be there already, each that is must be the very same.
+async fn send(connection: &mut PgConnection, rows: &[Row], again: bool) -> Result<(), StoreError> {
     let time = |at: i64| {
         instant(at).ok_or_else(|| {
             StoreError::new(StoreErrorKind::Impossible, "an instant is out of the range of the calendar")
@@ -221,7 +180,7 @@ async fn send(connection: &mut PgConnection, rows: &[Row]) -> Result<(), StoreEr
     };
     let at = rows.iter().map(|r| time(r.entry.at)).collect::<Result<Vec<_>, _>>()?;
     let written = rows.iter().map(|r| time(r.written)).collect::<Result<Vec<_>, _>>()?;
-    let mut query = sqlx::query(AssertSqlSafe(statement()))
+    let mut query = sqlx::query(AssertSqlSafe(statement(again)))
         .bind(rows.iter().map(|r| &*r.entry.class).collect::<Vec<_>>())
         .bind(rows.iter().map(|r| &*r.writer).collect::<Vec<_>>())
         .bind(rows.iter().map(|r| r.seq).collect::<Vec<_>>())
@@ -236,34 +195,31 @@ async fn send(connection: &mut PgConnection, rows: &[Row]) -> Result<(), StoreEr
     for column in Column::ALL {
         query = query.bind(rows.iter().map(|r| r.entry.get(column)).collect::<Vec<_>>());
     }
-    query.execute(connection).await.map(drop).map_err(|e| StoreError::writing(&e))
-}
-
-/// The partitions of the class `$1` that end by the instant `$2`.
-const PARTITIONS: &str = "
-select child.oid::regclass::text
-from pg_inherits class_of join pg_class class on class.oid = class_of.inhrelid
-join pg_inherits month_of on month_of.inhparent = class.oid
-join pg_class child on child.oid = month_of.inhrelid
-where class_of.inhparent = 'audit_log'::regclass
-    and pg_get_expr(class.relpartbound, class.oid) = format('FOR VALUES IN (%L)', $1)
-    and (regexp_match(pg_get_expr(child.relpartbound, child.oid), 'TO \\(''([^'']+)''\\)'))[1]::timestamptz <= $2
-order by 1";
-
-async fn ends(connection: &mut PgConnection, class: &str, before: i64) -> Result<(i64, Vec<Mark>), StoreError> {
-    let failed = |e: sqlx::Error| StoreError::reading(&e);
-    let limit = instant(before).unwrap_or(OffsetDateTime::UNIX_EPOCH);
-    let rows = sqlx::query(BEFORE).bind(class).bind(limit).fetch_all(connection).await.map_err(failed)?;
-    let mut count = 0_i64;
-    let mut heads = Vec::new();
-    for row in &rows {
-        count = count.saturating_add(row.try_get::<i64, _>(4).map_err(failed)?);
-        heads.push(mark(row).map_err(failed)?);
+    let inserted = query.execute(&mut *connection).await.map_err(|e| StoreError::writing(&e))?.rows_affected();
+    if inserted == rows.len() as u64 || again && are_there(connection, rows).await? {
+        Ok(())
+    } else {
+        Err(StoreError::taken())
     }
-    Ok((count, heads))
 }
 
-fn statement() -> String {
+/// Whether each of these rows stands in its place.
+async fn are_there(connection: &mut PgConnection, rows: &[Row]) -> Result<bool, StoreError> {
+    let sql =
+        "select count(*) from unnest($1::text[], $2::text[], $3::bigint[], $4::bytea[]) as r(class, writer, seq, hash)
+        join audit_log a on a.class = r.class and a.writer = r.writer and a.seq = r.seq and a.hash = r.hash";
+    let there = sqlx::query_scalar::<_, i64>(sql)
+        .bind(rows.iter().map(|r| &*r.entry.class).collect::<Vec<_>>())
+        .bind(rows.iter().map(|r| &*r.writer).collect::<Vec<_>>())
+        .bind(rows.iter().map(|r| r.seq).collect::<Vec<_>>())
+        .bind(rows.iter().map(|r| r.hash.as_bytes().as_slice()).collect::<Vec<_>>())
+        .fetch_one(connection)
+        .await;
+    there.map(|there| usize::try_from(there) == Ok(rows.len())).map_err(|e| StoreError::writing(&e))
+}
+
+fn statement(again: bool) -> String {
+    let conflict = if again { " on conflict do nothing" } else { "" };
     let names: Vec<&str> = Column::ALL.iter().map(|c| c.name()).collect();
     let texts: Vec<String> = (12..12 + names.len()).map(|n| format!("${n}::text[]")).collect();
     let names = names.join(", ");
@@ -271,8 +227,7 @@ fn statement() -> String {
         "insert into audit_log ({columns}, {names}) \
          select class, writer, seq, kind, status, latency, prev, hash, written, at, data::jsonb, {names} \
          from unnest($1::text[], $2::text[], $3::bigint[], $4::text[], $5::integer[], $6::bigint[], $7::bytea[], \
-         $8::bytea[], $9::timestamptz[], $10::timestamptz[], $11::text[], {}) as r({columns}, {names}) \
-         on conflict do nothing",
+         $8::bytea[], $9::timestamptz[], $10::timestamptz[], $11::text[], {}) as r({columns}, {names}){conflict}",
         texts.join(", "),
         columns = super::select::COLUMNS,
     )

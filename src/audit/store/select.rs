@@ -7,20 +7,19 @@ use crate::audit::chain::{Column, Row};
 /// The columns in the order in which they are read, without the text columns, which follow.
 pub(super) const COLUMNS: &str = "class, writer, seq, kind, status, latency, prev, hash, written, at, data";
 
-/// How many writers that did not close are looked at when another opens.
-pub(super) const OPEN: i64 = 1_000;
-
-/// The heads of the chains of those writers; `$1` is the class of the log, `$2` is [`OPEN`]. Every
-/// step finds its rows in the index of places.
+/// The heads of the chains of the latest 1,000 writers that did not close, among the latest 4,096 that
+/// opened. Every step finds its rows in an index.
 pub(super) const OPEN_HEADS: &str = "
 with recursive classes(class) as (
     select min(class) from audit_log
     union all
     select (select min(a.class) from audit_log a where a.class > c.class) from classes c where c.class is not null
+), latest(writer, written) as (
+    select writer, written from audit_log where class = '.log' and kind = 'open' order by written desc limit 4096
 ), writers(writer) as (
-    select o.writer from audit_log o where o.class = $1 and o.kind = 'open' and not exists (
-        select 1 from audit_log e where e.class = $1 and e.writer = o.writer and e.kind = 'close'
-    ) order by o.written desc limit $2
+    select o.writer from latest o where not exists (
+        select 1 from audit_log e where e.class = '.log' and e.writer = o.writer and e.kind = 'close'
+    ) order by o.written desc limit 1000
 ), ends(class, writer, seq) as (
     select c.class, w.writer,
         (select a.seq from audit_log a where a.class = c.class and a.writer = w.writer order by a.seq desc limit 1)
@@ -30,8 +29,13 @@ select a.class, a.writer, a.seq, a.hash from ends e
 join audit_log a on a.class = e.class and a.writer = e.writer and a.seq = e.seq
 order by a.writer, a.class";
 
-/// The last row before an instant in each chain of a class, and how many rows there are; `$1` is the
-/// class, `$2` the instant.
+/// The last rows of the latest writers that closed: more than have closed since another opened.
+pub(super) const CLOSED_HEADS: &str = "
+select class, writer, seq, hash from audit_log where class = '.log' and kind = 'close'
+order by written desc, writer limit 256";
+
+/// The last row before an instant in each chain of a class, and how many rows there are up to it; `$1`
+/// is the class, `$2` the instant.
 pub(super) const BEFORE: &str = "
 with ends(writer, seq, rows) as (
     select writer, max(seq), count(*) from audit_log where class = $1 and written < $2 group by writer
@@ -78,6 +82,8 @@ pub struct Select {
     pub order: Order,
     /// At most so many.
     pub limit: Option<i64>,
+    /// In a file: rows that were inserted behind the first of these places and up to the second.
+    pub inserted: Option<(i64, i64)>,
 }
 
 /// A value that is bound to a placeholder.
@@ -133,6 +139,10 @@ impl Select {
             if let Some(at) = at {
                 add(sql, Bound::Instant(at), &mut bound);
             }
+        }
+        if let Some((behind, last)) = self.inserted {
+            add("rowid >", Bound::Number(behind), &mut bound);
+            add("rowid <=", Bound::Number(last), &mut bound);
         }
         for column in Column::ALL {
             let texts: Vec<&String> = self.texts.iter().filter(|(c, _)| *c == column).map(|(_, text)| text).collect();

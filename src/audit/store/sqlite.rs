@@ -10,9 +10,9 @@ use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, Row as _, SqlSaf
 
 use super::Take;
 use super::error::{StoreError, StoreErrorKind};
-use super::prune::{Pruned, changed};
-use super::select::{BEFORE, Bound, FIRST_ABOUT, OPEN, OPEN_HEADS, Select};
-use crate::audit::chain::{Column, Entry, Hash, LOG_CLASS, Mark, Row};
+use super::prune::changed;
+use super::select::{BEFORE, Bound, FIRST_ABOUT, Select};
+use crate::audit::chain::{Column, Entry, Hash, Mark, Row};
 
 /// How long to wait for another process that writes.
 const BUSY: Duration = Duration::from_secs(5);
@@ -56,25 +56,30 @@ pub(super) async fn reader(options: &SqliteConnectOptions) -> Result<SqliteConne
 }
 
 fn migrator() -> Migrator {
-    let first = include_str!("sqlite/0001_audit_log.sql").into_sql_str();
-    let mut migrator =
-        Migrator::with_migrations(vec![Migration::new(1, "audit log".into(), MigrationType::Simple, first, false)]);
+    let simple = |version, name: &'static str, sql: &'static str| {
+        Migration::new(version, name.into(), MigrationType::Simple, sql.into_sql_str(), false)
+    };
+    let mut migrator = Migrator::with_migrations(vec![
+        simple(1, "audit log", include_str!("sqlite/0001_audit_log.sql")),
+        simple(2, "writers", include_str!("sqlite/0002_writers.sql")),
+    ]);
     migrator.dangerous_set_table_name("audit_log_migrations");
     migrator
 }
 
-pub(super) async fn insert(connection: &mut SqliteConnection, rows: &[Row]) -> Result<(), StoreError> {
+pub(super) async fn insert(connection: &mut SqliteConnection, rows: &[Row], again: bool) -> Result<(), StoreError> {
     let failed = |e: sqlx::Error| StoreError::writing(&e);
     let mut transaction = connection.begin_with("begin immediate").await.map_err(|e| {
         // Nothing was sent but the wish to write.
         StoreError::new(StoreErrorKind::Refused, StoreError::writing(&e).to_string())
     })?;
-    put(&mut transaction, rows).await.map_err(failed)?;
+    put(&mut transaction, rows, again).await?;
     transaction.commit().await.map_err(failed)
 }
 
-async fn put(connection: &mut SqliteConnection, rows: &[Row]) -> Result<(), sqlx::Error> {
-    let mut rest = rows;
+/// Inserts rows. Where they may be there already, each that is must be the very same.
+async fn put(connection: &mut SqliteConnection, rows: &[Row], again: bool) -> Result<(), StoreError> {
+    let (mut rest, mut done) = (rows, 0);
     for size in SIZES {
         while let Some((chunk, tail)) = rest.split_at_checked(size) {
             rest = tail;
@@ -97,10 +102,28 @@ async fn put(connection: &mut SqliteConnection, rows: &[Row]) -> Result<(), sqlx
                     query = query.bind(entry.get(column));
                 }
             }
-            query.execute(&mut *connection).await?;
+            let inserted = query.execute(&mut *connection).await.map_err(|e| StoreError::writing(&e))?;
+            done += inserted.rows_affected();
         }
     }
-    Ok(())
+    if done == rows.len() as u64 || again && are_there(connection, rows).await? {
+        Ok(())
+    } else {
+        Err(StoreError::taken())
+    }
+}
+
+/// Whether each of these rows stands in its place.
+async fn are_there(connection: &mut SqliteConnection, rows: &[Row]) -> Result<bool, StoreError> {
+    let sql = "select hash from audit_log where class = ?1 and writer = ?2 and seq = ?3";
+    for row in rows {
+        let query = sqlx::query_scalar::<_, Vec<u8>>(sql).bind(&*row.entry.class).bind(&*row.writer).bind(row.seq);
+        let there = query.fetch_optional(&mut *connection).await.map_err(|e| StoreError::writing(&e))?;
+        if there.as_deref() != Some(row.hash.as_bytes().as_slice()) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 fn statement(rows: usize) -> String {
@@ -156,11 +179,16 @@ fn opened(row: &SqliteRow) -> Result<Row, sqlx::Error> {
     })
 }
 
-pub(super) async fn open_heads(connection: &mut SqliteConnection) -> Result<Vec<Mark>, StoreError> {
-    let sql = OPEN_HEADS.replace("$1", "?1").replace("$2", "?2");
-    let rows = sqlx::query(AssertSqlSafe(sql)).bind(LOG_CLASS).bind(OPEN).fetch_all(connection).await;
-    let rows = rows.map_err(|e| StoreError::reading(&e))?;
+/// The heads that a question gives.
+pub(super) async fn heads(connection: &mut SqliteConnection, question: &'static str) -> Result<Vec<Mark>, StoreError> {
+    let rows = sqlx::query(question).fetch_all(connection).await.map_err(|e| StoreError::reading(&e))?;
     rows.iter().map(|row| mark(row).map_err(|e| StoreError::reading(&e))).collect()
+}
+
+/// The place of the row that was inserted last; 0 when there is none.
+pub(super) async fn last_inserted(connection: &mut SqliteConnection) -> Result<i64, StoreError> {
+    let last = sqlx::query_scalar::<_, Option<i64>>("select max(rowid) from audit_log").fetch_one(connection).await;
+    last.map(Option::unwrap_or_default).map_err(|e| StoreError::reading(&e))
 }
 
 pub(super) async fn first_about(
@@ -173,45 +201,52 @@ pub(super) async fn first_about(
     first.map_err(|e| StoreError::reading(&e))
 }
 
-/// How many rows of a class were written before an instant, and the last of each chain.
+/// How many rows of a class were written before an instant, chain by chain, and the last of each.
 pub(super) async fn before(
     connection: &mut SqliteConnection,
     class: &str,
     instant: i64,
-) -> Result<(i64, Vec<Mark>), StoreError> {
+) -> Result<Vec<(Mark, i64)>, StoreError> {
     let sql = BEFORE.replace("$1", "?1").replace("$2", "?2");
     let failed = |e: sqlx::Error| StoreError::reading(&e);
     let rows = sqlx::query(AssertSqlSafe(sql)).bind(class).bind(instant).fetch_all(connection).await.map_err(failed)?;
-    let mut count = 0_i64;
-    let mut heads = Vec::new();
-    for row in &rows {
-        count = count.saturating_add(row.try_get::<i64, _>(4).map_err(failed)?);
-        heads.push(mark(row).map_err(failed)?);
-    }
-    Ok((count, heads))
+    rows.iter().map(|row| Ok((mark(row).map_err(failed)?, row.try_get(4).map_err(failed)?))).collect()
 }
 
-/// The trigger that guards rows from deletion is away within this transaction alone.
-pub(super) async fn prune(connection: &mut SqliteConnection, pruned: &Pruned, rows: &[Row]) -> Result<(), StoreError> {
+/// The first rows of a chain up to so many: the last of them.
+pub(super) async fn first_rows(connection: &mut SqliteConnection, end: &Mark, count: i64) -> Result<Mark, StoreError> {
+    let sql = "select class, writer, seq, hash from audit_log where class = ?1 and writer = ?2 and seq <= ?3
+        order by seq limit 1 offset ?4";
+    let query = sqlx::query(sql).bind(&end.class).bind(&end.writer).bind(end.seq).bind(count - 1);
+    let row = query.fetch_optional(connection).await.map_err(|e| StoreError::reading(&e))?.ok_or_else(changed)?;
+    mark(&row).map_err(|e| StoreError::reading(&e))
+}
+
+/// Removes the first rows of chains, as many as are said for each, and inserts others. The trigger that
+/// guards rows from deletion is away within this transaction alone.
+pub(super) async fn remove(
+    connection: &mut SqliteConnection,
+    ends: &[(Mark, i64)],
+    rows: &[Row],
+) -> Result<(), StoreError> {
     let failed = |e: sqlx::Error| StoreError::writing(&e);
     let mut transaction = connection.begin_with("begin immediate").await.map_err(failed)?;
-    if before(&mut transaction, &pruned.class, pruned.before).await? != (pruned.rows, pruned.heads.clone()) {
-        return Err(changed());
-    }
     let trigger: String =
         sqlx::query_scalar("select sql from sqlite_schema where name = 'audit_log_no_delete' and type = 'trigger'")
             .fetch_one(&mut *transaction)
             .await
             .map_err(failed)?;
     sqlx::query("drop trigger audit_log_no_delete").execute(&mut *transaction).await.map_err(failed)?;
-    sqlx::query("delete from audit_log where class = ?1 and written < ?2")
-        .bind(&pruned.class)
-        .bind(pruned.before)
-        .execute(&mut *transaction)
-        .await
-        .map_err(failed)?;
+    for (end, count) in ends {
+        let sql = "delete from audit_log where class = ?1 and writer = ?2 and seq <= ?3";
+        let query = sqlx::query(sql).bind(&end.class).bind(&end.writer).bind(end.seq);
+        let gone = query.execute(&mut *transaction).await.map_err(failed)?.rows_affected();
+        if i64::try_from(gone) != Ok(*count) {
+            return Err(changed());
+        }
+    }
     sqlx::query(AssertSqlSafe(trigger)).execute(&mut *transaction).await.map_err(failed)?;
-    put(&mut transaction, rows).await.map_err(failed)?;
+    put(&mut transaction, rows, false).await?;
     transaction.commit().await.map_err(failed)
 }
 
@@ -222,4 +257,23 @@ fn mark(row: &SqliteRow) -> Result<Mark, sqlx::Error> {
         seq: row.try_get(2)?,
         hash: Hash::from_bytes(row.try_get(3)?).unwrap_or(Hash::ZERO),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn every_commit_of_a_writer_is_flushed() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut connection = writer(&options(&directory.path().join("audit.db"))).await.unwrap();
+        // 2 is FULL: the log is flushed at each commit, not only when it is copied back.
+        for (pragma, wanted) in [("synchronous", "2"), ("journal_mode", "wal"), ("busy_timeout", "5000")] {
+            let sql = format!("select {pragma} || '' from pragma_{pragma}");
+            let column =
+                if pragma == "busy_timeout" { sql.replace("select busy_timeout", "select timeout") } else { sql };
+            let set: String = sqlx::query_scalar(AssertSqlSafe(column)).fetch_one(&mut connection).await.unwrap();
+            assert_eq!(set, wanted, "{pragma}");
+        }
+    }
 }

@@ -9,9 +9,9 @@ use std::sync::Arc;
 use secrecy::ExposeSecret as _;
 
 use super::system::{System, microseconds, no_randomness, random};
-use crate::audit::Ledger;
 use crate::audit::chain::SigningKey;
 use crate::audit::store::{Logger, LoggerOptions, Store, StoreErrorKind};
+use crate::audit::{Ledger, Signer};
 use crate::credentials::Secrets as _;
 use crate::gateway::settings::{Overrides, Refusal};
 use crate::policy::set::Audit;
@@ -29,7 +29,7 @@ pub(super) struct Opened {
 #[derive(Debug)]
 pub(super) struct Named {
     store: Store,
-    key: Option<Arc<SigningKey>>,
+    key: Option<Arc<dyn Signer>>,
     nobody: Option<String>,
 }
 
@@ -71,7 +71,8 @@ impl Named {
                 StoreErrorKind::Untrusted => {
                     "give the CA of its certificate with `?sslrootcert=FILE`, and the name that it is for as the host"
                 }
-                StoreErrorKind::NoLog => "name a store that this version of doorward has written, or a new one",
+                StoreErrorKind::NoLog => "run `doorward audit init` as its owner, or name a new store",
+                StoreErrorKind::NotSigned => "check that what signs the seals is there",
                 _ => "let this user write there, or name another store with --audit",
             };
             failed(error.to_string(), help)
@@ -100,13 +101,14 @@ async fn store(named: &str, system: &System) -> Result<Store, Refusal> {
         .map_err(|error| bad(error.to_string(), "write `sqlite:PATH` or `postgres://USER@HOST/DATABASE`"))
 }
 
-async fn key(reference: &str, system: &System) -> Result<Arc<SigningKey>, Refusal> {
+async fn key(reference: &str, system: &System) -> Result<Arc<dyn Signer>, Refusal> {
     let bad = |what: &str| {
         let message = format!("the key that signs the audit log, `{reference}`, cannot be used: {what}");
         Refusal::new("audit-key", message, "`openssl genpkey -algorithm ed25519` makes one")
     };
     let pem = system.read(reference).await.map_err(|_| bad("it is not there or cannot be read"))?;
-    SigningKey::from_pem(pem.expose_secret()).map(Arc::new).map_err(|error| bad(&error.to_string()))
+    let key = SigningKey::from_pem(pem.expose_secret()).map_err(|error| bad(&error.to_string()))?;
+    Ok(Arc::new(key))
 }
 
 /// Makes the file where there is none, for its owner alone. What is made beside it later is as it is.

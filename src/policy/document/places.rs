@@ -10,7 +10,7 @@ use crate::policy::checks::{Allowance, Rollout};
 use crate::policy::duration::{DURATION_HELP, duration};
 use crate::policy::name::{is_plain, quoted};
 use crate::policy::secret;
-use crate::policy::set::{Audit, Capture, Gateway, Tls};
+use crate::policy::set::{Audit, Capture, Gateway, Hold, Tls};
 use crate::policy::source::{Kind, Node};
 
 const LISTEN: &str = "127.0.0.1:8787";
@@ -113,7 +113,7 @@ fn each(
 
 pub(super) fn audit(reader: &mut Reader<'_>, node: Option<&Node<'_>>) -> Audit {
     let mut audit = Audit { store: STORE.to_owned(), ..Audit::default() };
-    let keys = &["store", "signing_key", "retention"];
+    let keys = &["store", "signing_key", "retention", "holds"];
     let fields = node.and_then(|node| reader.table(node, "audit", "the audit log", keys));
     let retention = fields.and_then(|fields| {
         if let Some(store) = reader.text(fields, "store") {
@@ -144,7 +144,35 @@ pub(super) fn audit(reader: &mut Reader<'_>, node: Option<&Node<'_>>) -> Audit {
             }
         }
     }
+    if let Some(holds) = fields.and_then(|fields| reader.named(fields, "holds")) {
+        for (name, node) in holds.keys() {
+            let held = hold(reader, node, name, &audit);
+            audit.holds.insert(name.to_owned(), held);
+        }
+    }
     audit
+}
+
+fn hold(reader: &mut Reader<'_>, node: &Node<'_>, name: &str, audit: &Audit) -> Hold {
+    let Some(fields) = reader.table(node, name, "a hold", &["classes", "subjects"]) else { return Hold::default() };
+    let (classes, subjects) = (reader.strings(fields, "classes"), reader.strings(fields, "subjects"));
+    let classes = classes.unwrap_or_default();
+    for at in &classes {
+        if !audit.retention.contains_key(at.value) {
+            let help = match reader.suggest(at.value, audit.retention.keys().map(String::as_str)) {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => format!("add `{} = \"90d\"` to `[audit.retention]`", quoted(at.value)),
+            };
+            let message = format!("no retention for audit class `{}`", quoted(at.value));
+            reader.invalid(Code::UnknownAuditClass, at.span, message, help);
+        }
+    }
+    let hold = Hold { classes: sorted(owned(&classes)), subjects: sorted(owned(&subjects.unwrap_or_default())) };
+    if hold == Hold::default() {
+        let message = format!("the hold `{}` keeps nothing", quoted(name));
+        reader.invalid(Code::InvalidValue, fields.span(), message, "name `classes` or `subjects`");
+    }
+    hold
 }
 
 /// `env:NAME` or `file:PATH`, where it is there. The text of a secret never reaches a message.

@@ -323,6 +323,18 @@ fn audit() -> Value {
             "How long rows of each class stay; every class in use must be here. Default: `{ standard = \"90d\" }`.",
             map(&defined("duration")),
         ),
+        key(
+            "holds",
+            "What `audit prune` leaves whatever the retention says, by a name such as that of a case. Default: none.",
+            map(&table([
+                key("classes", "All rows of these audit classes. Default: none.", one_or_list(&text())),
+                key(
+                    "subjects",
+                    "In every class the months from the first on that has a row about one of these. Default: none.",
+                    one_or_list(&text()),
+                ),
+            ])),
+        ),
     ])
 }
 

@@ -1,11 +1,16 @@
 //! The audit log in its databases.
 
 mod commands;
+mod disk;
 mod example;
 mod failover;
 mod faults;
+mod follow;
+mod migrations;
 mod postgres;
 pub(crate) mod proxy;
+mod prune;
+mod queue;
 mod sqlite;
 mod tls;
 
@@ -14,8 +19,8 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
 
-use doorward::audit::chain::{Column, Entry, Row, SigningKey, Verdict, Verifier};
-use doorward::audit::store::{Clock, Connection, Logger, LoggerOptions, Select, Store};
+use doorward::audit::chain::{Column, Entry, Row, SealKind, SigningKey, Tail, Verdict, Verifier};
+use doorward::audit::store::{Clock, Connection, Logger, LoggerOptions, Select, Store, StoreErrorKind};
 
 /// 2026-03-02T08:00:00Z, in microseconds.
 const START: i64 = 1_772_438_400_000_000;
@@ -149,4 +154,30 @@ async fn a_store_keeps_what_it_was_given(store: &Store) {
     });
     let keep: Vec<Row> = keep.into_iter().cloned().collect();
     assert_eq!(verify(&keep).findings.len(), cut.len());
+    places_are_taken_once(store).await;
+}
+
+/// A row that is sent again is there once; another in its place is neither written nor acknowledged.
+async fn places_are_taken_once(store: &Store) {
+    let mut tail = Tail::new(options().writer.as_str().into());
+    let mut buffer = Vec::new();
+    let open = tail.seal(SealKind::Open, serde_json::Map::new(), START, Some(&key()), &mut buffer);
+    let mut other = tail.clone();
+    let row = tail.append(entry("one"), START, &mut buffer);
+    let other = other.append(entry("two"), START, &mut buffer);
+    let another = tail.append(entry("three"), START, &mut buffer);
+    assert_eq!((row.seq, &row.entry.class, row.written), (other.seq, &other.entry.class, other.written));
+    let mut connection = store.writer().await.unwrap();
+    connection.insert(&[open.clone(), row.clone()]).await.unwrap();
+    connection.insert_again(&[open, row.clone(), another.clone()]).await.unwrap();
+    let count = all(store).await.len();
+    for rows in [vec![row.clone()], vec![other.clone()], vec![another, other.clone()]] {
+        let mut connection = store.writer().await.unwrap();
+        assert_eq!(connection.insert(&rows).await.unwrap_err().kind, StoreErrorKind::Taken);
+        if rows.contains(&other) {
+            let mut connection = store.writer().await.unwrap();
+            assert_eq!(connection.insert_again(&rows).await.unwrap_err().kind, StoreErrorKind::Taken);
+        }
+    }
+    assert_eq!(all(store).await.len(), count);
 }

@@ -1,6 +1,6 @@
 //! The audit log on a real `PostgreSQL`.
 
-use doorward::audit::store::{Logger, LoggerOptions, Store};
+use doorward::audit::store::{Logger, LoggerOptions, Refused, Store};
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection};
 
 use super::{START, a_store_keeps_what_it_was_given, all, append, entry, holds, options, verify};
@@ -88,12 +88,44 @@ async fn many_that_start_at_once_make_the_tables_once() {
 async fn a_row_that_no_server_takes_stops_nobody_else() {
     let Some(server) = containers::postgres("a_row_that_no_server_takes_stops_nobody_else") else { return };
     let store: Store = server.url(&server.database().await).parse().unwrap();
-    let (logger, _task) = Logger::open(store.clone(), LoggerOptions { batch: 1, ..options() }).await.unwrap();
-    let mut never = entry("never");
-    never.at = i64::MAX;
-    assert!(logger.append(never).await.is_err());
-    let acknowledged = append(&logger, "r", 2, 3).await;
-    assert_eq!(acknowledged.len(), 6);
+    let patient = LoggerOptions { patience: std::time::Duration::from_mins(1), ..options() };
+    let (logger, _task) = Logger::open(store.clone(), patient).await.unwrap();
+    let never = |request: &str| {
+        let mut never = entry(request);
+        never.at = i64::MAX;
+        never
+    };
+    let mut acknowledged = std::collections::BTreeSet::new();
+    let mut calls = tokio::task::JoinSet::new();
+    for n in 0..200 {
+        let (logger, request) = (logger.clone(), format!("r{n}"));
+        let row = if n % 40 == 7 { never(&request) } else { entry(&request) };
+        if n % 50 == 8 {
+            // Rows for which nobody waits are in the same batches.
+            let name = format!("note{n}");
+            let lost = n == 58;
+            logger.note(if lost { never(&name) } else { entry(&name) }, logger.room().unwrap());
+            if !lost {
+                acknowledged.insert(name);
+            }
+        }
+        calls.spawn(async move { (n, request, logger.append(row).await) });
+    }
+    for (n, request, answer) in calls.join_all().await {
+        if n % 40 == 7 {
+            assert_eq!(answer, Err(Refused::Impossible), "{request}");
+        } else {
+            answer.unwrap();
+            acknowledged.insert(request);
+        }
+    }
+    assert_eq!(acknowledged.len(), 198);
+    assert!(logger.health().batches < 100, "{:?}", logger.health());
+    acknowledged.extend(append(&logger, "after", 2, 3).await);
     logger.close().await;
-    holds(&all(&store).await, &acknowledged);
+    let rows = all(&store).await;
+    holds(&rows, &acknowledged);
+    // What was given up is said.
+    let close = rows.iter().find(|row| row.entry.kind == "close").unwrap();
+    assert!(close.entry.data().contains(r#""away":{"lost":1,"refused":5}"#), "{}", close.entry.data());
 }

@@ -5,11 +5,14 @@ use std::collections::{BTreeMap, VecDeque};
 use super::{Fault, Found, Id};
 use crate::audit::chain::hash::Hash;
 use crate::audit::chain::row::Row;
+use crate::audit::chain::{CHECKPOINT_EVERY, CHECKPOINT_ROWS};
 
 /// How many of the latest rows are remembered, to tell what a second row in a place is.
 const WINDOW: usize = 256;
 /// How many holes are remembered apart.
 const HOLES: usize = 10_000;
+/// How many checkpoints may be due before it is said that none came.
+const OVERDUE: u32 = 5;
 
 /// What is known of a chain.
 #[derive(Debug, Default)]
@@ -27,6 +30,10 @@ pub(super) struct State {
     begun: bool,
     /// The last row that a seal confirmed.
     confirmed: i64,
+    /// The last row that a seal names.
+    named: i64,
+    /// When the first and the last row were written that no seal names.
+    loose: Option<(i64, i64)>,
     /// Missing rows, first to last.
     holes: BTreeMap<i64, i64>,
     /// The latest rows: number, hash, hash of the one before.
@@ -39,6 +46,21 @@ impl State {
     pub(super) fn mark(&mut self, seq: i64, hash: Hash) {
         // Of two seals that disagree the first is kept: the other is wrong about a row that it vouches for too.
         self.marks.entry(seq).or_insert(hash);
+        self.named = self.named.max(seq);
+    }
+
+    /// Whether nothing is known of it: no row was read, and no seal names one.
+    pub(super) fn is_unknown(&self) -> bool {
+        !self.begun && self.marks.is_empty() && self.pruned.is_none()
+    }
+
+    pub(super) const fn has_begun(&self) -> bool {
+        self.begun
+    }
+
+    /// Whether there is a row in the first place.
+    pub(super) fn has_first(&self) -> bool {
+        self.begun && self.pruned.is_none() && self.last >= 1 && !self.holes.contains_key(&1)
     }
 
     pub(super) fn prune(&mut self, seq: i64, hash: Hash) {
@@ -116,6 +138,10 @@ impl State {
             Some(_) => found.push(Fault::Rewritten, id, self.confirmed.max(self.pruned()) + 1, row.seq),
             None => {}
         }
+        if row.seq > self.named {
+            let (first, last) = self.loose.unwrap_or((row.written, row.written));
+            self.loose = Some((first.min(row.written), last.max(row.written)));
+        }
     }
 
     fn hole(&mut self, from: i64, to: i64, id: &Id, found: &mut Found) {
@@ -167,6 +193,14 @@ impl State {
         }
         if let Some((last, _)) = self.marks.last_key_value().filter(|(last, _)| **last > self.last) {
             found.push(Fault::Truncated, id, self.last + 1, *last);
+        }
+        if let Some((first, last)) = self.loose {
+            let from = self.named.max(self.pruned()) + 1;
+            let rows = self.last.saturating_sub(from);
+            let span = i64::try_from((CHECKPOINT_EVERY * OVERDUE).as_micros()).unwrap_or(i64::MAX);
+            if rows >= i64::from(CHECKPOINT_ROWS * OVERDUE) || last.saturating_sub(first) >= span {
+                found.push(Fault::Unsealed, id, from, self.last);
+            }
         }
     }
 }

@@ -5,7 +5,7 @@ use std::fmt;
 macro_rules! faults {
     ($($(#[$doc:meta])* $variant:ident = $code:literal, $summary:literal;)+) => {
         /// What is wrong.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub enum Fault {
             $($(#[$doc])* $variant,)+
         }
@@ -47,9 +47,13 @@ faults! {
     /// The second row does not follow the first.
     Unlinked = "unlinked", "the second row does not hold the hash of the first: one of them was written again";
     /// A seal names another row in this place.
-    Rewritten = "rewritten", "a seal names another row in the last of these places: rows were written again with their hashes";
+    Rewritten = "rewritten", "a seal or an anchor names another row in the last of these places: rows were written again with their hashes";
     /// A seal names rows behind the last one.
-    Truncated = "truncated", "a seal names rows that are no longer there: the end was cut off";
+    Truncated = "truncated", "a seal or an anchor names rows that are no longer there: the end was cut off";
+    /// Rows of a writer that has no `open`.
+    Unopened = "unopened", "no seal says that this writer began: its rows may be forged, or its seals are gone";
+    /// Rows that should have been sealed long before the last of them.
+    Unsealed = "unsealed", "no seal names these rows, and the first should have one by the time of the last: they may be forged, or seals are gone";
     /// The signature of a seal is not of this row.
     BadSignature = "bad-signature", "the signature does not belong to the row";
     /// A seal is signed with a key that was not given.

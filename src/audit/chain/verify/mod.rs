@@ -8,12 +8,15 @@ mod chain;
 mod fault;
 
 #[cfg(test)]
+mod forgeries;
+#[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::LOG_CLASS;
+use super::anchor::Anchor;
 use super::hash::Hash;
 use super::key::PublicKey;
 use super::row::Row;
@@ -32,10 +35,17 @@ pub struct Verifier {
     keys: Vec<PublicKey>,
     chains: BTreeMap<Id, State>,
     last: Option<Id>,
+    /// Writers whose first seal is there.
+    opened: BTreeSet<Arc<str>>,
+    /// Writers that have said that no row follows.
+    closed: BTreeSet<Arc<str>>,
+    /// Writers of whom a row was read.
+    wrote: BTreeSet<Arc<str>>,
     found: Found,
     rows: u64,
     seals: u64,
     signed: u64,
+    newest: Option<i64>,
     buffer: Vec<u8>,
 }
 
@@ -84,6 +94,9 @@ pub struct Verdict {
     pub signed: u64,
     /// Whether there was a key to check signatures with.
     pub keyed: bool,
+    /// When the newest seal was written that is believed, in microseconds since 1970 UTC. What was cut
+    /// off behind it leaves no trace here.
+    pub newest: Option<i64>,
     /// The chains, in the order of their writers and classes.
     pub chains: Vec<Chain>,
     /// What was found, in the order of its places.
@@ -111,20 +124,33 @@ impl Verifier {
             keys,
             chains: BTreeMap::new(),
             last: None,
+            opened: BTreeSet::new(),
+            closed: BTreeSet::new(),
+            wrote: BTreeSet::new(),
             found: Found::default(),
             rows: 0,
             seals: 0,
             signed: 0,
+            newest: None,
             buffer: Vec::new(),
         }
     }
 
+    /// Takes a seal that was noted elsewhere, before any other: what it says is believed.
+    pub fn anchor(&mut self, anchor: &Anchor) {
+        let id = (anchor.writer.as_str().into(), LOG_CLASS.into());
+        self.chains.entry(id).or_default().mark(anchor.seq, anchor.hash);
+    }
+
     /// Takes the marks of a row of the class [`LOG_CLASS`]. Any other row is passed over.
     pub fn seal(&mut self, row: &mut Row) {
-        let Some(kind) = SealKind::of(row) else { return };
-        if row.seq < 1 || !row.is_whole(&mut self.buffer) {
+        if *row.entry.class != *LOG_CLASS || row.seq < 1 || !row.is_whole(&mut self.buffer) {
             // `row` says so when it comes to it.
             return;
+        }
+        let kind = SealKind::of(row);
+        if row.seq == 1 && kind == Some(SealKind::Open) {
+            self.opened.insert(row.writer.clone());
         }
         let id = (row.writer.clone(), row.entry.class.clone());
         self.seals = self.seals.saturating_add(1);
@@ -141,6 +167,8 @@ impl Verifier {
             }
             self.signed = self.signed.saturating_add(1);
         }
+        let Some(kind) = kind else { return };
+        self.newest = self.newest.max(Some(row.written));
         // A seal stands for itself too: what it signs holds the hash of the row before it.
         self.chains.entry(id.clone()).or_default().mark(row.seq, row.hash);
         for Mark { writer, class, seq, hash } in Mark::all(&row.entry.data_object()) {
@@ -157,6 +185,7 @@ impl Verifier {
 
     /// No chain of this writer goes on behind its last row.
     fn close(&mut self, writer: &Arc<str>, row: &Row) {
+        self.closed.insert(writer.clone());
         for mark in Mark::all(&row.entry.data_object()).into_iter().filter(|mark| *mark.writer == **writer) {
             if mark.class != LOG_CLASS {
                 self.chains.entry((writer.clone(), mark.class.into())).or_default().closed = Some(mark.seq);
@@ -174,9 +203,9 @@ impl Verifier {
             _ => (row.writer.clone(), row.entry.class.clone()),
         };
         if whole {
-            match self.chains.get_mut(&id) {
+            match self.chains.get_mut(&id).filter(|state| state.has_begun()) {
                 Some(state) => state.row(row, &id, &mut self.found),
-                None => self.chains.entry(id.clone()).or_default().row(row, &id, &mut self.found),
+                None => self.begin(row, &id),
             }
         } else {
             // Its place is as little to be trusted as the rest of it, unless it is the one that is awaited.
@@ -190,8 +219,31 @@ impl Verifier {
         self.last = Some(id);
     }
 
+    /// Takes the first row of a chain.
+    fn begin(&mut self, row: &Row, id: &Id) {
+        self.wrote.insert(id.0.clone());
+        let state = self.chains.entry(id.clone()).or_default();
+        if self.closed.contains(&id.0) {
+            // Who closed has named every chain that it had.
+            state.closed.get_or_insert(0);
+        }
+        state.row(row, id, &mut self.found);
+    }
+
+    /// Says of the writers of whom there are rows that no seal says that they began. Where a first seal
+    /// is missed for another reason, that is said already.
+    fn unopened(&mut self) {
+        for writer in self.wrote.difference(&self.opened) {
+            let id: Id = (writer.clone(), LOG_CLASS.into());
+            if self.chains.get(&id).is_none_or(|log| log.is_unknown() || log.has_first()) {
+                self.found.push(Fault::Unopened, &id, 1, 1);
+            }
+        }
+    }
+
     /// Says what is missing, and gives the verdict.
     pub fn finish(mut self) -> Verdict {
+        self.unopened();
         let mut chains = Vec::new();
         for (id, state) in &mut self.chains {
             state.finish(id, &mut self.found);
@@ -211,6 +263,7 @@ impl Verifier {
             seals: self.seals,
             signed: self.signed,
             keyed: !self.keys.is_empty(),
+            newest: self.newest,
             chains,
             findings,
             more: self.found.more,

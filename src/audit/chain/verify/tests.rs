@@ -9,13 +9,13 @@ use crate::audit::chain::{Column, Entry, SigningKey, Tail};
 
 const CLASSES: [&str; 3] = ["standard", "financial", "a-b.c"];
 
-fn key() -> SigningKey {
+pub(super) fn key() -> SigningKey {
     SigningKey::from_seed(&[7; 32]).unwrap()
 }
 
 /// One step of a process that logs.
 #[derive(Clone, Debug)]
-enum Step {
+pub(super) enum Step {
     Row(usize, u16),
     Checkpoint,
     /// The process ends, properly or not, and another begins.
@@ -24,7 +24,7 @@ enum Step {
     Beside(usize, u16),
 }
 
-fn steps() -> impl Strategy<Value = Vec<Step>> {
+pub(super) fn steps() -> impl Strategy<Value = Vec<Step>> {
     let step = prop_oneof![
         8 => (0..CLASSES.len(), any::<u16>()).prop_map(|(class, n)| Step::Row(class, n)),
         2 => Just(Step::Checkpoint),
@@ -34,17 +34,17 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     prop::collection::vec(step, 1..60)
 }
 
-/// A log in the making.
-struct Log {
-    key: SigningKey,
-    rows: Vec<Row>,
-    tails: Vec<Tail>,
-    now: i64,
+/// A log in the making. Who opens finds in it what a store would give.
+pub(super) struct Log {
+    pub(super) key: SigningKey,
+    pub(super) rows: Vec<Row>,
+    pub(super) tails: Vec<Tail>,
+    pub(super) now: i64,
     buffer: Vec<u8>,
 }
 
 impl Log {
-    fn of(steps: &[Step]) -> Self {
+    pub(super) fn of(steps: &[Step]) -> Self {
         let mut log = Self { key: key(), rows: Vec::new(), tails: Vec::new(), now: 1_000, buffer: Vec::new() };
         log.open();
         log.open();
@@ -65,20 +65,31 @@ impl Log {
         log
     }
 
-    fn open(&mut self) {
-        let heads: Vec<Value> = self.tails.iter().flat_map(Tail::marks).map(|mark| mark.to_json()).collect();
+    /// Whether a writer has said that no row follows.
+    fn is_closed(&self, writer: &str) -> bool {
+        self.rows.iter().any(|row| *row.writer == *writer && SealKind::of(row) == Some(SealKind::Close))
+    }
+
+    pub(super) fn open(&mut self) {
+        let mut heads = Vec::new();
+        for tail in &self.tails {
+            let closed = self.is_closed(tail.writer());
+            // Of those that have closed the last seal, which names the rest.
+            heads.extend(tail.marks().into_iter().filter(|mark| !closed || mark.class == LOG_CLASS));
+        }
+        let heads: Vec<Value> = heads.iter().map(Mark::to_json).collect();
         self.tails.push(Tail::new(format!("w{}", self.tails.len()).into()));
         let data = json!({"heads": heads, "node": "a"}).as_object().unwrap().clone();
         self.seal(self.tails.len() - 1, SealKind::Open, data);
     }
 
-    fn seal(&mut self, writer: usize, kind: SealKind, data: Map<String, Value>) {
+    pub(super) fn seal(&mut self, writer: usize, kind: SealKind, data: Map<String, Value>) {
         self.now += 5;
         let row = self.tails[writer].seal(kind, data, self.now, Some(&self.key), &mut self.buffer);
         self.rows.push(row);
     }
 
-    fn row(&mut self, writer: usize, class: usize, n: u16) {
+    pub(super) fn row(&mut self, writer: usize, class: usize, n: u16) {
         // The clock may go back.
         self.now += i64::from(n % 7) - 2;
         let entry = Entry::new(CLASSES[class].into(), "intent", i64::from(n))
@@ -108,7 +119,7 @@ impl Log {
     }
 }
 
-fn verify(rows: &[Row]) -> Verdict {
+pub(super) fn verify(rows: &[Row]) -> Verdict {
     let mut verifier = Verifier::new(vec![key().public().clone()]);
     for row in rows {
         verifier.seal(&mut row.clone());
@@ -119,7 +130,7 @@ fn verify(rows: &[Row]) -> Verdict {
     verifier.finish()
 }
 
-fn rehash(row: &mut Row) {
+pub(super) fn rehash(row: &mut Row) {
     row.hash = row.computed(&mut Vec::new());
 }
 
@@ -204,10 +215,13 @@ proptest! {
         rows.retain(|row| !of.contains(row));
         let inside = rows.iter().any(|row| same_chain(row, &last) && row.seq > last.seq);
         let verdict = verify(&rows);
+        let unopened = *last.entry.class == *LOG_CLASS && of[0].seq == 1 && rows.iter().any(|row| row.writer == last.writer);
         let expected = if inside {
             vec![(Fault::Deleted, of[0].seq, last.seq)]
         } else if named(&rows, &last) >= of[0].seq {
             vec![(Fault::Truncated, of[0].seq, named(&rows, &last))]
+        } else if unopened {
+            vec![(Fault::Unopened, 1, 1)]
         } else {
             vec![]
         };

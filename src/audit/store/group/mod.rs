@@ -5,6 +5,8 @@
 //! an answer at once. Recovery needs nobody: the task tries by itself, with a seal that says how many
 //! were refused meanwhile.
 
+mod batch;
+mod sealing;
 mod task;
 
 use std::fmt;
@@ -15,8 +17,9 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
 use super::{Store, StoreError};
-use crate::audit::chain::{Entry, SigningKey};
-use task::{Inbox, Order, Task, Waiting};
+use crate::audit::Signer;
+use crate::audit::chain::{CHECKPOINT_EVERY, CHECKPOINT_ROWS, Entry};
+use task::{Inbox, Order, Owner, Task, Waiting};
 
 /// The clock, in microseconds since 1970 UTC.
 pub type Clock = Arc<dyn Fn() -> i64 + Send + Sync>;
@@ -31,9 +34,11 @@ pub struct LoggerOptions {
     /// The clock.
     pub clock: Clock,
     /// What signs the seals.
-    pub key: Option<Arc<SigningKey>>,
-    /// How many rows may wait.
+    pub key: Option<Arc<dyn Signer>>,
+    /// How many rows may wait,
     pub queue: usize,
+    /// and how many bytes.
+    pub queue_bytes: usize,
     /// How many rows for which nobody waits may be outstanding, from [`Logger::room`] on.
     pub open: usize,
     /// How many rows one transaction takes.
@@ -47,8 +52,8 @@ pub struct LoggerOptions {
 }
 
 impl LoggerOptions {
-    /// 4,096 rows may wait, 512 go into a transaction, a caller waits 2 seconds; a checkpoint after
-    /// 10,000 rows or a minute.
+    /// 4,096 rows of 32 MiB may wait, 512 go into a transaction, a caller waits 2 seconds; a checkpoint
+    /// after 10,000 rows or a minute.
     pub fn new(writer: impl Into<String>, clock: Clock) -> Self {
         Self {
             writer: writer.into(),
@@ -56,11 +61,12 @@ impl LoggerOptions {
             clock,
             key: None,
             queue: 4_096,
+            queue_bytes: 32 << 20,
             open: 65_536,
             batch: 512,
             patience: Duration::from_secs(2),
-            checkpoint_rows: 10_000,
-            checkpoint_every: Duration::from_mins(1),
+            checkpoint_rows: CHECKPOINT_ROWS,
+            checkpoint_every: CHECKPOINT_EVERY,
         }
     }
 }
@@ -102,6 +108,8 @@ pub enum Refused {
 pub struct Health {
     /// Why it is away; `None` when it is not.
     pub away: Option<String>,
+    /// Why seals wait for their signature; `None` when none does. Rows go on meanwhile.
+    pub unsigned: Option<String>,
     /// Rows that were made durable.
     pub rows: u64,
     /// Transactions that they took.
@@ -110,12 +118,23 @@ pub struct Health {
     pub refused: u64,
 }
 
+#[derive(Clone)]
+struct LoggerClock(Clock);
+
+impl fmt::Debug for LoggerClock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Clock")
+    }
+}
+
 /// Writes an audit log. Clones write to the same one.
 #[derive(Clone, Debug)]
 pub struct Logger {
     orders: mpsc::Sender<Order>,
     notes: mpsc::UnboundedSender<Waiting>,
     room: Arc<Semaphore>,
+    bytes: Arc<Semaphore>,
+    clock: LoggerClock,
     health: watch::Receiver<Health>,
     patience: Duration,
 }
@@ -133,11 +152,12 @@ impl Logger {
         let (notes, noted) = mpsc::unbounded_channel();
         let room = Arc::new(Semaphore::new(options.open.min(Semaphore::MAX_PERMITS)));
         let (report, health) = watch::channel(Health::default());
-        let patience = options.patience;
+        let bytes = Arc::new(Semaphore::new(options.queue_bytes.min(Semaphore::MAX_PERMITS)));
+        let (patience, clock) = (options.patience, LoggerClock(options.clock.clone()));
         let mut task = Task::new(store, options, report);
         task.open().await?;
         let handle = tokio::spawn(task.run(Inbox { orders: received, notes: noted }));
-        Ok((Self { orders, notes, room, health, patience }, handle))
+        Ok((Self { orders, notes, room, bytes, clock, health, patience }, handle))
     }
 
     /// Writes a row and waits until it is durable.
@@ -145,12 +165,13 @@ impl Logger {
         if self.health.borrow().away.is_some() {
             return Err(Refused::Away);
         }
+        let size = u32::try_from(entry.size()).unwrap_or(u32::MAX);
+        let bytes = Arc::clone(&self.bytes).try_acquire_many_owned(size).map_err(|_| Refused::Full)?;
         let (reply, answer) = oneshot::channel();
-        self.orders.try_send(Order::Row(Box::new(Waiting { entry, reply: Some(reply), room: None }))).map_err(|e| {
-            match e {
-                mpsc::error::TrySendError::Full(_) => Refused::Full,
-                mpsc::error::TrySendError::Closed(_) => Refused::Away,
-            }
+        let owner = Owner { reply: Some(reply), _bytes: Some(bytes), ..Owner::default() };
+        self.orders.try_send(Order::Row(Box::new(Waiting { entry, owner }))).map_err(|e| match e {
+            mpsc::error::TrySendError::Full(_) => Refused::Full,
+            mpsc::error::TrySendError::Closed(_) => Refused::Away,
         })?;
         match tokio::time::timeout(self.patience, answer).await {
             Ok(Ok(answer)) => answer,
@@ -168,7 +189,12 @@ impl Logger {
     /// to this process but its end.
     pub fn note(&self, entry: Entry, room: OwnedSemaphorePermit) {
         // An error means that the log was closed, and says of everything later that it comes too late.
-        let _ = self.notes.send(Waiting { entry, reply: None, room: Some(room) });
+        let _ = self.notes.send(Waiting { entry, owner: Owner { room: Some(room), ..Owner::default() } });
+    }
+
+    /// What the clock says, in microseconds since 1970 UTC.
+    pub fn now(&self) -> i64 {
+        (self.clock.0)()
     }
 
     /// How the store is doing.

@@ -1,19 +1,20 @@
 //! The task that writes.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
 use std::time::Duration;
 
-use serde_json::{Map, json};
+use serde_json::{Map, Value, json};
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot, watch};
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::{Instant, sleep_until};
 
+use super::sealing::{Pace, Sealing, Since};
 use super::{Health, LoggerOptions, Placed, Refused};
-use crate::audit::chain::{Column, Entry, Mark, Row, SealKind, Tail};
+use crate::audit::chain::{Anchor, Entry, SealKind, Tail};
+use crate::audit::signer::{self, NotSigned, Signer};
 use crate::audit::store::{Connection, Store, StoreError, StoreErrorKind};
 
 /// The first pause before the store is tried again, and the longest.
-const PAUSES: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
+pub(super) const PAUSES: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
 
 pub(super) type Reply = oneshot::Sender<Result<Placed, Refused>>;
 
@@ -28,16 +29,26 @@ pub(super) enum Order {
 #[derive(Debug)]
 pub(super) struct Waiting {
     pub(super) entry: Entry,
+    pub(super) owner: Owner,
+}
+
+/// Whose row it is.
+#[derive(Debug, Default)]
+pub(super) struct Owner {
     /// Who waits for it.
     pub(super) reply: Option<Reply>,
     /// The room that it takes; one of a bounded number.
     pub(super) room: Option<OwnedSemaphorePermit>,
+    /// The bytes that it takes of those that may wait.
+    pub(super) _bytes: Option<OwnedSemaphorePermit>,
+    /// Who waited was told that it is not written.
+    pub(super) refused: bool,
 }
 
 impl Waiting {
     /// A row of the task itself.
-    const fn own(entry: Entry) -> Self {
-        Self { entry, reply: None, room: None }
+    pub(super) fn own(entry: Entry) -> Self {
+        Self { entry, owner: Owner::default() }
     }
 }
 
@@ -49,81 +60,65 @@ pub(super) struct Inbox {
     pub(super) notes: mpsc::UnboundedReceiver<Waiting>,
 }
 
-/// What became of a batch.
-enum Written {
-    Yes,
-    /// It is not there, and will not be.
-    No(StoreError),
-    /// Nobody knows.
-    Doubt(StoreError),
-}
-
 pub(super) struct Task {
-    store: Store,
-    options: LoggerOptions,
-    connection: Option<Connection>,
-    tail: Tail,
+    pub(super) store: Store,
+    pub(super) options: LoggerOptions,
+    pub(super) connection: Option<Connection>,
+    pub(super) tail: Tail,
     /// Rows for which nobody waits, that are still to be written.
-    backlog: VecDeque<Waiting>,
-    report: watch::Sender<Health>,
-    /// Rows since the last seal.
-    unsealed: u32,
-    sealed_at: Instant,
-    /// Refused since the store went away.
-    refused: u64,
-    /// Rows for which nobody waited, that were given up.
-    lost: u64,
+    pub(super) backlog: VecDeque<Waiting>,
+    pub(super) report: watch::Sender<Health>,
+    pub(super) sealing: Sealing,
     closing: Option<oneshot::Sender<()>>,
-    buffer: Vec<u8>,
+    pub(super) buffer: Vec<u8>,
 }
 
 impl Task {
     pub(super) fn new(store: Store, options: LoggerOptions, report: watch::Sender<Health>) -> Self {
+        let pace = Pace { rows: options.checkpoint_rows, every: options.checkpoint_every };
         Self {
             store,
             tail: Tail::new(options.writer.as_str().into()),
+            sealing: Sealing::new(options.key.clone(), pace),
             options,
             connection: None,
             backlog: VecDeque::new(),
             report,
-            unsealed: 0,
-            sealed_at: Instant::now(),
-            refused: 0,
-            lost: 0,
             closing: None,
             buffer: Vec::new(),
         }
     }
 
-    /// Begins the writer: its first row names the heads that are in the store.
+    /// Begins the writer: its first rows name the heads that are in the store.
     pub(super) async fn open(&mut self) -> Result<(), StoreError> {
         let mut connection = self.store.writer().await?;
-        let heads = connection.open_heads().await?;
-        let mut data = Map::new();
-        data.insert("heads".to_owned(), heads.iter().map(Mark::to_json).collect());
-        data.insert("node".to_owned(), self.options.node.as_str().into());
-        data.insert("version".to_owned(), env!("CARGO_PKG_VERSION").into());
-        let row = self.seal(SealKind::Open, data);
-        connection.insert(&[row]).await?;
+        let heads = connection.heads().await?;
+        let mut rows = Vec::new();
+        for seal in Tail::opening(&heads, &self.options.node) {
+            let now = (self.options.clock)();
+            let row = signer::seal(&mut self.tail, seal, now, self.sealing.signer(), &mut self.buffer).await;
+            rows.push(row.map_err(|e| StoreError::new(StoreErrorKind::NotSigned, e.to_string()))?);
+        }
+        connection.insert(&rows).await?;
+        for anchor in rows.iter().filter_map(Anchor::of) {
+            tracing::info!(%anchor, "the audit log is opened");
+        }
         self.connection = Some(connection);
-        self.report.send_modify(|health| (health.rows, health.batches) = (1, 1));
+        self.report.send_modify(|health| (health.rows, health.batches) = (rows.len() as u64, 1));
         Ok(())
     }
 
     pub(super) async fn run(mut self, mut inbox: Inbox) {
         let mut waiting: Vec<Waiting> = Vec::new();
         loop {
-            if self.backlog.is_empty() && self.closing.is_none() {
-                let due = self.sealed_at + self.options.checkpoint_every;
+            if self.backlog.is_empty() && self.closing.is_none() && !self.sealing.is_ready() {
                 tokio::select! {
                     order = inbox.orders.recv() => match order {
                         Some(order) => self.take(order, &mut waiting),
                         None => break,
                     },
                     Some(note) = inbox.notes.recv() => self.backlog.push_back(note),
-                    () = sleep_until(due), if self.unsealed > 0 => {
-                        self.unsealed = self.options.checkpoint_rows;
-                    }
+                    looked = self.sealing.next() => self.signed(looked),
                 }
             }
             while waiting.len() < self.options.batch && self.closing.is_none() {
@@ -134,10 +129,15 @@ impl Task {
                 self.backlog.push_back(note);
             }
             // Whoever has gone is not written at all.
-            waiting.retain(|row| row.reply.as_ref().is_none_or(|reply| !reply.is_closed()));
+            waiting.retain(|row| row.owner.reply.as_ref().is_none_or(|reply| !reply.is_closed()));
             if !self.batch(&mut waiting).await {
                 self.recover(&mut inbox).await;
             }
+            if self.sealing.is_due() {
+                self.draft();
+            }
+            let looked = self.sealing.look();
+            self.signed(looked);
             if self.closing.is_some() && waiting.is_empty() && self.backlog.is_empty() {
                 break;
             }
@@ -152,98 +152,38 @@ impl Task {
         }
     }
 
-    /// Writes what waits. False when the store is away.
-    async fn batch(&mut self, waiting: &mut Vec<Waiting>) -> bool {
-        let before = (self.tail.clone(), self.unsealed);
+    /// Drafts a seal of everything that is durable, and begins to sign it.
+    fn draft(&mut self) {
+        let data = self.about();
         let now = (self.options.clock)();
-        // Both kinds get on, whichever is more.
-        let old = self.options.batch.saturating_sub(waiting.len()).max(self.options.batch / 4).min(self.backlog.len());
-        let mut rows = Vec::with_capacity(waiting.len() + old + 1);
-        let mut whose = Vec::with_capacity(waiting.len() + old);
-        for Waiting { entry, reply, room } in self.backlog.drain(..old).chain(waiting.drain(..)) {
-            rows.push(self.tail.append(entry, now, &mut self.buffer));
-            whose.push((reply, room));
-        }
-        self.unsealed = self.unsealed.saturating_add(u32::try_from(rows.len()).unwrap_or(u32::MAX));
-        if self.unsealed >= self.options.checkpoint_rows && self.unsealed > 0 {
-            let row = self.seal(SealKind::Checkpoint, Map::new());
-            rows.push(row);
-        }
-        if rows.is_empty() {
-            return true;
-        }
-        match self.write(&rows).await {
-            Written::Yes => {
-                self.acknowledge(&rows, whose);
-                true
-            }
-            Written::No(error) => {
-                (self.tail, self.unsealed) = before;
-                let impossible = error.kind == StoreErrorKind::Impossible;
-                self.away(&error, !impossible);
-                let why = if impossible { Refused::Impossible } else { Refused::Away };
-                for (row, (reply, room)) in rows.into_iter().zip(whose) {
-                    match reply {
-                        Some(reply) => self.refuse(reply, why),
-                        None if impossible => self.lost = self.lost.saturating_add(1),
-                        None => self.keep(Waiting { entry: row.entry, reply: None, room }),
-                    }
-                }
-                // What can never be written is given up; the others of the batch were refused with it.
-                impossible
-            }
-            Written::Doubt(error) => {
-                self.away(&error, true);
-                // Nobody waits for what may take long; the rows keep their places until they are there.
-                let mut left = Vec::new();
-                for (row, (reply, _)) in rows.iter().zip(whose) {
-                    if let Some(reply) = reply {
-                        self.refuse(reply, Refused::Away);
-                        left.push(unconfirmed(row));
-                    }
-                }
-                self.settle(rows).await;
-                for entry in left {
-                    self.keep(Waiting::own(entry));
-                }
-                false
-            }
-        }
+        let draft = self.tail.draft(SealKind::Checkpoint, data, now, self.sealing.signer().map(Signer::public));
+        self.sealing.begin(draft);
     }
 
-    fn acknowledge(&mut self, rows: &[Row], whose: Vec<(Option<Reply>, Option<OwnedSemaphorePermit>)>) {
-        self.report.send_modify(|health| {
-            health.away = None;
-            health.rows = health.rows.saturating_add(rows.len() as u64);
-            health.batches = health.batches.saturating_add(1);
+    /// What a seal says of the time since the one before it.
+    fn about(&self) -> Map<String, Value> {
+        let Since { refused, lost, .. } = self.sealing.since;
+        let away = json!({"refused": refused, "lost": lost});
+        if refused > 0 || lost > 0 { Map::from_iter([("away".to_owned(), away)]) } else { Map::new() }
+    }
+
+    /// Says whether seals are signed.
+    fn signed(&mut self, signed: Result<(), NotSigned>) {
+        let why = signed.err().map(|error| error.to_string());
+        if why.is_none() && !self.sealing.is_ready() {
+            // Nothing was signed.
+            return;
+        }
+        self.report.send_if_modified(|health| {
+            if let (None, Some(error)) = (&health.unsigned, &why) {
+                tracing::error!(code = "audit-key", %error, "seals wait for their signature, and rows go on");
+            } else if health.unsigned.is_some() && why.is_none() {
+                tracing::info!("the seals of the audit log are signed again");
+            }
+            let changed = health.unsigned != why;
+            health.unsigned = why;
+            changed
         });
-        let mut gone = Vec::new();
-        for (row, (reply, _)) in rows.iter().zip(whose) {
-            let placed = Placed { class: row.entry.class.clone(), seq: row.seq };
-            if let Some(reply) = reply
-                && reply.send(Ok(placed)).is_err()
-            {
-                gone.push(unconfirmed(row));
-            }
-        }
-        for entry in gone {
-            self.keep(Waiting::own(entry));
-        }
-    }
-
-    /// Writes rows of which nobody knows whether they are there, until they are.
-    async fn settle(&mut self, rows: Vec<Row>) {
-        let mut pause = PAUSES.0;
-        loop {
-            sleep(pause).await;
-            pause = (pause * 2).min(PAUSES.1);
-            match self.write(&rows).await {
-                Written::Yes => return,
-                // The same rows are refused for what they hold: they cannot have been taken before.
-                Written::No(error) if error.kind == StoreErrorKind::Impossible => return,
-                Written::No(error) | Written::Doubt(error) => self.away(&error, true),
-            }
-        }
     }
 
     /// Tries the store until it takes a seal. Whoever asks meanwhile is refused.
@@ -257,7 +197,7 @@ impl Task {
                     () = sleep_until(until) => break,
                     order = inbox.orders.recv(), if self.closing.is_none() => match order {
                         Some(Order::Row(row)) => {
-                            if let Some(reply) = row.reply {
+                            if let Some(reply) = row.owner.reply {
                                 self.refuse(reply, Refused::Away);
                             }
                         }
@@ -268,100 +208,82 @@ impl Task {
                 }
             }
             if self.probe().await {
+                tracing::info!("the audit log can be written again");
                 return;
             }
             if self.closing.is_some() {
                 // Whoever closes cannot wait for a store that is away.
-                self.lost = self.lost.saturating_add(self.backlog.len() as u64);
+                self.lose(self.backlog.len() as u64);
                 self.backlog.clear();
                 return;
             }
         }
     }
 
-    /// Writes a seal that says what was refused.
+    /// Writes a seal that says what was refused. Where nothing signs it, that the store lets us in must do:
+    /// the next rows will show.
     async fn probe(&mut self) -> bool {
-        let before = (self.tail.clone(), self.unsealed);
-        let mut data = Map::new();
-        data.insert("away".to_owned(), json!({"refused": self.refused, "lost": self.lost}));
-        let row = self.seal(SealKind::Checkpoint, data);
-        let written = match self.write(std::slice::from_ref(&row)).await {
-            Written::Yes => true,
-            Written::No(error) => {
-                (self.tail, self.unsealed) = before;
-                self.away(&error, true);
-                return false;
-            }
-            Written::Doubt(error) => {
-                self.away(&error, true);
-                self.settle(vec![row]).await;
+        if !self.sealing.is_busy() {
+            self.draft();
+        }
+        let waited = self.sealing.wait().await;
+        self.signed(waited);
+        if self.sealing.is_ready() {
+            return self.batch(&mut Vec::new()).await;
+        }
+        match self.store.writer().await {
+            Ok(connection) => {
+                self.connection = Some(connection);
+                self.report.send_modify(|health| health.away = None);
                 true
             }
-        };
-        (self.refused, self.lost) = (0, 0);
-        self.report.send_modify(|health| health.away = None);
-        tracing::info!("the audit log can be written again");
-        written
-    }
-
-    async fn write(&mut self, rows: &[Row]) -> Written {
-        let mut connection = match self.connection.take() {
-            Some(connection) => connection,
-            None => match self.store.writer().await {
-                Ok(connection) => connection,
-                Err(error) => return Written::No(error),
-            },
-        };
-        match connection.insert(rows).await {
-            Ok(()) => {
-                self.connection = Some(connection);
-                Written::Yes
+            Err(error) => {
+                self.away(&error);
+                false
             }
-            // What a failure leaves of a connection is not worth keeping.
-            Err(error) if error.kind == StoreErrorKind::Doubt => Written::Doubt(error),
-            Err(error) => Written::No(error),
         }
     }
 
-    fn seal(&mut self, kind: SealKind, data: Map<String, serde_json::Value>) -> Row {
-        let now = (self.options.clock)();
-        self.unsealed = 0;
-        self.sealed_at = Instant::now();
-        let key = self.options.key.as_ref().map(Arc::clone);
-        self.tail.seal(kind, data, now, key.as_deref(), &mut self.buffer)
-    }
-
-    fn refuse(&mut self, reply: Reply, why: Refused) {
-        self.refused = self.refused.saturating_add(1);
+    pub(super) fn refuse(&mut self, reply: Reply, why: Refused) {
+        self.sealing.since.refused = self.sealing.since.refused.saturating_add(1);
         self.report.send_modify(|health| health.refused = health.refused.saturating_add(1));
         // Whoever asked may have gone.
         let _ = reply.send(Err(why));
     }
 
     /// Keeps a row for later. One that has its room is always kept.
-    fn keep(&mut self, row: Waiting) {
-        if row.room.is_some() || self.backlog.len() < self.options.queue {
+    pub(super) fn keep(&mut self, row: Waiting) {
+        if row.owner.room.is_some() || self.backlog.len() < self.options.queue {
             self.backlog.push_back(row);
         } else {
-            self.lost = self.lost.saturating_add(1);
+            self.lose(1);
         }
     }
 
-    fn away(&mut self, error: &StoreError, is_away: bool) {
-        let first = self.report.borrow().away.is_none();
-        if first {
-            tracing::error!(code = "audit-unavailable", %error, "the audit log cannot be written");
-        }
-        if is_away {
-            self.report.send_modify(|health| health.away = Some(error.to_string()));
-        }
+    /// Rows for which nobody waited are given up.
+    pub(super) fn lose(&mut self, rows: u64) {
+        tracing::error!(code = "audit-unavailable", rows, "rows of the audit log are given up");
+        self.sealing.since.lost = self.sealing.since.lost.saturating_add(rows);
     }
 
-    /// Closes the writer, if the store is there.
+    pub(super) fn away(&mut self, error: &StoreError) {
+        self.report.send_modify(|health| {
+            if health.away.is_none() {
+                tracing::error!(code = "audit-unavailable", %error, "the audit log cannot be written");
+            }
+            health.away = Some(error.to_string());
+        });
+    }
+
+    /// Closes the writer, if the store is there and the seal is signed.
     async fn end(mut self) {
-        let row = self.seal(SealKind::Close, Map::new());
+        let data = self.about();
+        let now = (self.options.clock)();
+        self.sealing.begin(self.tail.draft(SealKind::Close, data, now, self.sealing.signer().map(Signer::public)));
         // A close that is not written is like a crash: the next writer names the heads.
-        let _ = self.write(&[row]).await;
+        if self.sealing.wait().await.is_ok() {
+            self.batch(&mut Vec::new()).await;
+        }
         if let Some(connection) = self.connection.take() {
             connection.close().await;
         }
@@ -369,14 +291,4 @@ impl Task {
             let _ = done.send(());
         }
     }
-}
-
-/// The row that says of another that nobody was told of it, so that nothing followed from it.
-fn unconfirmed(row: &Row) -> Entry {
-    let mut data = Map::new();
-    data.insert("of".to_owned(), row.seq.into());
-    Entry::new(row.entry.class.clone(), "unconfirmed", row.entry.at)
-        .with(Column::Request, row.entry.get(Column::Request))
-        .with(Column::Door, row.entry.get(Column::Door))
-        .with_data(data)
 }

@@ -2,6 +2,7 @@
 
 mod export;
 mod follow;
+mod init;
 mod line;
 mod prune;
 mod query;
@@ -33,6 +34,7 @@ enum Command {
     Export(export::Args),
     Stats(stats::Args),
     Follow(follow::Args),
+    Init(init::Args),
     Prune(prune::Args),
 }
 
@@ -45,6 +47,7 @@ impl Args {
             Command::Export(args) => args.run(color),
             Command::Stats(args) => args.run(color),
             Command::Follow(args) => args.run(color),
+            Command::Init(args) => args.run(color),
             Command::Prune(args) => args.run(color),
         }
     }

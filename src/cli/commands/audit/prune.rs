@@ -1,21 +1,23 @@
 //! `doorward audit prune`: what has been kept long enough goes, and a stub stays.
 
 use std::fmt::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
 use super::line::instant;
-use super::source::{SourceArgs, block_on, failure};
-use super::verify::Format;
+use super::source::{SourceArgs, block_on, failure, secret};
+use super::verify::{Format, key as public_key};
+use crate::audit::Signer;
 use crate::audit::chain::SigningKey;
-use crate::audit::store::{Prune, Pruned};
+use crate::audit::store::{Held, Prune, Pruned, Stub};
 use crate::cli::answer::Answer;
 use crate::cli::failure::{Failure, Kind};
 use crate::cli::files;
 use crate::cli::terminal::When;
 use crate::cli::time::NowArg;
-use crate::report::harmless;
+use crate::policy::set::PolicySet;
+use crate::report::{harmless, plural};
 
 /// Remove the months that the policy no longer keeps
 #[derive(Debug, clap::Args)]
@@ -25,8 +27,9 @@ Examples:
   doorward audit prune --dry-run
   doorward audit prune --signing-key audit.pem --hold-subject ana",
     after_help = "\
-Whole months go, by `[audit.retention]` of the policy. What went is written to the log in the same
-transaction, so that the log can still be verified. The log's own rows stay.
+Whole months go, by `[audit.retention]` of the policy, but for what `[audit.holds]` keeps. What would go is
+verified first. What went is written to the log in the same transaction, so that the log can still be
+verified. The log's own rows stay.
 
 Exit codes:
   0  rows went, or would go
@@ -50,36 +53,43 @@ pub(in crate::cli) struct Args {
     /// The private key that signs the stub, in PEM [default: that of the policy]
     #[arg(long, value_name = "FILE")]
     signing_key: Option<PathBuf>,
+    /// A public key that signed seals earlier, in PEM or base64; may be given again
+    #[arg(long, value_name = "FILE")]
+    key: Vec<PathBuf>,
+    /// Remove rows that do not verify too, and write down what was found
+    #[arg(long)]
+    despite_findings: bool,
     /// How to write the answer
     #[arg(long, value_name = "FORMAT", default_value = "human")]
     format: Format,
 }
 
 impl Args {
-    /// Class by class, each in a transaction of its own.
+    /// Class by class, each for itself.
     pub(in crate::cli) fn run(self, color: When) -> Result<Answer, Failure> {
-        let (retention, pem) = self.source.kept(color)?;
+        let (set, directory) = self.source.opened(color)?;
         let store = self.source.store(color)?;
         let name = store.to_string();
-        let key = match &self.signing_key {
-            Some(path) => Some(signing_key(path)?),
-            None => pem.map(|pem| key(&pem, "the key of the policy")).transpose()?,
-        };
+        let signer = self.signer(&set, &directory)?;
+        let mut keys = self.key.iter().map(|path| public_key(path)).collect::<Result<Vec<_>, _>>()?;
+        keys.extend(signer.iter().map(|signer| signer.public().clone()));
         let now = self.now.instant().0.saturating_mul(1_000_000);
         let done = block_on(async {
-            let connected = if self.dry_run { store.reader().await } else { store.writer().await };
+            let connected = if self.dry_run { store.reader().await } else { store.patient().await };
             let mut connection = connected.map_err(|e| failure(&e, &name))?;
             let mut done = Vec::new();
-            for (class, seconds) in retention {
-                if self.hold_class.contains(&class) {
-                    continue;
-                }
-                let kept = i64::try_from(seconds).unwrap_or(i64::MAX).saturating_mul(1_000_000);
-                let prune = Prune { class, before: now.saturating_sub(kept), hold: self.hold_subject.clone() };
+            for (class, seconds) in &set.audit.retention {
+                let kept = i64::try_from(*seconds).unwrap_or(i64::MAX).saturating_mul(1_000_000);
+                let hold = self.holds(&set, class);
+                let prune = Prune { class: class.clone(), before: now.saturating_sub(kept), hold };
                 let pruned = connection.would_prune(&prune).await.map_err(|e| failure(&e, &name))?;
-                if pruned.rows > 0 && !self.dry_run {
-                    let pruning = connection.prune(&pruned, &writer()?, now, key.as_ref()).await;
-                    pruning.map_err(|e| failure(&e, &name))?;
+                if pruned.rows() > 0 && !self.dry_run {
+                    let findings = connection.inspect(&pruned, keys.clone()).await.map_err(|e| failure(&e, &name))?;
+                    if !findings.is_empty() && !self.despite_findings {
+                        return Err(changed(&name, class, findings.len()));
+                    }
+                    let stub = Stub { writer: &writer()?, now, signer: signer.as_deref(), findings: &findings };
+                    connection.prune(&pruned, &stub).await.map_err(|e| failure(&e, &name))?;
                 }
                 done.push(pruned);
             }
@@ -90,8 +100,46 @@ impl Args {
             Format::Human => human(&done, self.dry_run),
             Format::Json => machine(&done, self.dry_run),
         };
-        Ok(Answer::new(text, done.iter().any(|pruned| pruned.rows > 0)))
+        Ok(Answer::new(text, done.iter().any(|pruned| pruned.rows() > 0)))
     }
+
+    /// What keeps rows of a class, by the policy and by the command line.
+    fn holds(&self, set: &PolicySet, class: &str) -> Vec<Held> {
+        let mut held = Vec::new();
+        for (name, hold) in &set.audit.holds {
+            let whole = hold.classes.iter().any(|held| held == class).then_some(None);
+            let subjects = hold.subjects.iter().map(|subject| Some(subject.clone()));
+            held.extend(whole.into_iter().chain(subjects).map(|subject| Held { hold: name.clone(), subject }));
+        }
+        if self.hold_class.iter().any(|held| held == class) {
+            held.push(Held { hold: "--hold-class".to_owned(), subject: None });
+        }
+        let subjects = self.hold_subject.iter().cloned();
+        held.extend(subjects.map(|subject| Held { hold: "--hold-subject".to_owned(), subject: Some(subject) }));
+        held
+    }
+
+    /// What signs the stubs.
+    fn signer(&self, set: &PolicySet, directory: &Path) -> Result<Option<Box<dyn Signer>>, Failure> {
+        let signer = match (&self.signing_key, &set.audit.signing_key) {
+            (Some(path), _) => signing_key(path)?,
+            (None, Some(reference)) => key(&secret(reference, directory, "the key")?, "the key of the policy")?,
+            (None, None) => return Ok(None),
+        };
+        Ok(Some(Box::new(signer)))
+    }
+}
+
+/// Nothing goes that does not verify: who signs that it went would vouch for it.
+fn changed(name: &str, class: &str, findings: usize) -> Failure {
+    let message = format!(
+        "`{name}`: of class `{class}` nothing more was removed: {} in what would go or in the seals",
+        plural(findings, "finding")
+    );
+    Failure::new(Kind::BadInput, message).help(
+        "`doorward audit verify` shows them; --key gives the keys that signed earlier; \
+         --despite-findings removes the rows and writes the findings down",
+    )
 }
 
 /// A name that no writer had before.
@@ -102,7 +150,7 @@ fn writer() -> Result<String, Failure> {
     Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
-fn signing_key(path: &std::path::Path) -> Result<SigningKey, Failure> {
+fn signing_key(path: &Path) -> Result<SigningKey, Failure> {
     let text = String::from_utf8(files::read(path, 65_536)?).unwrap_or_default();
     key(&text, &format!("`{}`", files::display_name(path)))
 }
@@ -116,10 +164,12 @@ fn key(pem: &str, name: &str) -> Result<SigningKey, Failure> {
 
 fn human(done: &[Pruned], dry_run: bool) -> String {
     let mut text = String::new();
-    for Pruned { class, before, rows, held, .. } in done {
+    for pruned in done {
+        let Pruned { class, before, held, .. } = pruned;
         let would = if dry_run { "would go" } else { "went" };
-        let held = if *held { ", and a hold keeps what follows" } else { "" };
-        let _ = writeln!(text, "{}: {rows} rows from before {} {would}{held}", harmless(class), instant(*before));
+        let when = if *before == i64::MIN { String::new() } else { format!(" from before {}", instant(*before)) };
+        let held = if held.is_empty() { String::new() } else { format!("; held by {}", harmless(&held.join(", "))) };
+        let _ = writeln!(text, "{}: {} rows{when} {would}{held}", harmless(class), pruned.rows());
     }
     text
 }
@@ -128,8 +178,8 @@ fn machine(done: &[Pruned], dry_run: bool) -> String {
     let classes = done.iter().map(|pruned| {
         json!({
             "class": pruned.class,
-            "before": instant(pruned.before),
-            "rows": pruned.rows,
+            "before": (pruned.before > i64::MIN).then(|| instant(pruned.before)),
+            "rows": pruned.rows(),
             "held": pruned.held,
         })
     });

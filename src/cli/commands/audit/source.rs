@@ -1,6 +1,5 @@
 //! Where the rows come from: the store of the policy, another store, or exported lines.
 
-use std::collections::BTreeMap;
 use std::future::Future;
 use std::io::{BufRead, BufReader, Read};
 use std::ops::ControlFlow;
@@ -12,9 +11,11 @@ use crate::cli::failure::{Failure, Kind};
 use crate::cli::files;
 use crate::cli::policy::PolicyArgs;
 use crate::cli::terminal::When;
+use crate::policy::set::PolicySet;
 
-/// The longest line of an export, in bytes: texts and data are bounded.
-const MAX_LINE: u64 = 1 << 20;
+/// The longest line of an export, in bytes. The longest rows are seals, which name at most 5,000 others,
+/// or the chains of one writer.
+const MAX_LINE: u64 = 1 << 24;
 
 /// Which log.
 #[derive(Debug, clap::Args)]
@@ -67,7 +68,7 @@ fn resolve(named: String, directory: &Path) -> Result<String, Failure> {
 }
 
 /// What a reference stands for.
-fn secret(named: &str, directory: &Path, what: &str) -> Result<String, Failure> {
+pub(super) fn secret(named: &str, directory: &Path, what: &str) -> Result<String, Failure> {
     if let Some(name) = named.strip_prefix("env:") {
         return std::env::var(name).map_err(|_| {
             Failure::new(Kind::CannotRead, format!("the variable `{name}`, which holds {what}, is not set"))
@@ -83,13 +84,10 @@ fn secret(named: &str, directory: &Path, what: &str) -> Result<String, Failure> 
 }
 
 impl SourceArgs {
-    /// How long the rows of each class stay, in seconds, by the policy; and the key that signs seals.
-    pub(super) fn kept(&self, color: When) -> Result<(BTreeMap<String, u64>, Option<String>), Failure> {
+    /// The policy, and the directory that its paths count from.
+    pub(super) fn opened(&self, color: When) -> Result<(PolicySet, PathBuf), Failure> {
         let opened = self.policy.open(color)?;
-        let audit = &opened.compiled.set().audit;
-        let directory = opened.directory.unwrap_or_default();
-        let key = audit.signing_key.clone().map(|key| secret(&key, &directory, "the key")).transpose()?;
-        Ok((audit.retention.clone(), key))
+        Ok((opened.compiled.set().clone(), opened.directory.unwrap_or_default()))
     }
 }
 
@@ -133,6 +131,16 @@ impl Reader {
     /// The name for people, without a password.
     pub(super) fn name(&self) -> &str {
         &self.name
+    }
+
+    /// From here on what is read is of one and the same state.
+    pub(super) fn snapshot(&mut self) -> Result<(), Failure> {
+        match &mut self.from {
+            From::Store(runtime, connection) => {
+                runtime.block_on(connection.snapshot()).map_err(|e| failure(&e, &self.name))
+            }
+            From::Lines(_) => Ok(()),
+        }
     }
 
     /// Hands over the rows that are asked for. Those of exported lines come in the order of the file.
@@ -207,11 +215,15 @@ pub(super) fn failure(error: &StoreError, name: &str) -> Failure {
     let kind = match error.kind {
         StoreErrorKind::NotAStore | StoreErrorKind::Impossible => Kind::BadInput,
         StoreErrorKind::NoLog | StoreErrorKind::Unreachable | StoreErrorKind::Untrusted => Kind::CannotRead,
-        StoreErrorKind::Refused | StoreErrorKind::Doubt => Kind::CannotWrite,
+        StoreErrorKind::Refused | StoreErrorKind::Taken | StoreErrorKind::NotSigned | StoreErrorKind::Doubt => {
+            Kind::CannotWrite
+        }
     };
     let failure = Failure::new(kind, format!("`{name}`: {error}"));
     match error.kind {
-        StoreErrorKind::NoLog => failure.help("`doorward serve` makes the log when it starts"),
+        StoreErrorKind::NoLog => {
+            failure.help("`doorward serve` makes the log when it starts, `doorward audit init` before")
+        }
         StoreErrorKind::Unreachable => failure.help("check the address of the store, and that it is up"),
         StoreErrorKind::Untrusted => failure
             .help("give the CA of its certificate with `?sslrootcert=FILE`, and the name that it is for as the host"),

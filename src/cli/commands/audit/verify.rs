@@ -7,13 +7,15 @@ use std::path::PathBuf;
 
 use serde_json::json;
 
+use super::line::instant;
 use super::source::SourceArgs;
-use crate::audit::chain::{Finding, LOG_CLASS, PublicKey, Verdict, Verifier};
+use crate::audit::chain::{Anchor, Finding, LOG_CLASS, PublicKey, Verdict, Verifier};
 use crate::audit::store::Select;
 use crate::cli::answer::Answer;
 use crate::cli::failure::{Failure, Kind};
 use crate::cli::files;
 use crate::cli::terminal::When;
+use crate::cli::time::{NowArg, seconds};
 use crate::report::{harmless, plural};
 
 /// How to write the answer.
@@ -32,13 +34,15 @@ pub(super) enum Format {
     before_help = "\
 Examples:
   doorward audit verify --key audit.pub
-  doorward audit verify --key audit.pub march.jsonl",
+  doorward audit verify --key audit.pub --max-age 5m
+  doorward audit verify --key audit.pub --anchor \"$(tail -1 anchors.txt)\" march.jsonl",
     after_help = "\
 Without --key no signature is checked: whoever can write the store can write it again as a whole.
+A log that was set back as a whole to an earlier state is found by --max-age or --anchor alone.
 
 Exit codes:
   0  the log is whole
-  1  it was changed
+  1  it was changed, or its newest seal is too old
   2  it cannot be read"
 )]
 pub(in crate::cli) struct Args {
@@ -47,6 +51,14 @@ pub(in crate::cli) struct Args {
     /// A public key that signs the seals, in PEM or base64; may be given again
     #[arg(long, value_name = "FILE")]
     key: Vec<PathBuf>,
+    /// A seal that must be there, as the gateway logs it: `WRITER:SEQ:HASH`; may be given again
+    #[arg(long, value_name = "ANCHOR")]
+    anchor: Vec<Anchor>,
+    /// How old the newest seal may be, as `5m`
+    #[arg(long, value_name = "DURATION", value_parser = seconds)]
+    max_age: Option<u32>,
+    #[command(flatten)]
+    now: NowArg,
     /// How to write the answer
     #[arg(long, value_name = "FORMAT", default_value = "human")]
     format: Format,
@@ -56,11 +68,13 @@ pub(in crate::cli) struct Args {
 }
 
 impl Args {
-    /// Reads the log twice: its seals, then all of it.
+    /// Reads the log twice, in one and the same state: its seals, then all of it.
     pub(in crate::cli) fn run(self, color: When) -> Result<Answer, Failure> {
         let keys = self.key.iter().map(|path| key(path)).collect::<Result<Vec<_>, _>>()?;
         let mut reader = self.source.find(color)?.open()?;
         let mut verifier = Verifier::new(keys);
+        self.anchor.iter().for_each(|anchor| verifier.anchor(anchor));
+        reader.snapshot()?;
         reader.each(&Select::class(LOG_CLASS), &mut |mut row| {
             verifier.seal(&mut row);
             ControlFlow::Continue(())
@@ -70,15 +84,17 @@ impl Args {
             ControlFlow::Continue(())
         })?;
         let verdict = verifier.finish();
+        let oldest = self.max_age.map(|age| self.now.instant().0.saturating_sub(age.into()).saturating_mul(1_000_000));
+        let stale = oldest.is_some_and(|oldest| verdict.newest.is_none_or(|newest| newest < oldest));
         let text = match self.format {
-            Format::Human => human(&verdict, reader.name()),
-            Format::Json => machine(&verdict),
+            Format::Human => human(&verdict, reader.name(), stale),
+            Format::Json => machine(&verdict, stale),
         };
-        Ok(Answer::new(text, verdict.is_whole()).to(self.output))
+        Ok(Answer::new(text, verdict.is_whole() && !stale).to(self.output))
     }
 }
 
-fn key(path: &std::path::Path) -> Result<PublicKey, Failure> {
+pub(super) fn key(path: &std::path::Path) -> Result<PublicKey, Failure> {
     let text = String::from_utf8(files::read(path, 65_536)?).unwrap_or_default();
     PublicKey::read(&text).map_err(|e| {
         Failure::new(Kind::BadInput, format!("`{}` is no public key: {e}", files::display_name(path)))
@@ -86,7 +102,7 @@ fn key(path: &std::path::Path) -> Result<PublicKey, Failure> {
     })
 }
 
-fn human(verdict: &Verdict, name: &str) -> String {
+fn human(verdict: &Verdict, name: &str, stale: bool) -> String {
     let count = |n: u64, word: &str| plural(usize::try_from(n).unwrap_or(usize::MAX), word);
     let writers: std::collections::BTreeSet<&str> = verdict.chains.iter().map(|c| c.writer.as_str()).collect();
     let rows = format!(
@@ -118,10 +134,16 @@ fn human(verdict: &Verdict, name: &str) -> String {
         format!("{} signed by a given key", verdict.signed)
     };
     let _ = writeln!(text, "  {}, {seals}", count(verdict.seals, "seal"));
+    if let Some(newest) = verdict.newest {
+        let old = if stale { ", which is older than --max-age allows" } else { "" };
+        let _ = writeln!(text, "  the newest is of {}{old}", instant(newest));
+    } else if stale {
+        let _ = writeln!(text, "  no seal is as new as --max-age asks");
+    }
     match verdict.unsealed() {
         0 => {}
         n => {
-            let _ = writeln!(text, "  {} behind the last seal, which could be cut off in silence", count(n, "row"));
+            let _ = writeln!(text, "  {} that no seal names yet", count(n, "row"));
         }
     }
     let pruned: BTreeMap<&str, usize> =
@@ -140,7 +162,7 @@ fn human(verdict: &Verdict, name: &str) -> String {
     text
 }
 
-fn machine(verdict: &Verdict) -> String {
+fn machine(verdict: &Verdict, stale: bool) -> String {
     let chains = verdict.chains.iter().map(|chain| {
         json!({
             "writer": chain.writer,
@@ -168,6 +190,8 @@ fn machine(verdict: &Verdict) -> String {
         "seals": verdict.seals,
         "signed": verdict.signed,
         "keyed": verdict.keyed,
+        "newest_seal": verdict.newest.map(instant),
+        "stale": stale,
         "unsealed": verdict.unsealed(),
         "chains": chains.collect::<Vec<_>>(),
         "findings": findings.collect::<Vec<_>>(),
