@@ -87,7 +87,7 @@ impl Slot {
         }
         flight.running = true;
         let (server, caller) = (Arc::clone(&self.server), self.caller.clone());
-        Turn::Fetch(Asked { server, caller, refused: flight.refused.clone() }, self.landed.subscribe())
+        Turn::Fetch(Asked { server, caller, at: wall, refused: flight.refused.clone() }, self.landed.subscribe())
     }
 
     /// Ends a fetch with what came. `false` when that is not to be used: it was taken back meanwhile, of

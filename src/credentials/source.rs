@@ -21,19 +21,25 @@ pub struct Caller {
     pub subject: String,
     /// The agent, where the token names one.
     pub agent: Option<String>,
+    /// The scopes of the token.
+    pub scopes: Vec<String>,
     /// The end of the caller's token.
     pub expires_at: Timestamp,
 }
 
 impl Caller {
-    /// Who this is and until when: SHA-256 over issuer, subject, agent and the token's end. A token that
-    /// ends earlier never meets a credential that was made for one that ends later.
+    /// Who this is, for what and until when: SHA-256 over issuer, subject, agent, scopes and the token's
+    /// end. A token that ends earlier, or carries less, never meets a credential that was made for another.
     pub fn key(&self) -> [u8; 32] {
         let mut hash = Sha256::new();
         hash.update(self.expires_at.0.to_be_bytes());
         for part in [Some(&self.issuer), Some(&self.subject), self.agent.as_ref()] {
             hash.update(part.map_or(u64::MAX, |text| text.len() as u64).to_be_bytes());
             hash.update(part.map_or("", String::as_str));
+        }
+        for scope in &self.scopes {
+            hash.update((scope.len() as u64).to_be_bytes());
+            hash.update(scope);
         }
         hash.finalize().into()
     }
@@ -46,6 +52,8 @@ pub struct Asked {
     pub server: Arc<str>,
     /// The caller, where the credential is bound to one.
     pub caller: Option<Arc<Caller>>,
+    /// When it is asked.
+    pub at: Timestamp,
     /// The accessor of the credential that the server has just refused: give another.
     pub refused: Option<Handle>,
 }

@@ -104,6 +104,7 @@ fn caller(permit: &Permit) -> Caller {
         issuer: issuer.to_owned(),
         subject: subject.to_owned(),
         agent: principal.agent().map(str::to_owned),
+        scopes: permit.scopes().to_vec(),
         // Nothing is made for a token whose end nobody knows.
         expires_at: permit.expires_at().unwrap_or(Timestamp(0)),
     };

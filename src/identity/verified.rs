@@ -69,6 +69,11 @@ impl Verified {
         self.expires_at
     }
 
+    /// The scopes of the token; none where it has no such claim.
+    pub fn scopes(&self) -> &[String] {
+        self.scopes.as_deref().unwrap_or_default()
+    }
+
     /// The `jti` claim.
     pub fn id(&self) -> Option<&str> {
         self.id.as_deref()

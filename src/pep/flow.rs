@@ -215,6 +215,7 @@ impl Visit {
             door: caller.door.name().clone(),
             principal: caller.principal.clone(),
             expires_at: caller.verified.expires_at(),
+            scopes: caller.verified.scopes().to_vec(),
             request: caller.request.clone(),
             session: head.session,
             revision,

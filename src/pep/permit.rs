@@ -17,6 +17,7 @@ pub(super) struct Parts {
     pub(super) door: Arc<str>,
     pub(super) principal: Principal,
     pub(super) expires_at: Option<Timestamp>,
+    pub(super) scopes: Vec<String>,
     pub(super) request: String,
     pub(super) session: Option<String>,
     pub(super) revision: Option<String>,
@@ -38,6 +39,11 @@ impl Permit {
     /// When the token of the request ends. Nothing that is made for this caller lives longer.
     pub fn expires_at(&self) -> Option<Timestamp> {
         self.0.expires_at
+    }
+
+    /// The scopes of the token of the request.
+    pub fn scopes(&self) -> &[String] {
+        &self.0.scopes
     }
 
     /// The identifier of the request in the audit log.

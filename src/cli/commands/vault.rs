@@ -9,7 +9,7 @@ use crate::cli::policy::PolicyArgs;
 use crate::cli::secrets::{block_on, declared, open, unavailable};
 use crate::cli::terminal::When;
 use crate::credentials::plan::{Change, Plan, human, json, plan, terraform};
-use crate::credentials::vault::{Excess, apply, compare, missing, verify};
+use crate::credentials::vault::{Excess, apply, compare, missing, stale, verify};
 use crate::policy::CompiledPolicy;
 use crate::report::{Style, harmless};
 
@@ -148,7 +148,7 @@ impl ApplyArgs {
     fn run(self, color: When) -> Result<Answer, Failure> {
         let policy = self.policy.open(color)?.compiled;
         let plan = needed(&policy)?;
-        let (changes, absent) = block_on(async {
+        let (changes, absent, left) = block_on(async {
             let vault = open(declared(policy.set())?, Some(&self.login))?;
             let changes = compare(&vault, &plan).await.map_err(unavailable)?;
             let written = apply(&vault, &plan, &changes).await;
@@ -156,12 +156,17 @@ impl ApplyArgs {
                 let before = format!("while writing the {} `{}`:\n", wanted.kind.name(), wanted.name);
                 unavailable(reason).after(before)
             })?;
-            Ok((changes, missing(&vault, &plan).await.map_err(unavailable)?))
+            let absent = missing(&vault, &plan).await.map_err(unavailable)?;
+            Ok((changes, absent, stale(&vault, &plan).await.map_err(unavailable)?))
         })?;
         let mut text = human(&plan, &changes, Style::new(color.on_stdout()));
         for policy in &absent {
             // Writing to a string does not fail.
             let _ = writeln!(text, "the policy {} is not there: write what it allows", harmless(policy));
+        }
+        for role in &left {
+            let _ =
+                writeln!(text, "the token role {} is of no server here: remove it if it is of none", harmless(role));
         }
         Ok(Answer::new(text, absent.is_empty()))
     }

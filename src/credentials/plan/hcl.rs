@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use serde_json::Value;
 
-use super::{Kind, Plan, Wanted};
+use super::{Kind, Plan, TRANSIT, Wanted};
 
 /// The gateway's policy in Vault's own language.
 pub fn policy_text(plan: &Plan) -> String {
@@ -45,11 +45,10 @@ fn resource(out: &mut String, plan: &Plan, wanted: &Wanted) {
         Kind::TokenRole => ("vault_token_auth_backend_role", &[("role_name", wanted.name.clone())]),
         Kind::OidcKey => ("vault_identity_oidc_key", &[("name", wanted.name.clone())]),
         Kind::OidcRole => ("vault_identity_oidc_role", &[("name", wanted.name.clone())]),
+        Kind::SigningKey => ("vault_transit_secret_backend_key", &[("name", wanted.name.clone())]),
         Kind::LoginRole => (login_resource(wanted), &[("role_name", wanted.name.clone())]),
     };
-    let label: String =
-        wanted.name.chars().map(|c| if c.is_ascii_alphanumeric() || c == '-' { c } else { '_' }).collect();
-    let _ = writeln!(out, "\nresource \"{kind}\" \"{label}\" {{");
+    let _ = writeln!(out, "\nresource \"{kind}\" \"{}\" {{", label(&wanted.name));
     if let Some(namespace) = &plan.namespace {
         let _ = writeln!(out, "  namespace = {}", quoted(namespace));
     }
@@ -59,7 +58,10 @@ fn resource(out: &mut String, plan: &Plan, wanted: &Wanted) {
     if wanted.kind == Kind::LoginRole
         && let Some(mount) = wanted.path.strip_prefix("auth/").and_then(|path| path.split("/role/").next())
     {
-        let _ = writeln!(out, "  backend = {}", quoted(mount));
+        let _ = writeln!(out, "  backend = vault_auth_backend.{}.path", label(mount));
+    }
+    if wanted.kind == Kind::SigningKey {
+        let _ = writeln!(out, "  backend = vault_mount.{}.path", label(TRANSIT));
     }
     for (key, value) in &wanted.body {
         if wanted.kind == Kind::Policy {
@@ -69,10 +71,28 @@ fn resource(out: &mut String, plan: &Plan, wanted: &Wanted) {
             }
             let _ = writeln!(out, "  EOT");
         } else {
-            let _ = writeln!(out, "  {key} = {}", literal(value));
+            let _ = writeln!(out, "  {key} = {}", reference(wanted.kind, key, value).unwrap_or_else(|| literal(value)));
         }
     }
     out.push_str("}\n");
+}
+
+/// What names another resource names it as such, so that Terraform makes that one first.
+fn reference(kind: Kind, key: &str, value: &Value) -> Option<String> {
+    match (kind, key) {
+        (Kind::OidcRole, "key") => Some(format!("vault_identity_oidc_key.{}.name", label(value.as_str()?))),
+        (Kind::LoginRole, "token_policies") => {
+            let policies = value.as_array()?.iter().filter_map(Value::as_str);
+            let policies: Vec<_> = policies.map(|policy| format!("vault_policy.{}.name", label(policy))).collect();
+            Some(format!("[{}]", policies.join(", ")))
+        }
+        _ => None,
+    }
+}
+
+/// What a resource is called among those of its kind.
+fn label(name: &str) -> String {
+    name.chars().map(|c| if c.is_ascii_alphanumeric() || c == '-' { c } else { '_' }).collect()
 }
 
 /// The resource of a login role, by what binds it.

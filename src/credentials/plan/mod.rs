@@ -5,6 +5,7 @@
 //! | the gateway | one policy of exact paths, and a login role that gives that policy alone |
 //! | each `kv` server | a token role that can make tokens of that server's policies, and no others |
 //! | each `oidc` server | a role that can sign for that server's audience, and no other |
+//! | each `transit` server | a key that signs what the gateway says of its callers |
 //! | each `dynamic` server | a path that may be read; what it gives is the operator's to set up |
 //!
 //! What a server's own policies let it do is for the operator to say: they are expected to be there.
@@ -29,6 +30,8 @@ const LOGIN_TTL: u32 = 3_600;
 /// the gateway log in again by the one that it has made for itself. One that is handed to it is given
 /// less by whoever makes it.
 const SECRET_ID_TTL: u32 = 86_400;
+/// The mount of the engine that signs statements.
+pub(super) const TRANSIT: &str = "transit";
 /// How often the key for identity tokens changes, in seconds.
 const ROTATION: u32 = 86_400;
 
@@ -47,6 +50,8 @@ pub enum Kind {
     OidcKey,
     /// A role for identity tokens.
     OidcRole,
+    /// A key that signs statements.
+    SigningKey,
     /// A login role.
     LoginRole,
 }
@@ -61,6 +66,7 @@ impl Kind {
             Self::TokenRole => "token role",
             Self::OidcKey => "identity key",
             Self::OidcRole => "identity role",
+            Self::SigningKey => "signing key",
             Self::LoginRole => "login role",
         }
     }
@@ -118,6 +124,7 @@ pub fn plan(set: &PolicySet) -> Option<Plan> {
     };
     let mut audiences = BTreeSet::new();
     let mut roles = Vec::new();
+    let mut keys = BTreeSet::new();
     for (name, server) in &set.servers {
         let Credential::Vault { kind, path, ttl, .. } = &server.credential else { continue };
         match kind {
@@ -137,6 +144,11 @@ pub fn plan(set: &PolicySet) -> Option<Plan> {
                 let why = format!("the identity token for {name}");
                 plan.allow(format!("identity/oidc/token/{path}"), &["read"], &why);
             }
+            VaultKind::Transit => {
+                let why = format!("the statements for {name}");
+                plan.allow(format!("{TRANSIT}/sign/{path}/sha2-256"), &["update"], &why);
+                keys.insert(path.clone());
+            }
             VaultKind::Dynamic => {
                 plan.provided.entry(path.clone()).or_default().insert(name.clone());
                 plan.allow(path.clone(), &["read"], &format!("the secret of {name}"));
@@ -144,7 +156,7 @@ pub fn plan(set: &PolicySet) -> Option<Plan> {
             }
         }
     }
-    if plan.expected.is_empty() && plan.provided.is_empty() && audiences.is_empty() {
+    if plan.expected.is_empty() && plan.provided.is_empty() && audiences.is_empty() && keys.is_empty() {
         return None;
     }
     if !plan.expected.is_empty() {
@@ -154,6 +166,12 @@ pub fn plan(set: &PolicySet) -> Option<Plan> {
             format!("sys/mounts/{}", vault.kv),
             json!({ "type": "kv", "options": { "version": "2" } }),
         );
+    }
+    if !keys.is_empty() {
+        plan.want(Kind::Mount, TRANSIT, format!("sys/mounts/{TRANSIT}"), json!({ "type": "transit" }));
+    }
+    for key in &keys {
+        plan.want(Kind::SigningKey, key, format!("{TRANSIT}/keys/{key}"), json!({ "type": "ecdsa-p256" }));
     }
     if let VaultLogin::Approle { mount, role, .. } = &vault.login {
         let path = format!("auth/{mount}/role/{role}/secret-id");

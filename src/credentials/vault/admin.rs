@@ -64,6 +64,32 @@ pub async fn missing(vault: &Vault, plan: &Plan) -> Result<Vec<String>, Unavaila
     Ok(missing)
 }
 
+/// Roles for tokens that look like the plan's and are not of it: those of servers that the policy had
+/// once, or of another gateway whose name begins like this one's. Nobody removes them here.
+///
+/// # Errors
+///
+/// The login may not look, or Vault cannot answer.
+pub async fn stale(vault: &Vault, plan: &Plan) -> Result<Vec<String>, Unavailable> {
+    #[derive(Deserialize)]
+    struct Keys {
+        keys: Vec<String>,
+    }
+    #[derive(Deserialize)]
+    struct Listed {
+        data: Keys,
+    }
+    let answer = match vault.send(&Call::get("auth/token/roles?list=true"), vault.deadline()).await {
+        Ok(answer) => answer,
+        Err(failure) if failure.reason == Unavailable::NotFound => return Ok(Vec::new()),
+        Err(failure) => return Err(failure.reason),
+    };
+    let prefix = format!("{}-", plan.policy);
+    let wanted = |name: &String| plan.wanted.iter().any(|w| w.kind == Kind::TokenRole && w.name == *name);
+    let Listed { data: Keys { keys } } = answer.read()?;
+    Ok(keys.into_iter().filter(|name| name.starts_with(&prefix) && !wanted(name)).collect())
+}
+
 /// What a login can do and need not, or needs and cannot.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Excess {

@@ -1,4 +1,4 @@
-//! Vault and `OpenBao`: the connection, the login, and the three ways in which they give a credential.
+//! Vault and `OpenBao`: the connection, the login, and the four ways in which they give a credential.
 
 mod admin;
 mod call;
@@ -9,13 +9,14 @@ mod login;
 mod minted;
 mod session;
 mod sources;
+mod stated;
 mod transport;
 
 use serde_json::json;
 
 use self::call::{Call, Failure};
 
-pub use admin::{Excess, apply, compare, missing, verify};
+pub use admin::{Excess, apply, compare, missing, stale, verify};
 pub use client::{Health, Patience, Vault};
 pub use sources::{Revoked, declared, revoke};
 pub use transport::Tls;

@@ -12,6 +12,7 @@ use super::client::Vault;
 use super::kv::Kv;
 use super::leased::Leased;
 use super::minted::Minted;
+use super::stated::Stated;
 use crate::credentials::credential::Place;
 use crate::credentials::door::Declared;
 use crate::credentials::plan::{audience, policies, scopes, token_role};
@@ -40,7 +41,14 @@ pub fn declared(
     let one = |(name, server): (&String, &Server)| match source(set, name, server, vault, secrets) {
         Ok((source, ttl)) => {
             let bound = matches!(server.credential, Credential::Vault { per_caller: true, .. });
-            let meaning = json!([server.credential, server.placement, server.upstream, set.vault, scopes(server)]);
+            let meaning = json!([
+                server.credential,
+                server.placement,
+                server.upstream,
+                set.vault,
+                set.gateway.url,
+                scopes(server)
+            ]);
             Ok((name.clone(), Declared { source, ttl, bound, meaning: meaning.to_string() }))
         }
         Err(reason) => Err((name.clone(), reason)),
@@ -84,6 +92,18 @@ fn source(
             let (audience, place) = (audience(server).to_owned(), place(server, VARIABLE)?);
             let ttl = Duration::from_secs((*ttl).into());
             (Arc::new(Minted { vault: vault()?, role: path.clone(), audience, ttl, place }), ttl)
+        }
+        Credential::Vault { kind: VaultKind::Transit, path, ttl, .. } => {
+            let ttl = Duration::from_secs((*ttl).into());
+            let source = Stated {
+                vault: vault()?,
+                key: path.clone(),
+                issuer: set.gateway.url.clone(),
+                audience: audience(server).to_owned(),
+                ttl,
+                place: place(server, VARIABLE)?,
+            };
+            (Arc::new(source), ttl)
         }
         Credential::Vault { kind: VaultKind::Dynamic, path, ttl, .. } => {
             let source = Leased { vault: vault()?, path: path.clone(), fields: fields(server)? };
@@ -141,7 +161,7 @@ pub async fn revoke(set: &PolicySet, name: &str, vault: &Arc<Vault>) -> Result<R
     let server = set.servers.get(name).ok_or(Unavailable::Undeclared)?;
     match &server.credential {
         Credential::None | Credential::Reference(_) => Ok(Revoked::Elsewhere),
-        Credential::Vault { kind: VaultKind::Oidc, ttl, .. } => Ok(Revoked::EndsBy(*ttl)),
+        Credential::Vault { kind: VaultKind::Oidc | VaultKind::Transit, ttl, .. } => Ok(Revoked::EndsBy(*ttl)),
         Credential::Vault { kind: VaultKind::Dynamic, path, .. } => {
             let call = Call::post(format!("sys/leases/revoke-prefix/{path}"), json!({}));
             vault.send(&call, vault.deadline()).await?;

@@ -78,10 +78,11 @@ pub(super) fn credential(reader: &mut Reader<'_>, fields: Fields<'_>, token_ttl:
 }
 
 fn vault_credential(reader: &mut Reader<'_>, fields: Fields<'_>, token_ttl: Option<u32>) -> (Credential, Option<Span>) {
-    let kind = reader.parsed(fields, "vault", "write `kv`, `oidc` or `dynamic`", |text| match text {
+    let kind = reader.parsed(fields, "vault", "write `kv`, `oidc`, `dynamic` or `transit`", |text| match text {
         "kv" => Some(VaultKind::Kv),
         "oidc" => Some(VaultKind::Oidc),
         "dynamic" => Some(VaultKind::Dynamic),
+        "transit" => Some(VaultKind::Transit),
         _ => None,
     });
     let Some(kind) = kind else { return (Credential::None, None) };
@@ -89,12 +90,13 @@ fn vault_credential(reader: &mut Reader<'_>, fields: Fields<'_>, token_ttl: Opti
     let path = reader.parsed(fields, "path", PATH_HELP, path);
     let policies = reader.strings(fields, "policies").unwrap_or_default();
     let ttl = reader.parsed(fields, "ttl", DURATION_HELP, lifetime);
+    let signed = [VaultKind::Oidc, VaultKind::Transit];
     for (key, of, others) in [
-        ("audience", VaultKind::Oidc, "an identity token: `vault = \"oidc\"`"),
-        ("fields", VaultKind::Dynamic, "a dynamic secret: `vault = \"dynamic\"`"),
-        ("per_caller", VaultKind::Dynamic, "a dynamic secret: `vault = \"dynamic\"`"),
+        ("audience", &signed[..], "an identity token or a statement: `vault = \"oidc\"` or `\"transit\"`"),
+        ("fields", &[VaultKind::Dynamic], "a dynamic secret: `vault = \"dynamic\"`"),
+        ("per_caller", &[VaultKind::Dynamic], "a dynamic secret: `vault = \"dynamic\"`"),
     ] {
-        if let (true, Some(node)) = (kind.value != of, fields.get(key)) {
+        if let (false, Some(node)) = (of.contains(&kind.value), fields.get(key)) {
             reader.invalid(Code::InvalidValue, node.key_span, format!("`{key}` is for {others}"), "remove it");
         }
     }
@@ -104,7 +106,8 @@ fn vault_credential(reader: &mut Reader<'_>, fields: Fields<'_>, token_ttl: Opti
         policies: sorted(owned(&policies)),
         ttl: ttl.as_ref().map_or_else(|| CREDENTIAL_TTL.min(token_ttl.unwrap_or(CREDENTIAL_TTL)), |at| at.value),
         audience: reader.text(fields, "audience").map(|at| at.value.to_owned()),
-        per_caller: reader.boolean(fields, "per_caller").is_some_and(|at| at.value),
+        // A statement is about one caller.
+        per_caller: reader.boolean(fields, "per_caller").is_some_and(|at| at.value) || kind.value == VaultKind::Transit,
     };
     (credential, ttl.map(|at| at.span))
 }

@@ -15,9 +15,9 @@ pub enum Credential {
     Reference(String),
     /// From Vault or `OpenBao`.
     Vault {
-        /// How: `kv`, `oidc` or `dynamic`.
+        /// How: `kv`, `oidc`, `dynamic` or `transit`.
         kind: VaultKind,
-        /// The path or role, without the mount's `data/`.
+        /// The path, role or key, without the mount's `data/`.
         path: String,
         /// The Vault policies a token created for this server gets. Sorted.
         policies: Vec<String>,
@@ -64,6 +64,8 @@ pub enum VaultKind {
     Oidc,
     /// A secret with a lease.
     Dynamic,
+    /// A statement of who asks, signed by a key of the transit engine.
+    Transit,
 }
 
 /// Where Vault is, and how the gateway shows it who it is.

@@ -15,17 +15,21 @@ pub(super) fn credential() -> Value {
     let vault = [
         required(
             "vault",
-            "How Vault gives it: a token kept in KV version 2, an identity token, or any secret with a lease.",
-            words(["kv", "oidc", "dynamic"]),
+            "How Vault gives it: a token kept in KV version 2, an identity token, any secret with a lease, or a signed statement of who asks.",
+            words(["kv", "oidc", "dynamic", "transit"]),
         ),
-        required("path", "The path of the token in KV or of the secret; for `oidc` the role.", text()),
+        required(
+            "path",
+            "The path of the token in KV or of the secret; for `oidc` the role, for `transit` the key.",
+            text(),
+        ),
         key("policies", "The Vault policies of a token made for this server. Default: its name.", one_or_list(&text())),
         key(
             "ttl",
             "The longest life of a credential from Vault. Default: `10m`, or `token_ttl` where that is shorter.",
             defined("duration"),
         ),
-        key("audience", "The `aud` of an identity token. Default: the URL of the server.", text()),
+        key("audience", "The `aud` of an identity token or statement. Default: the URL of the server.", text()),
         key("per_caller", "Each caller gets a dynamic secret of its own.", or(false, boolean())),
         key(
             "fields",

@@ -274,7 +274,7 @@ async fn a_cold_start_of_a_thousand_servers_asks_once_for_each_and_a_few_at_a_ti
 
 fn caller(subject: &str, expires_at: i64) -> Arc<Caller> {
     let (issuer, subject) = ("corp".to_owned(), subject.to_owned());
-    Arc::new(Caller { issuer, subject, agent: None, expires_at: Timestamp(1_000_000 + expires_at) })
+    Arc::new(Caller { issuer, subject, agent: None, scopes: Vec::new(), expires_at: Timestamp(1_000_000 + expires_at) })
 }
 
 #[tokio::test(start_paused = true)]

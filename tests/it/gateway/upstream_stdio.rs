@@ -26,7 +26,7 @@ fn server(mode: &str) -> Stdio {
 /// A caller of that name.
 fn who(name: &str) -> Caller {
     let expires_at = doorward::model::Timestamp(i64::MAX);
-    let asking = Asking { issuer: "corp".into(), subject: name.into(), agent: None, expires_at };
+    let asking = Asking { issuer: "corp".into(), subject: name.into(), agent: None, scopes: Vec::new(), expires_at };
     Caller { key: name.into(), asking: Arc::new(asking) }
 }
 

@@ -118,7 +118,7 @@ credential = { vault = "dynamic", path = "database/creds/desk", ttl = "10m", per
     let all = credentials(&policy, &vault);
     let caller = |subject: &str, seconds: i64| {
         let expires_at = Timestamp(wall().0 + seconds);
-        Arc::new(Caller { issuer: "corp".into(), subject: subject.into(), agent: None, expires_at })
+        Arc::new(Caller { issuer: "corp".into(), subject: subject.into(), agent: None, scopes: Vec::new(), expires_at })
     };
     let (ana, ben) = (caller("ana", 3), caller("ben", 3_600));
     let anas = user(&all.get("desk", Some(&ana)).await.unwrap());

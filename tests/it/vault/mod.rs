@@ -13,4 +13,6 @@ mod pipeline;
 pub(crate) mod served;
 mod sources;
 #[cfg(feature = "gateway")]
+mod stated;
+#[cfg(feature = "gateway")]
 mod walk;

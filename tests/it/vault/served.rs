@@ -35,7 +35,7 @@ const LOGIN: &str = r#"login = { approle = "doorward", role_id = "env:ROLE_ID", 
 const DOORS: [&str; 6] = ["kept", "minted", "variable", "filed", "desk", "broken"];
 
 /// Whether a server lets a request with these headers in.
-type Check = Arc<dyn Fn(HeaderMap) -> BoxFuture<'static, bool> + Send + Sync>;
+pub(super) type Check = Arc<dyn Fn(HeaderMap) -> BoxFuture<'static, bool> + Send + Sync>;
 
 /// A real MCP server that lets nobody in whom it does not know.
 pub(super) async fn guarded(check: Check) -> SocketAddr {
@@ -58,7 +58,7 @@ pub(super) async fn guarded(check: Check) -> SocketAddr {
     address
 }
 
-fn bearer(headers: &HeaderMap) -> Option<String> {
+pub(super) fn bearer(headers: &HeaderMap) -> Option<String> {
     let mut all = headers.get_all("authorization").iter();
     let (Some(only), None) = (all.next(), all.next()) else { return None };
     only.to_str().ok()?.strip_prefix("Bearer ").map(str::to_owned)

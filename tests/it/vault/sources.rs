@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use doorward::credentials::plan::{Change, plan};
-use doorward::credentials::vault::{self, Excess, Revoked, Vault, apply, compare, declared, missing, verify};
+use doorward::credentials::vault::{self, Excess, Revoked, Vault, apply, compare, declared, missing, stale, verify};
 use doorward::credentials::{Credential, Credentials, Limits, Unavailable};
 use doorward::model::Timestamp;
 use doorward::policy::CompiledPolicy;
@@ -92,6 +92,9 @@ async fn the_login_can_do_exactly_what_the_plan_says_and_no_more() {
             Excess::Less("secret/data/tokens/tickets".into(), list(&["create"])),
         ]
     );
+    // What a server that the policy had once has left behind is said, and not touched.
+    world.write("auth/token/roles/doorward-gone", json!({ "allowed_policies": ["gone"] })).await;
+    assert_eq!(stale(&operator, &plan).await.unwrap(), ["doorward-gone"]);
     let changes = compare(&operator, &plan).await.unwrap();
     assert_eq!(changes.iter().filter(|change| **change != Change::Keep).count(), 1);
     apply(&operator, &plan, &changes).await.unwrap();
