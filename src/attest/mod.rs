@@ -5,11 +5,14 @@
 //! Nothing in it is believed before a trusted key has verified it; no key, algorithm or address is
 //! ever taken from it. This module opens no file and reads no clock.
 
+mod gate;
 mod jws;
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+
+pub use gate::{Cleared, Evidence, Gate, Held, Narrowing, Proofs};
 
 pub use crate::audit::chain::{BadKey, PublicKey, SigningKey};
 use crate::policy::Digest;

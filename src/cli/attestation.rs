@@ -11,14 +11,16 @@ use sha2::{Digest as _, Sha256};
 
 use super::commands::sound;
 use super::failure::{Failure, Kind};
+#[cfg(feature = "gateway")]
+use super::policy::Opened;
 use super::policy::PolicyArgs;
 use super::terminal::When;
 use super::{files, keyfile, time};
-#[cfg(feature = "gateway")]
-use crate::attest::Verified;
 use crate::attest::{Attestation, MAX_LENGTH, PublicKey, SigningKey};
-use crate::policy::Digest;
+#[cfg(feature = "gateway")]
+use crate::attest::{Cleared, Gate, Held, Proofs};
 use crate::policy::checks::Rollout;
+use crate::policy::{Digest, Loaded};
 use crate::report::{Style, human, suite as rendered};
 use crate::simulate::suite;
 
@@ -90,29 +92,43 @@ pub(super) struct TrustArgs {
 
 #[cfg(feature = "gateway")]
 impl TrustArgs {
-    /// The attestation of this policy, where one is asked for. `rollout` says whether, and by whom.
-    pub(super) fn required(
-        &self,
-        policy: &PolicyArgs,
-        rollout: &Rollout,
-        digest: Digest,
-    ) -> Result<Option<Verified>, Failure> {
-        if self.trust.is_empty() && !rollout.require_simulation {
-            return Ok(None);
-        }
-        let keys = trusted(&self.trust, rollout)?;
-        if keys.is_empty() {
-            let message = "the policy must have been rehearsed, and no key is trusted to say so (no-trusted-key)";
+    /// The gate that the command line sets.
+    pub(super) fn gate(&self) -> Result<Gate, Failure> {
+        self.trust.iter().map(|path| public_key(path)).collect::<Result<_, _>>().map(Gate::new)
+    }
+
+    /// Clears the policy that a gateway begins with. A compiled file says nothing of a gate, so that it needs
+    /// the word of a key that is named here.
+    pub(super) fn first(&self, policy: &PolicyArgs, opened: &Opened) -> Result<Cleared, Failure> {
+        let (gate, rollout) = (self.gate()?, &opened.checks.rollout);
+        if opened.is_compiled && gate.is_open() {
+            let message =
+                "a compiled policy says nothing of its gate, so that its rehearsal must be on record (no-gate)";
             return Err(Failure::new(Kind::CannotServe, message)
-                .help("name one with --trust FILE, or in `trusted_keys` of `[rollout]`"));
+                .help("name whose word for that counts with --trust FILE, or serve the policies.toml"));
         }
-        let path = place(policy, self.attestation.as_deref())?;
-        let verified = Verified::read(&read(&path)?, &keys).and_then(|verified| verified.of(digest));
-        verified.map(Some).map_err(|why| {
-            let message = format!("`{}` does not count: {why} ({})", path.display(), why.code());
-            Failure::new(Kind::CannotServe, message)
-                .help("rehearse the policy with `doorward simulate --attest KEY`; `doorward attest verify` says more")
+        let asked = gate.and(rollout).asks_for_attestation() && !gate.and(rollout).trusted().is_empty();
+        let path = if asked { Some(place(policy, self.attestation.as_deref())?) } else { None };
+        let text = path.as_deref().map(read).transpose()?;
+        let proofs = Proofs { attestation: text.as_deref(), ..Proofs::default() };
+        gate.first(opened.compiled.clone(), rollout, proofs).map_err(|held| match (&held, path) {
+            (Held::Attestation(why), Some(path)) => {
+                let message = format!("`{}` does not count: {why} ({})", path.display(), why.code());
+                Failure::new(Kind::CannotServe, message).help(
+                    "rehearse the policy with `doorward simulate --attest KEY`; `doorward attest verify` says more",
+                )
+            }
+            _ => {
+                let message = "the policy must have been rehearsed, and no key is trusted to say so (no-trusted-key)";
+                Failure::new(Kind::CannotServe, message)
+                    .help("name one with --trust FILE, or in `trusted_keys` of `[rollout]`")
+            }
         })
+    }
+
+    /// The attestation of a policy as it lies there, where there is one.
+    pub(super) fn text(&self, policy: &PolicyArgs) -> Option<String> {
+        read(&place(policy, self.attestation.as_deref()).ok()?).ok()
     }
 }
 
@@ -123,27 +139,41 @@ pub(super) struct Sound {
     invariants: usize,
 }
 
+/// What is wrong with a policy besides its rehearsal.
+#[derive(Debug)]
+pub(super) struct Unsound {
+    /// In one line.
+    pub(super) what: &'static str,
+    /// In full, for a person.
+    pub(super) text: String,
+}
+
 /// Runs the inline tests of a policy and proves its invariants. All must hold.
-pub(super) fn tested(policy: &PolicyArgs, digest: Digest, color: When) -> Result<Sound, Failure> {
-    let loaded = policy.read()?;
-    let style = Style::new(color.on_stderr());
-    let refused = |what: &str, text: String| {
-        Failure::new(Kind::NotAttested, what).help("mend the policy, or the test that asks too much").after(text)
-    };
-    let problems = sound(&loaded, time::clock());
+pub(super) fn sound_and_tested(loaded: &Loaded, style: Style) -> Result<Sound, Unsound> {
+    let problems = sound(loaded, time::clock());
     let Some(found) = loaded.policy.as_ref().filter(|_| problems.is_empty()) else {
         let text = human::check(&problems, &loaded.sources, style);
-        return Err(refused("the policy is not sound, so it is not attested", text));
+        return Err(Unsound { what: "the policy is not sound", text });
     };
-    if found.compiled.digest() != digest {
-        return Err(Failure::new(Kind::NotAttested, "the policy changed while it was rehearsed").help("run it again"));
-    }
     let result = suite::run(&found.compiled, &found.checks.tests, &loaded.sources);
     if !result.passed() {
-        let text = rendered::human(&result, false, style);
-        return Err(refused("an inline test fails, so the policy is not attested", text));
+        return Err(Unsound { what: "an inline test fails", text: rendered::human(&result, false, style) });
     }
     Ok(Sound { tests: found.checks.tests.len(), invariants: found.checks.invariants.len() })
+}
+
+/// The same, of the policy that was just rehearsed.
+pub(super) fn tested(policy: &PolicyArgs, digest: Digest, color: When) -> Result<Sound, Failure> {
+    let loaded = policy.read()?;
+    let sound = sound_and_tested(&loaded, Style::new(color.on_stderr())).map_err(|Unsound { what, text }| {
+        Failure::new(Kind::NotAttested, format!("{what}, so the policy is not attested"))
+            .help("mend the policy, or the test that asks too much")
+            .after(text)
+    })?;
+    if loaded.policy.is_none_or(|found| found.compiled.digest() != digest) {
+        return Err(Failure::new(Kind::NotAttested, "the policy changed while it was rehearsed").help("run it again"));
+    }
+    Ok(sound)
 }
 
 impl Sound {

@@ -71,6 +71,8 @@ failures! {
     DevIssuer = "dev-issuer", "the development issuer cannot be used";
     /// The gateway cannot start or go on.
     CannotServe = "cannot-serve", "the gateway cannot start, or cannot go on";
+    /// A gateway gave no answer.
+    Gateway = "gateway", "a running gateway gave no answer, or refused the question";
     /// `git` did not give the file.
     Git = "git", "git did not give the file of that revision";
     /// Vault gave no answer.
@@ -154,6 +156,21 @@ impl Failure {
             io::ErrorKind::AlreadyExists => failure.help("use --force to replace it"),
             _ => failure,
         }
+    }
+
+    /// The stable code.
+    pub(super) const fn code(&self) -> &'static str {
+        self.kind.code()
+    }
+
+    /// What is wrong, in one line.
+    pub(super) fn message(&self) -> &str {
+        &self.message
+    }
+
+    /// What to do next.
+    pub(super) fn advice(&self) -> Option<&str> {
+        self.help.as_deref()
     }
 
     /// Whether all that happened is that the reader of our output has seen enough.

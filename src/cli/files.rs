@@ -123,6 +123,17 @@ pub(super) fn apart<'p>(
     Ok(())
 }
 
+/// Puts bytes into a file in place of what is there, whole or not at all. For a process that goes on: unlike an
+/// [`Output`] it does not see to what becomes of a command that is stopped.
+#[cfg(feature = "gateway")]
+pub(super) fn replace(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
+    let failed = |e: &io::Error| Failure::writing(path, e);
+    let directory = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut file = tempfile::NamedTempFile::new_in(directory).map_err(|e| failed(&e))?;
+    file.write_all(bytes).and_then(|()| file.as_file().sync_all()).map_err(|e| failed(&e))?;
+    file.persist(path).map(drop).map_err(|e| failed(&e.error))
+}
+
 /// A file in the making. It takes its name when it is [finished](Output::finish); dropped before, it
 /// leaves nothing.
 #[derive(Debug)]

@@ -7,11 +7,15 @@
 mod answer;
 #[cfg(feature = "guard")]
 mod attestation;
+#[cfg(feature = "gateway")]
+mod candidate;
 mod columns;
 mod commands;
 mod demo;
 mod failure;
 mod files;
+#[cfg(feature = "gateway")]
+mod gateway;
 mod git;
 mod inputs;
 mod interrupt;
@@ -21,6 +25,7 @@ mod keyfile;
 mod keys;
 mod policy;
 mod reference;
+mod rehearsal;
 mod request;
 #[cfg(feature = "vault")]
 mod secrets;

@@ -8,6 +8,9 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
+#[cfg(feature = "gateway")]
+use sha2::{Digest as _, Sha256};
+
 use super::failure::{Failure, Kind};
 use super::files;
 use super::git;
@@ -115,6 +118,31 @@ impl Texts {
         let opened = self.read.with(what_ifs)?.good(color)?;
         Ok(Opened { directory: self.directory.clone(), ..opened })
     }
+
+    /// A digest of the texts, which changes with any of them.
+    #[cfg(feature = "gateway")]
+    pub(super) fn fingerprint(&self) -> [u8; 32] {
+        let mut hash = Sha256::new();
+        let mut add = |bytes: &[u8]| {
+            hash.update((bytes.len() as u64).to_le_bytes());
+            hash.update(bytes);
+        };
+        match &self.read {
+            Gathered::Layers(layers) => layers.files.iter().for_each(|(_, bytes)| add(bytes)),
+            Gathered::Compiled(policy) => add(policy.digest().to_string().as_bytes()),
+        }
+        hash.finalize().into()
+    }
+
+    /// The policy with whatever is wrong in it.
+    pub(super) fn read(&self) -> Result<Named, Failure> {
+        self.read.with(&[])
+    }
+
+    /// The directory of the policy, if it is a file.
+    pub(super) fn directory(&self) -> Option<&Path> {
+        self.directory.as_deref()
+    }
 }
 
 /// A policy that can be used.
@@ -128,6 +156,8 @@ pub(super) struct Opened {
     pub(super) groups: BTreeMap<String, Vec<String>>,
     /// The directory of the file it was read from.
     pub(super) directory: Option<PathBuf>,
+    /// Whether it is a compiled file.
+    pub(super) is_compiled: bool,
 }
 
 /// Reads a policy that must be good by its path, `-` or `git:REV:PATH`: sources or a compiled file.
@@ -141,8 +171,10 @@ pub(super) fn read_compiled(path: &Path, profile: Option<&str>, color: When) -> 
 }
 
 /// What a path holds.
-enum Named {
+pub(super) enum Named {
+    /// Sources, with whatever is wrong in them.
     Sources(Box<Loaded>),
+    /// A compiled file.
     Compiled(CompiledPolicy),
 }
 
@@ -203,11 +235,12 @@ impl Named {
     fn good(self, color: When) -> Result<Opened, Failure> {
         match self {
             Self::Compiled(compiled) => {
-                Ok(Opened { compiled, checks: Checks::default(), groups: BTreeMap::new(), directory: None })
+                let (checks, groups) = (Checks::default(), BTreeMap::new());
+                Ok(Opened { compiled, checks, groups, directory: None, is_compiled: true })
             }
             Self::Sources(loaded) => match loaded.policy {
                 Some(LoadedPolicy { compiled, checks, groups, .. }) => {
-                    Ok(Opened { compiled, checks, groups, directory: None })
+                    Ok(Opened { compiled, checks, groups, directory: None, is_compiled: false })
                 }
                 None => Err(bad(&loaded.problems, &loaded.sources, color)),
             },

@@ -14,25 +14,22 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
-use super::door::Doorway;
+use super::edition::Edition;
 use super::watched::Watched;
 use crate::audit::Log as _;
-use crate::credentials::Credentials;
 use crate::pep::Guard;
 
 /// What can be asked.
 pub(super) struct Status {
     pub(super) guard: Guard,
     pub(super) log: Arc<Watched>,
-    pub(super) doorways: Vec<Doorway>,
-    pub(super) credentials: Credentials,
     pub(super) draining: CancellationToken,
     pub(super) metrics: Option<PrometheusHandle>,
 }
 
 impl Status {
     /// Why no request should be sent here; empty when it may.
-    fn unready(&self) -> Vec<&'static str> {
+    pub(super) fn unready(&self) -> Vec<&'static str> {
         let mut why = Vec::new();
         if self.draining.is_cancelled() {
             why.push("draining");
@@ -49,14 +46,18 @@ impl Status {
 
     /// Metrics that are looked up and not counted.
     fn measure(&self) {
-        for doorway in &self.doorways {
-            gauge!("doorward_upstream_state", "door" => doorway.door.to_string()).set(doorway.upstream.standing());
+        if let Some(edition) = self.guard.kept::<Edition>() {
+            for behind in edition.all() {
+                gauge!("doorward_upstream_state", "door" => behind.door().to_string()).set(behind.upstream.standing());
+            }
+            let credentials = edition.issued.credentials();
+            for standing in credentials.standing() {
+                let missing = u32::from(!standing.held && standing.failed.is_some());
+                gauge!("doorward_credential_missing", "door" => standing.server).set(missing);
+            }
+            let overdue = u32::try_from(credentials.overdue().len()).unwrap_or(u32::MAX);
+            gauge!("doorward_credentials_overdue").set(overdue);
         }
-        for standing in self.credentials.standing() {
-            let missing = u32::from(!standing.held && standing.failed.is_some());
-            gauge!("doorward_credential_missing", "door" => standing.server).set(missing);
-        }
-        gauge!("doorward_credentials_overdue").set(u32::try_from(self.credentials.overdue().len()).unwrap_or(u32::MAX));
         for issuer in self.guard.verifier().status() {
             let labels = [("issuer", issuer.issuer.clone())];
             gauge!("doorward_issuer_keys", &labels).set(u32::try_from(issuer.keys).unwrap_or(u32::MAX));
@@ -72,12 +73,12 @@ impl Status {
 }
 
 /// The router of the admin listener.
-pub(super) fn router(status: Status) -> Router {
+pub(super) fn router(status: Arc<Status>) -> Router {
     Router::new()
         .route("/healthz", get(async || "ok\n"))
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics))
-        .with_state(Arc::new(status))
+        .with_state(status)
 }
 
 async fn ready(State(status): State<Arc<Status>>) -> impl IntoResponse {

@@ -1,5 +1,5 @@
 //! What stands between the guard and a server: who asks is handed on, what goes wrong is said in the
-//! guard's words, and long streams end when the gateway does.
+//! guard's words, and streams end when the gateway or their server does.
 
 use std::error::Error;
 use std::fmt;
@@ -11,10 +11,12 @@ use bytes::Bytes;
 use http::{Method, Request, Response};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use http_body_util::BodyExt;
-use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
+use tokio_util::sync::WaitForCancellationFutureOwned;
+use tokio_util::task::task_tracker::TaskTrackerToken;
 use tower_service::Service;
 
 use super::body::{Body, BoxError};
+use super::edition::Edition;
 use super::upstream::{Caller, Failure, FailureCode, Http, Standing, Stdio};
 use crate::credentials::Caller as Asking;
 use crate::mcp::Message;
@@ -57,13 +59,10 @@ impl Upstream {
     }
 }
 
-/// The service below the guard of one door.
-#[derive(Clone, Debug)]
-pub(super) struct Doorway {
-    pub(super) door: Arc<str>,
-    pub(super) upstream: Upstream,
-    pub(super) draining: CancellationToken,
-}
+/// The service below the guard of every door. Which server it asks is said by the permit: the one that stood
+/// beside the policy which allowed the request.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Doorway;
 
 /// A failure of the server, in the words of the guard for the caller and in its own for the operator.
 #[derive(Debug)]
@@ -97,11 +96,11 @@ const fn said(code: FailureCode) -> UpstreamError {
 /// Who a request is for.
 fn caller(permit: &Permit) -> Caller {
     let principal = permit.principal();
-    let (issuer, subject) = (principal.issuer(), principal.subject());
+    let (voucher, subject) = (principal.voucher(), principal.subject());
     // Lengths first, so that no text can pass for two.
-    let key = format!("{}:{}:{issuer}{subject}{:?}", issuer.len(), subject.len(), principal.agent()).into();
+    let key = format!("{}:{}:{voucher}{subject}{:?}", voucher.len(), subject.len(), principal.agent()).into();
     let asking = Asking {
-        issuer: issuer.to_owned(),
+        issuer: principal.issuer().to_owned(),
         subject: subject.to_owned(),
         agent: principal.agent().map(str::to_owned),
         scopes: permit.scopes().to_vec(),
@@ -127,29 +126,42 @@ impl Service<Request<pep::Body>> for Doorway {
     }
 
     fn call(&mut self, mut request: Request<pep::Body>) -> Self::Future {
-        let Self { door, mut upstream, draining } = self.clone();
         Box::pin(async move {
-            // Only the guard makes a permit: without one nothing was judged.
-            let Some(permit) = request.extensions().get::<Permit>().cloned() else {
-                let failure = Failure::new(FailureCode::Busy, "a request came past the guard");
-                return Err(Failed { said: UpstreamError::Unavailable, failure });
+            let unavailable = |what| {
+                let failure = Failure::new(FailureCode::Busy, what);
+                Failed { said: UpstreamError::Unavailable, failure }
             };
+            // Only the guard makes a permit: without one nothing was judged.
+            let permit = request.extensions().get::<Permit>().cloned();
+            let permit = permit.ok_or_else(|| unavailable("a request came past the guard"))?;
+            let edition = permit.kept::<Edition>();
+            let behind = edition.as_ref().and_then(|edition| edition.behind(permit.door()));
+            let behind = Arc::clone(behind.ok_or_else(|| unavailable("there is no server behind the door"))?);
+            let using = behind.uses.token();
             let lasts = lasts(request.method(), &permit);
             request.extensions_mut().insert(caller(&permit));
-            let answer = match &mut upstream {
-                Upstream::Http(http) => http.call(request).await,
-                Upstream::Stdio(stdio) => stdio.call(request).await,
+            let mut upstream = behind.upstream.clone();
+            let asked = async {
+                match &mut upstream {
+                    Upstream::Http(http) => http.call(request).await,
+                    Upstream::Stdio(stdio) => stdio.call(request).await,
+                }
+            };
+            let answer = tokio::select! {
+                answer = asked => answer,
+                () = behind.over.cancelled() => Err(Failure::new(FailureCode::Busy, "the policy has no such server now")),
             };
             match answer {
-                Ok(answer) if lasts => {
-                    let over = Box::pin(draining.cancelled_owned());
-                    Ok(answer.map(|inner| Until { inner, over }.boxed_unsync()))
+                Ok(answer) => {
+                    let until = if lasts { &behind.ending } else { &behind.over };
+                    let over = Box::pin(until.clone().cancelled_owned());
+                    Ok(answer.map(|inner| Until { inner, over, _using: using }.boxed_unsync()))
                 }
-                Ok(answer) => Ok(answer),
                 Err(failure) => {
                     let (code, detail) = (failure.code.code(), &*failure.detail);
-                    tracing::warn!(door = &*door, request = permit.request(), code, detail, "a server failed");
-                    metrics::counter!("doorward_upstream_failures_total", "door" => door.to_string(), "code" => code)
+                    let door = permit.door();
+                    tracing::warn!(door, request = permit.request(), code, detail, "a server failed");
+                    metrics::counter!("doorward_upstream_failures_total", "door" => door.to_owned(), "code" => code)
                         .increment(1);
                     Err(Failed { said: said(failure.code), failure })
                 }
@@ -158,10 +170,11 @@ impl Service<Request<pep::Body>> for Doorway {
     }
 }
 
-/// A body that ends in good order when the gateway goes down.
+/// A body that ends in good order when the gateway goes down, or when its server is not the policy's any more.
 struct Until {
     inner: Body,
     over: Pin<Box<WaitForCancellationFutureOwned>>,
+    _using: TaskTrackerToken,
 }
 
 impl HttpBody for Until {

@@ -6,13 +6,17 @@
 mod admin;
 mod body;
 mod capture;
+mod control;
 mod door;
+mod edition;
 mod issuer;
 mod listener;
 mod open;
+mod reload;
 mod router;
 mod run;
 mod settings;
+mod socket;
 pub mod upstream;
 mod watched;
 
@@ -21,6 +25,7 @@ pub use capture::{Capture, CaptureOptions};
 pub use door::Upstream;
 pub use issuer::serve_dev_issuer;
 pub use open::{Options, System, open};
+pub use reload::{Ask, Candidates, Cause, Evidence, InForce, NotCleared, Reloads};
 pub use run::Gateway;
-pub use settings::{Bounds, Names, Overrides, Refusal, Settings, TlsFiles};
+pub use settings::{Admin, Bounds, Names, Overrides, Refusal, Settings, TlsFiles};
 pub use watched::Watched;

@@ -1,6 +1,5 @@
 //! Which request goes to which door, after what can be refused without knowing who asks.
 
-use std::collections::HashMap;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -21,55 +20,45 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use super::door::Doorway;
+use super::edition::Edition;
 use super::settings::{Bounds, Names};
-use crate::pep::{Guard, GuardLayer, GuardService};
+use crate::pep::{Guard, GuardLayer};
 
 /// What every request meets first.
 #[derive(Clone)]
 struct Entrance {
-    names: Arc<Names>,
+    guard: Guard,
     places: Arc<Semaphore>,
     path: usize,
 }
 
-/// The doors by name.
-struct Doors {
-    guard: Guard,
-    services: HashMap<String, GuardService<Doorway>>,
-}
-
-/// A router with a door for each server.
-pub(super) fn router(guard: &Guard, doorways: Vec<Doorway>, names: Names, bounds: &Bounds) -> Router {
-    let services = doorways.into_iter().map(|doorway| {
-        let layer = GuardLayer::new(guard.clone(), Arc::clone(&doorway.door));
-        (doorway.door.to_string(), layer.layer(doorway))
-    });
-    let doors = Arc::new(Doors { guard: guard.clone(), services: services.collect() });
+/// A router with a door for each server of the policy in force.
+pub(super) fn router(guard: &Guard, bounds: &Bounds) -> Router {
     let places = Arc::new(Semaphore::new(bounds.requests.min(Semaphore::MAX_PERMITS)));
-    let entrance = Entrance { names: Arc::new(names), places, path: bounds.path };
+    let entrance = Entrance { guard: guard.clone(), places, path: bounds.path };
     Router::new()
         .route("/{server}/mcp", any(door))
         .fallback(elsewhere)
-        .with_state(doors)
+        .with_state(guard.clone())
         .layer(from_fn_with_state(entrance, enter))
         .layer(CatchPanicLayer::custom(panicked))
 }
 
-async fn door(State(doors): State<Arc<Doors>>, Path(server): Path<String>, request: Request) -> Response {
-    let Some(mut service) = doors.services.get(&server).cloned() else { return nothing() };
-    match service.call(request).await {
+async fn door(State(guard): State<Guard>, Path(server): Path<String>, request: Request) -> Response {
+    let Some(door) = guard.door(&server) else { return nothing() };
+    match GuardLayer::new(guard, Arc::clone(door.name())).layer(Doorway).call(request).await {
         Ok(answer) => answer.map(AxumBody::new),
         Err(never) => match never {},
     }
 }
 
 /// The metadata of each door (RFC 9728), and nothing else.
-async fn elsewhere(State(doors): State<Arc<Doors>>, request: Request) -> Response {
+async fn elsewhere(State(guard): State<Guard>, request: Request) -> Response {
     let path = request.uri().path();
-    let all = || doors.services.keys().filter_map(|name| doors.guard.door(name));
-    let mut found = all().find(|door| !door.metadata_path().is_empty() && door.metadata_path() == path);
-    if found.is_none() && path == "/.well-known/oauth-protected-resource" && doors.services.len() == 1 {
-        found = all().next();
+    let all: Vec<_> = guard.doors().iter().filter_map(|name| guard.door(name)).collect();
+    let mut found = all.iter().find(|door| !door.metadata_path().is_empty() && door.metadata_path() == path);
+    if found.is_none() && path == "/.well-known/oauth-protected-resource" && all.len() == 1 {
+        found = all.first();
     }
     match (found, request.method()) {
         (Some(door), &Method::GET | &Method::HEAD) => {
@@ -108,7 +97,9 @@ async fn admitted(entrance: &Entrance, request: Request, next: Next) -> Response
     if request.uri().path_and_query().is_some_and(|path| path.as_str().len() > entrance.path) {
         return refused(StatusCode::URI_TOO_LONG, "the path is too long");
     }
-    if let Err(answer) = names(&entrance.names, &request) {
+    let edition = entrance.guard.kept::<Edition>();
+    let nameless = Names::default();
+    if let Err(answer) = names(edition.as_ref().map_or(&nameless, |edition| &edition.names), &request) {
         return *answer;
     }
     let Ok(place) = Arc::clone(&entrance.places).try_acquire_owned() else {

@@ -5,6 +5,8 @@
 
 use std::fmt;
 use std::net::{SocketAddr, TcpListener};
+use std::os::unix::net::UnixListener;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,11 +21,14 @@ use tokio_util::sync::CancellationToken;
 
 use super::admin::{self, Status};
 use super::capture::Capture;
-use super::door::{Doorway, Upstream};
+use super::control::{self, About, Control, Key};
+use super::edition::Edition;
 use super::listener::{self, Bounded};
-use super::open::Issued;
+use super::open::System;
+use super::reload::{Reloader, Reloads};
 use super::router;
-use super::settings::{Bounds, Refusal, Settings};
+use super::settings::{Admin, Bounds, Refusal, Settings};
+use super::socket;
 use super::watched::Watched;
 use crate::audit::Ledger;
 use crate::pep::Guard;
@@ -48,12 +53,16 @@ pub(super) struct Parts {
     pub(super) ledger: Arc<Ledger>,
     /// What records for rehearsals, where that is asked.
     pub(super) capture: Option<Arc<Capture>>,
-    /// Where it is, for people.
-    pub(super) audit: String,
-    /// What is behind each door.
-    pub(super) upstreams: Vec<(String, Upstream)>,
-    /// What is shown to it.
-    pub(super) issued: Issued,
+    /// What does not change.
+    pub(super) about: About,
+    /// Who may ask and tell it things.
+    pub(super) key: Key,
+    /// Variables and files.
+    pub(super) system: System,
+    /// What ends what would never end by itself.
+    pub(super) draining: CancellationToken,
+    /// What puts other policies in force, and what asks for that.
+    pub(super) reloading: (Reloader, Reloads),
 }
 
 /// A gateway whose listeners are bound.
@@ -62,10 +71,11 @@ pub struct Gateway {
     log: Arc<Watched>,
     ledger: Arc<Ledger>,
     capture: Option<Arc<Capture>>,
-    audit: String,
+    about: About,
+    key: Key,
+    system: System,
     settings: Settings,
-    doorways: Vec<Doorway>,
-    issued: Issued,
+    reloading: (Reloader, Reloads),
     draining: CancellationToken,
     bound: Bound,
 }
@@ -74,7 +84,13 @@ pub struct Gateway {
 pub(super) struct Bound {
     tls: Option<RustlsConfig>,
     listener: TcpListener,
-    admin: TcpListener,
+    admin: Listening,
+}
+
+/// The admin listener, bound.
+enum Listening {
+    Tcp(TcpListener),
+    Unix(UnixListener, PathBuf),
 }
 
 impl Bound {
@@ -85,7 +101,11 @@ impl Bound {
     /// An address that is taken, or files for TLS that cannot be used.
     pub(super) fn new(settings: &Settings) -> Result<Self, Refusal> {
         let tls = settings.tls.as_ref().map(listener::tls).transpose()?;
-        let (listener, admin) = (bind(settings.listen)?, bind(settings.admin)?);
+        let listener = bind(settings.listen)?;
+        let admin = match &settings.admin {
+            Admin::Tcp(address) => Listening::Tcp(bind(*address)?),
+            Admin::Unix(path) => Listening::Unix(socket::bind(path)?, path.clone()),
+        };
         Ok(Self { tls, listener, admin })
     }
 }
@@ -93,12 +113,8 @@ impl Bound {
 impl Gateway {
     /// Puts it together. Must be called within a tokio runtime.
     pub(super) fn new(parts: Parts, settings: Settings, bound: Bound) -> Self {
-        let Parts { guard, log, ledger, capture, audit, upstreams, issued } = parts;
-        let draining = CancellationToken::new();
-        let doorway =
-            |(name, upstream): (String, Upstream)| Doorway { door: name.into(), upstream, draining: draining.clone() };
-        let doorways = upstreams.into_iter().map(doorway).collect();
-        Self { guard, log, ledger, capture, audit, settings, doorways, issued, draining, bound }
+        let Parts { guard, log, ledger, capture, about, key, system, draining, reloading } = parts;
+        Self { guard, log, ledger, capture, about, key, system, settings, reloading, draining, bound }
     }
 
     /// Where callers reach it.
@@ -106,9 +122,25 @@ impl Gateway {
         self.bound.listener.local_addr().ok()
     }
 
-    /// Where health and metrics are.
+    /// Where health, metrics and control are, if that is an address.
     pub fn admin_address(&self) -> Option<SocketAddr> {
-        self.bound.admin.local_addr().ok()
+        match &self.bound.admin {
+            Listening::Tcp(listener) => listener.local_addr().ok(),
+            Listening::Unix(..) => None,
+        }
+    }
+
+    /// Where health, metrics and control are, for people.
+    pub fn admin(&self) -> Option<String> {
+        match &self.bound.admin {
+            Listening::Tcp(listener) => listener.local_addr().ok().map(|address| address.to_string()),
+            Listening::Unix(_, path) => Some(format!("unix:{}", path.display())),
+        }
+    }
+
+    /// What asks for reloads.
+    pub fn reloads(&self) -> Reloads {
+        self.reloading.1.clone()
     }
 
     /// Whether callers reach it by TLS.
@@ -117,18 +149,13 @@ impl Gateway {
     }
 
     /// The names of its doors.
-    pub fn doors(&self) -> impl Iterator<Item = &str> {
-        self.doorways.iter().map(|doorway| &*doorway.door)
+    pub fn doors(&self) -> Vec<String> {
+        self.guard.doors()
     }
 
     /// Where its audit log is, without a password.
     pub fn audit(&self) -> &str {
-        &self.audit
-    }
-
-    /// The guard that it enforces with.
-    pub fn guard(&self) -> &Guard {
-        &self.guard
+        &self.about.audit
     }
 
     /// Runs until `stop` resolves and everything under way has ended, or its time is over. Gives
@@ -138,29 +165,31 @@ impl Gateway {
     ///
     /// When a listener breaks.
     pub async fn run(self, stop: impl Future<Output = ()> + Send) -> std::io::Result<bool> {
-        let Self { guard, log, ledger, capture, settings, doorways, issued, draining, bound, .. } = self;
+        let Self { guard, log, ledger, capture, about, key, system, settings, reloading, draining, bound } = self;
+        let (reloader, reloads) = reloading;
         let Bound { tls, listener, admin } = bound;
         let bounds = settings.bounds;
-        let app = router::router(&guard, doorways.clone(), settings.names, &bounds);
-        let status = Status {
-            guard: guard.clone(),
-            log,
-            doorways: doorways.clone(),
-            credentials: issued.credentials().clone(),
-            draining: draining.clone(),
-            metrics: recorder(),
-        };
+        let app = router::router(&guard, &bounds);
+        let status = Arc::new(Status { guard: guard.clone(), log, draining: draining.clone(), metrics: recorder() });
+        let control = Control { status: Arc::clone(&status), reloads, system, key, about };
+        let admin_app = admin::router(status).merge(control::router(control));
         let handle = Handle::new();
         let serving = tokio::spawn(serve(listener, app, tls, handle.clone(), bounds));
         let admin_bounds = Bounds { connections: ADMINS, ..bounds };
-        let admin_handle = Handle::new();
-        let admin = tokio::spawn(serve(admin, admin::router(status), None, admin_handle.clone(), admin_bounds));
+        let administering = CancellationToken::new();
+        let admin = tokio::spawn(administer(admin, admin_app, administering.clone(), admin_bounds));
+        let reloading = tokio::spawn(reloader.run());
         let flushing = tokio::spawn(flush(guard.clone()));
         // Keys and credentials that can be had are had before the first caller comes; whoever comes before
         // that waits.
-        let (verifier, ahead) = (guard.verifier(), issued.clone());
+        let (verifier, edition) = (guard.verifier(), guard.kept::<Edition>());
         let preparing = tokio::spawn(async move {
-            tokio::join!(async { report(&verifier.prepare().await) }, ahead.prepare());
+            let credentials = async {
+                if let Some(edition) = edition {
+                    edition.issued.prepare().await;
+                }
+            };
+            tokio::join!(async { report(&verifier.prepare().await) }, credentials);
         });
 
         stop.await;
@@ -171,12 +200,17 @@ impl Gateway {
         let by_itself = handle.connection_count() == 0;
         preparing.abort();
         flushing.abort();
-        for doorway in &doorways {
-            doorway.upstream.shutdown().await;
+        if let Some(edition) = guard.kept::<Edition>() {
+            for behind in edition.all() {
+                behind.upstream.shutdown().await;
+            }
         }
+        let _ = reloading.await;
         // Nothing uses them any more.
-        issued.close().await;
-        admin_handle.shutdown();
+        if let Some(edition) = guard.kept::<Edition>() {
+            edition.issued.close().await;
+        }
+        administering.cancel();
         let admin = ended(admin).await;
         guard.flush();
         if timeout(CLOSE, ledger.close()).await.is_err() {
@@ -241,6 +275,22 @@ async fn flush(guard: Guard) {
 
 async fn ended(task: JoinHandle<std::io::Result<()>>) -> std::io::Result<()> {
     task.await.map_err(std::io::Error::other)?
+}
+
+/// Serves the admin listener until it is told to stop.
+async fn administer(listening: Listening, app: Router, stop: CancellationToken, bounds: Bounds) -> std::io::Result<()> {
+    match listening {
+        Listening::Tcp(listener) => {
+            let serving = serve(listener, control::local(app), None, Handle::new(), bounds);
+            stop.run_until_cancelled(serving).await.unwrap_or(Ok(()))
+        }
+        Listening::Unix(listener, path) => {
+            let server = limited(axum_server::from_unix(listener)?, &bounds);
+            let ended = stop.run_until_cancelled(server.serve(app.into_make_service())).await;
+            drop(std::fs::remove_file(path));
+            ended.unwrap_or(Ok(()))
+        }
+    }
 }
 
 async fn serve(

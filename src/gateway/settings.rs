@@ -30,6 +30,11 @@ impl Refusal {
     pub(super) fn new(code: &'static str, message: impl Into<String>, help: impl Into<String>) -> Self {
         Self { code, message: message.into(), help: help.into() }
     }
+
+    /// There is nothing to guard.
+    pub(super) fn no_server() -> Self {
+        Self::new("no-server", "the policy has no server", "add one: `[servers.NAME]` with a `url`")
+    }
 }
 
 impl fmt::Display for Refusal {
@@ -43,7 +48,7 @@ impl fmt::Display for Refusal {
 pub struct Overrides {
     /// Where callers reach the gateway.
     pub listen: Option<String>,
-    /// Where health and metrics are.
+    /// Where health, metrics and control are.
     pub admin: Option<String>,
     /// The store of the audit log, as the policy would name it.
     pub audit: Option<String>,
@@ -87,18 +92,44 @@ impl Default for Bounds {
 }
 
 /// Where the gateway is, once that is known to be possible.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
     /// Where callers reach it.
     pub listen: SocketAddr,
-    /// Where health and metrics are.
-    pub admin: SocketAddr,
+    /// Where health, metrics and control are.
+    pub admin: Admin,
     /// The files for TLS, their paths resolved.
     pub tls: Option<TlsFiles>,
     /// Whom it lets in.
     pub names: Names,
     /// Bounds.
     pub bounds: Bounds,
+}
+
+/// Where the admin listener is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Admin {
+    /// On the loopback, where everybody on this machine gets.
+    Tcp(SocketAddr),
+    /// A socket in the file system, for its owner alone.
+    Unix(PathBuf),
+}
+
+impl Admin {
+    fn new(text: &str, directory: &Path) -> Result<Self, Refusal> {
+        if let Some(path) = text.strip_prefix("unix:") {
+            return Ok(Self::Unix(directory.join(path)));
+        }
+        let address = resolve(text)?;
+        if address.ip().is_loopback() {
+            return Ok(Self::Tcp(address));
+        }
+        Err(Refusal::new(
+            "admin-address",
+            format!("`{address}` is not on the loopback, and health and metrics ask nobody who they are"),
+            "let `admin` be on 127.0.0.1 or `unix:PATH`, and forward it by what guards that network",
+        ))
+    }
 }
 
 /// The files that TLS needs.
@@ -129,7 +160,7 @@ impl Settings {
         let mut refusals = Vec::new();
         let listen = resolve(overrides.listen.as_deref().unwrap_or(&gateway.listen));
         let admin = if gateway.admin.is_empty() { ADMIN } else { &gateway.admin };
-        let admin = resolve(overrides.admin.as_deref().unwrap_or(admin));
+        let admin = Admin::new(overrides.admin.as_deref().unwrap_or(admin), directory);
         refusals.extend(listen.as_ref().err().cloned());
         refusals.extend(admin.as_ref().err().cloned());
         if let Ok(listen) = &listen
@@ -143,15 +174,6 @@ impl Settings {
                     "`{listen}` is not on the loopback and has no TLS, so tokens would cross the network in the clear"
                 ),
                 "add `tls` to [gateway], or set `danger_plain_http = true` behind a proxy that ends TLS",
-            ));
-        }
-        if let Ok(admin) = &admin
-            && !admin.ip().is_loopback()
-        {
-            refusals.push(Refusal::new(
-                "admin-address",
-                format!("`{admin}` is not on the loopback, and health and metrics ask nobody who they are"),
-                "let `admin` be on 127.0.0.1 and forward it by what guards that network",
             ));
         }
         match (listen, admin) {
@@ -186,9 +208,15 @@ impl TlsFiles {
 }
 
 impl Names {
+    /// Those of this machine, seen from itself.
+    pub(super) fn loopback() -> Self {
+        let hosts = ["localhost", "127.0.0.1", "[::1]"].map(str::to_owned).into();
+        Self { hosts, origins: BTreeSet::new() }
+    }
+
     fn of(gateway: &Gateway) -> Self {
-        let mut hosts: BTreeSet<String> = gateway.hosts.iter().map(|host| host.to_ascii_lowercase()).collect();
-        hosts.extend(["localhost", "127.0.0.1", "[::1]"].map(str::to_owned));
+        let Self { mut hosts, .. } = Self::loopback();
+        hosts.extend(gateway.hosts.iter().map(|host| host.to_ascii_lowercase()));
         let url: Option<Uri> = gateway.url.parse().ok();
         hosts.extend(url.as_ref().and_then(Uri::host).map(str::to_ascii_lowercase));
         let mut origins: BTreeSet<String> = gateway.origins.iter().map(|origin| origin.to_ascii_lowercase()).collect();

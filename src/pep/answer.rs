@@ -97,7 +97,7 @@ fn head(asked: &Asked, response: &Response<Body>) -> Result<HeaderMap, GuardCode
     let Some(session) = response.headers().get(SESSION).filter(|_| !asked.modern) else { return Ok(headers) };
     let text = session.to_str().map_err(|_| GuardCode::UpstreamInvalid)?.to_owned();
     if asked.action == Action::Initialize {
-        let key = (Arc::clone(caller.door.name()), text);
+        let key = (Arc::clone(caller.door.place()), text);
         let held = caller.guard.0.memory.sessions.put(key, &caller.principal, (), caller.guard.now());
         held.map_err(|not| match not {
             NotHeld::Full => GuardCode::Overloaded,
@@ -185,7 +185,7 @@ pub(super) fn nothing() -> Response<Body> {
 /// A session that the server no longer knows is nobody's.
 fn gone(caller: &Caller, session: Option<&str>) -> bool {
     let Some(session) = session else { return false };
-    let key = (Arc::clone(caller.door.name()), session.to_owned());
+    let key = (Arc::clone(caller.door.place()), session.to_owned());
     caller.guard.0.memory.sessions.take(&key, &caller.principal, caller.guard.now());
     true
 }

@@ -13,7 +13,7 @@ use super::filter;
 use super::memory::{KeptArguments, RequestKey, Task, Waiting};
 use super::state::Bound;
 use crate::mcp::Id;
-use crate::model::Action;
+use crate::model::{Action, ResourceKind};
 
 /// A request that was passed on.
 pub(super) struct Asked {
@@ -21,6 +21,7 @@ pub(super) struct Asked {
     pub(super) id: Id,
     pub(super) method: String,
     pub(super) action: Action,
+    pub(super) kind: ResourceKind,
     pub(super) name: String,
     pub(super) arguments: Option<Arc<Map<String, Value>>>,
     /// Whether it speaks revision 2026-07-28 or later.
@@ -145,10 +146,23 @@ impl Asked {
         Ok(changed.then(|| result.write()))
     }
 
+    /// Whether it lasts until somebody ends it.
+    pub(super) fn lasts(&self) -> bool {
+        self.action == Action::SubscriptionsListen
+    }
+
+    /// Whether the policy in force, which is another by now, lets it go on.
+    pub(super) fn may_go_on(&self) -> bool {
+        if self.lasts() {
+            return self.caller.may_stay();
+        }
+        self.caller.might((self.action, self.kind, &self.name), self.arguments.as_deref())
+    }
+
     /// Under what this request is remembered while it is under way.
     pub(super) fn key(&self) -> RequestKey {
         RequestKey {
-            door: Arc::clone(self.caller.door.name()),
+            door: Arc::clone(self.caller.door.place()),
             principal: self.caller.principal.clone(),
             session: self.session.clone(),
             id: self.id.clone(),
@@ -157,9 +171,9 @@ impl Asked {
 
     /// What of it is remembered, so that its answer can be judged on another stream.
     pub(super) fn waiting(&self, wants_task: bool) -> Waiting {
-        let Self { method, action, name, arguments, .. } = self;
+        let Self { method, action, kind, name, arguments, .. } = self;
         let arguments = arguments.as_deref().filter(|_| wants_task).and_then(KeptArguments::of);
-        Waiting { method: method.clone(), action: *action, name: name.clone(), arguments }
+        Waiting { method: method.clone(), action: *action, kind: *kind, name: name.clone(), arguments }
     }
 
     /// A request whose own stream is gone, for whoever holds the stream of its session now.
@@ -169,6 +183,7 @@ impl Asked {
             id: key.id,
             method: waiting.method,
             action: waiting.action,
+            kind: waiting.kind,
             name: waiting.name,
             arguments: waiting.arguments.and_then(|kept| kept.read()),
             modern: false,
@@ -180,7 +195,7 @@ impl Asked {
     /// What a state of this call is bound to.
     pub(super) fn bound(&self) -> Bound<'_> {
         Bound {
-            door: self.caller.door.name(),
+            door: self.caller.door.place(),
             principal: &self.caller.principal,
             method: &self.method,
             name: &self.name,
@@ -192,7 +207,7 @@ impl Asked {
         let caller = &*self.caller;
         let arguments = self.arguments.as_deref().and_then(KeptArguments::of);
         let task = Task { tool: self.name.clone(), arguments };
-        let key = (Arc::clone(caller.door.name()), id);
+        let key = (Arc::clone(caller.door.place()), id);
         caller.guard.0.memory.tasks.put(key, &caller.principal, task, caller.guard.now()).map(drop).map_err(|_| Lie)
     }
 

@@ -259,10 +259,29 @@ impl Caller {
 
     /// Whether the caller may have one thing now, under the policy in force: a URI, a task.
     pub(super) fn may(&self, what: (Action, ResourceKind, &str), arguments: Arguments<'_>) -> bool {
+        self.may_at(self.guard.now(), what, arguments)
+    }
+
+    /// The same at another instant.
+    fn may_at(&self, now: Timestamp, what: (Action, ResourceKind, &str), arguments: Arguments<'_>) -> bool {
         let rules = self.guard.0.rules.load();
-        self.question(self.guard.now(), what, arguments, With::Token, |request| {
-            pdp::decide(&rules.policy, request).is_allow()
-        })
+        // Another issuer may have this one's name by now; its `sub` would be another's.
+        let own = rules.voucher(self.principal.issuer()).is_some_and(|voucher| **voucher == *self.principal.voucher());
+        own && self
+            .question(now, what, arguments, With::Token, |request| pdp::decide(&rules.policy, request).is_allow())
+    }
+
+    /// Whether the caller may still be connected to the server that is behind the door: asked of streams
+    /// that last.
+    pub(super) fn may_stay(&self) -> bool {
+        let moved = self.guard.0.rules.load().door(self.door.name()).place() != self.door.place();
+        !moved && self.may((Action::Ping, ResourceKind::Server, ""), Arguments::NONE)
+    }
+
+    /// Whether the policy in force would have let pass what was passed: asked of calls under way when the
+    /// policy changes. They are judged at the time at which they came.
+    pub(super) fn might(&self, what: (Action, ResourceKind, &str), arguments: Option<&Map<String, Value>>) -> bool {
+        self.may_at(self.now, what, arguments.map_or(Arguments::NONE, Arguments::known))
     }
 
     /// Whether some call of a tool or prompt, or a read of a URI, could be allowed to this caller with

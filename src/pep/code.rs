@@ -84,6 +84,8 @@ codes! {
     RateLimited = "rate-limited", 429, -31002, "wait as long as `Retry-After` says";
     /// The bounded memory of sessions, tasks or rates is full.
     Overloaded = "overloaded", 503, -31003, "try again later";
+    /// A stream that its caller may no longer have.
+    NoLongerAllowed = "no-longer-allowed", 403, -31000, "ask the operator of this server for access";
     /// The audit log cannot be written.
     AuditUnavailable = "audit-unavailable", 503, -31003, "try again later";
     /// The server's answer is none to this request, or cannot be read.

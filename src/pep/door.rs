@@ -21,6 +21,7 @@ const NAMED: usize = 16;
 #[derive(Debug)]
 pub struct Door {
     name: Arc<str>,
+    place: Arc<str>,
     resource: String,
     metadata: Bytes,
     metadata_path: String,
@@ -64,6 +65,7 @@ impl Door {
         let named = if scopes.len() <= NAMED { scopes.into_iter().map(str::to_owned).collect() } else { Vec::new() };
         Some(Self {
             name: name.into(),
+            place: json!([name, server.upstream]).to_string().into(),
             resource,
             metadata: Bytes::from(Value::Object(metadata).to_string()),
             metadata_path,
@@ -76,6 +78,7 @@ impl Door {
     pub(super) fn closed(name: &str) -> Self {
         Self {
             name: name.into(),
+            place: name.into(),
             resource: String::new(),
             metadata: Bytes::from_static(b"{}"),
             metadata_path: String::new(),
@@ -87,6 +90,12 @@ impl Door {
     /// The server, by its name in the policy.
     pub fn name(&self) -> &Arc<str> {
         &self.name
+    }
+
+    /// The door with the server behind it: what a session, a task or a state is remembered under, so that
+    /// nothing of one server is ever sent to another that took its name.
+    pub(super) fn place(&self) -> &Arc<str> {
+        &self.place
     }
 
     /// The identifier that the `aud` of a token must hold (RFC 8707).

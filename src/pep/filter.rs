@@ -62,7 +62,7 @@ fn shows(caller: &Caller, action: Action, entry: &Object<'_>) -> Result<bool, Li
 
 /// Whether a task is the caller's, and the tool that made it still allowed.
 pub(super) fn may_see_task(caller: &Caller, id: &str) -> bool {
-    let key: TaskKey = (std::sync::Arc::clone(caller.door.name()), id.to_owned());
+    let key: TaskKey = (std::sync::Arc::clone(caller.door.place()), id.to_owned());
     let Some(task) = caller.guard.0.memory.tasks.get(&key, &caller.principal, caller.guard.now()) else { return false };
     let arguments = task.arguments.and_then(|kept| kept.read());
     let arguments = arguments.as_deref().map_or(Arguments::NONE, Arguments::known);

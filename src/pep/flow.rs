@@ -6,7 +6,7 @@
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use futures_util::FutureExt as _;
@@ -104,7 +104,7 @@ impl Visit {
         self.who.refuse(&self.ask(self.parts.method.as_str(), Action::Unknown), refusal).await
     }
 
-    async fn post(self, body: Body) -> Result<Response<Body>, Refusal> {
+    async fn post(mut self, body: Body) -> Result<Response<Body>, Refusal> {
         let headers = &self.parts.headers;
         if !head::is_json(headers) {
             return Err(self.refuse(GuardCode::ContentType).await);
@@ -116,12 +116,24 @@ impl Visit {
             Ok(bytes) => bytes,
             Err(refusal) => return Err(self.refuse(refusal).await),
         };
+        self.refresh().await?;
         match mcp::parse(&bytes, self.who.caller.guard.limits().message) {
             Ok(Message::Request(request)) => message::request(self, bytes, request).await,
             Ok(Message::Notification(notification)) => message::notification(self, bytes, notification).await,
             Ok(Message::Response(response)) => message::response(self, bytes, response).await,
             Err(malformed) => Err(self.refuse(Refusal::malformed(malformed)).await),
         }
+    }
+
+    /// Finds out anew who asks, should another policy be in force by now: a body that comes slowly does not
+    /// keep an old one alive.
+    async fn refresh(&mut self) -> Result<(), Refusal> {
+        let caller = &self.who.caller;
+        if caller.guard.generation() != caller.rules.generation {
+            let (guard, door) = (caller.guard.clone(), Arc::clone(caller.door.name()));
+            self.who = guard.authenticate(&door, head::bearer(&self.parts)?).await?;
+        }
+        Ok(())
     }
 
     /// The whole body, no more than may be, in time.
@@ -167,7 +179,7 @@ impl Visit {
         let session = self.head.session.clone().unwrap_or_default();
         let (response, watch) = self.forward(recorded, Bytes::new(), None).await?;
         if response.status().is_success() {
-            let key = (caller.door.name().clone(), session);
+            let key = (caller.door.place().clone(), session);
             caller.guard.0.memory.sessions.take(&key, &caller.principal, caller.guard.now());
         }
         answer::accepted(&caller, &response, watch, None)
@@ -184,7 +196,7 @@ impl Visit {
     pub(super) fn check_session(&self) -> Result<(), GuardCode> {
         let Some(session) = &self.head.session else { return Ok(()) };
         let caller = &self.who.caller;
-        let key = (caller.door.name().clone(), session.clone());
+        let key = (caller.door.place().clone(), session.clone());
         let held = caller.guard.0.memory.sessions.touch(&key, &caller.principal, caller.guard.now());
         held.ok_or(GuardCode::SessionUnknown)
     }
@@ -211,7 +223,7 @@ impl Visit {
             Some(Message::Request(request)) => request.revision().map(str::to_owned).or(head.version),
             _ => head.version,
         };
-        parts.extensions.insert(permit::Permit(std::sync::Arc::new(permit::Parts {
+        parts.extensions.insert(permit::Permit(Arc::new(permit::Parts {
             door: caller.door.name().clone(),
             principal: caller.principal.clone(),
             expires_at: caller.verified.expires_at(),
@@ -221,6 +233,8 @@ impl Visit {
             revision,
             message,
             sequence: watch.sequence(),
+            beside: caller.rules.beside.clone(),
+            generation: caller.rules.generation,
         })));
         let body = if bytes.is_empty() { Body::empty() } else { Body::from(bytes) };
         let next = next.into_inner().map_err(|_| GuardCode::Internal)?;

@@ -1,17 +1,21 @@
 //! The guard: a policy in force with everything that holding requests to it needs.
 
+use std::any::Any;
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
+use tokio::sync::watch;
 
 use super::door::Door;
 use super::limits::{ClientFeatures, Limits};
 use super::memory::Memory;
+use super::principal;
 use super::rates::Rates;
 use super::state::StateKey;
 use super::tally::Tally;
+use crate::attest::Cleared;
 use crate::audit::Log;
 use crate::identity::Verifier;
 use crate::model::Timestamp;
@@ -42,14 +46,30 @@ impl fmt::Debug for Surroundings {
 pub(super) struct Rules {
     pub(super) policy: CompiledPolicy,
     pub(super) verifier: Verifier,
+    /// How many policies were in force before it.
+    pub(super) generation: u64,
+    /// What whoever serves behind the doors keeps with this very policy.
+    pub(super) beside: Beside,
     doors: BTreeMap<String, Arc<Door>>,
+    vouchers: BTreeMap<String, Arc<str>>,
 }
 
+/// What is kept with one policy by whoever serves behind its doors, so that a request which one policy
+/// allowed is never carried by what belongs to another.
+pub type Beside = Arc<dyn Any + Send + Sync>;
+
 impl Rules {
-    fn new(policy: CompiledPolicy, verifier: Verifier) -> Self {
+    fn new(policy: CompiledPolicy, verifier: Verifier, generation: u64, beside: Beside) -> Self {
         let names = policy.set().servers.keys();
         let doors = names.filter_map(|name| Some((name.clone(), Arc::new(Door::of(&policy, name)?)))).collect();
-        Self { policy, verifier, doors }
+        let issuers = policy.set().issuers.iter();
+        let vouchers = issuers.map(|(name, issuer)| (name.clone(), principal::voucher(name, issuer))).collect();
+        Self { policy, verifier, generation, beside, doors, vouchers }
+    }
+
+    /// Who vouches for the callers of an issuer, beyond its name.
+    pub(super) fn voucher(&self, issuer: &str) -> Option<&Arc<str>> {
+        self.vouchers.get(issuer)
     }
 
     pub(super) fn door(&self, name: &str) -> Arc<Door> {
@@ -59,6 +79,10 @@ impl Rules {
 
 pub(super) struct Inner {
     pub(super) rules: ArcSwap<Rules>,
+    /// Held while a policy is put in force, so that two never mix.
+    replacing: Mutex<()>,
+    /// The generation of the policy in force.
+    pub(super) generation: watch::Sender<u64>,
     pub(super) log: Arc<dyn Log>,
     pub(super) surroundings: Surroundings,
     pub(super) rates: Rates,
@@ -74,23 +98,55 @@ pub struct Guard(pub(super) Arc<Inner>);
 impl Guard {
     /// A guard that enforces a policy. `verifier` verifies for the issuers of this very policy.
     pub fn new(policy: CompiledPolicy, verifier: Verifier, log: Arc<dyn Log>, surroundings: Surroundings) -> Self {
+        Self::beside(policy, verifier, log, surroundings, Arc::new(()))
+    }
+
+    /// The same, with what is kept beside the policy: each [`super::Permit`] leads to what stood beside the
+    /// policy that it was given under.
+    pub fn beside(
+        policy: CompiledPolicy,
+        verifier: Verifier,
+        log: Arc<dyn Log>,
+        surroundings: Surroundings,
+        beside: Beside,
+    ) -> Self {
         let limits = &surroundings.limits;
         Self(Arc::new(Inner {
             rates: Rates::new(limits.rates),
             memory: Memory::new(limits),
             state: StateKey::new(&surroundings.key),
             tally: Tally::default(),
-            rules: ArcSwap::from_pointee(Rules::new(policy, verifier)),
+            rules: ArcSwap::from_pointee(Rules::new(policy, verifier, 0, beside)),
+            replacing: Mutex::new(()),
+            generation: watch::Sender::new(0),
             log,
             surroundings,
         }))
     }
 
-    /// Puts another policy in force. Requests under way are judged by the one they came under; what
-    /// they are told later, such as the next event of a subscription, by this one.
-    pub fn replace(&self, policy: CompiledPolicy) {
-        let verifier = self.0.rules.load().verifier.for_policy(policy.set());
-        self.0.rules.store(Arc::new(Rules::new(policy, verifier)));
+    /// Puts another policy in force, with what is kept beside it. Gives how many came before it.
+    ///
+    /// Requests that were decided are carried by what stood beside the policy they were decided by. Streams
+    /// that are open are judged anew at once, and end when their caller may no longer.
+    pub fn replace(&self, cleared: &Cleared, beside: Beside) -> u64 {
+        let _alone = self.0.replacing.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = self.0.rules.load();
+        let generation = before.generation + 1;
+        let policy = cleared.policy().clone();
+        let verifier = before.verifier.for_policy(policy.set());
+        self.0.rules.store(Arc::new(Rules::new(policy, verifier, generation, beside)));
+        self.0.generation.send_replace(generation);
+        generation
+    }
+
+    /// What is kept beside the policy in force, if it is of this type.
+    pub fn kept<T: Send + Sync + 'static>(&self) -> Option<Arc<T>> {
+        Arc::clone(&self.0.rules.load().beside).downcast().ok()
+    }
+
+    /// How many policies were in force before this one.
+    pub fn generation(&self) -> u64 {
+        self.0.rules.load().generation
     }
 
     /// The policy in force.

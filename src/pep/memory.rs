@@ -12,12 +12,12 @@ use super::held::{Held, NotHeld, Weigh};
 use super::limits::Limits;
 use super::principal::Principal;
 use crate::mcp::Id;
-use crate::model::Action;
+use crate::model::{Action, ResourceKind};
 
 /// Arguments that are longer, in bytes of JSON, are not kept.
 const KEPT_ARGUMENTS: usize = 64 << 10;
 
-/// A session, by its door and the id that the server gave it.
+/// A session, by its door with the server behind it and the id that the server gave it.
 pub(super) type SessionKey = (Arc<str>, String);
 /// A task, by its door and id.
 pub(super) type TaskKey = (Arc<str>, String);
@@ -59,6 +59,7 @@ impl KeptArguments {
 pub(super) struct Waiting {
     pub(super) method: String,
     pub(super) action: Action,
+    pub(super) kind: ResourceKind,
     pub(super) name: String,
     /// Only of a call that asks for a task.
     pub(super) arguments: Option<KeptArguments>,

@@ -126,7 +126,7 @@ fn plan(caller: &Arc<Caller>, head: &Head, request: &Request, modern: bool, byte
             ask.arguments = request.arguments().cloned().map(Arc::new);
         }
         Reach::Task { id } => {
-            let key = (Arc::clone(caller.door.name()), id.clone());
+            let key = (Arc::clone(caller.door.place()), id.clone());
             let task = caller.guard.0.memory.tasks.get(&key, &caller.principal, caller.now);
             let task = task.ok_or(GuardCode::TaskUnknown)?;
             (ask.kind, ask.name, ask.arguments) =
@@ -139,6 +139,7 @@ fn plan(caller: &Arc<Caller>, head: &Head, request: &Request, modern: bool, byte
         id: request.id.clone(),
         method: request.method.clone(),
         action,
+        kind: ask.kind,
         name: ask.name.clone(),
         arguments: ask.arguments.clone(),
         modern,
@@ -232,7 +233,7 @@ pub(super) async fn notification(
         ..Ask::server(&notification.method, Action::Ping)
     };
     let key = |id| RequestKey {
-        door: Arc::clone(caller.door.name()),
+        door: Arc::clone(caller.door.place()),
         principal: caller.principal.clone(),
         session: session.clone(),
         id,
@@ -284,7 +285,7 @@ pub(super) async fn response(
         ..Ask::server("response", Action::Ping)
     };
     let key = RequestKey {
-        door: Arc::clone(caller.door.name()),
+        door: Arc::clone(caller.door.place()),
         principal: caller.principal.clone(),
         session: session.clone(),
         id: response.id.clone(),

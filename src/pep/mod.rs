@@ -37,6 +37,7 @@ mod steps;
 mod stream;
 mod tally;
 mod upstream;
+mod vigil;
 mod watch;
 mod wire;
 
@@ -45,7 +46,7 @@ pub use body::{Body, BoxError};
 pub use caller::Ask;
 pub use code::{Code, GuardCode};
 pub use door::Door;
-pub use guard::{Guard, Surroundings};
+pub use guard::{Beside, Guard, Surroundings};
 pub use layer::{GuardLayer, GuardService};
 pub use limits::{ClientFeatures, Limits};
 pub use permit::Permit;

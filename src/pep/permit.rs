@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use super::guard::Beside;
 use super::principal::Principal;
 use crate::mcp::Message;
 use crate::model::Timestamp;
@@ -23,6 +24,8 @@ pub(super) struct Parts {
     pub(super) revision: Option<String>,
     pub(super) message: Option<Message>,
     pub(super) sequence: u64,
+    pub(super) beside: Beside,
+    pub(super) generation: u64,
 }
 
 impl Permit {
@@ -65,6 +68,16 @@ impl Permit {
     /// what the caller may not have is taken out.
     pub fn message(&self) -> Option<&Message> {
         self.0.message.as_ref()
+    }
+
+    /// What is kept beside the policy that allowed the request, if it is of this type.
+    pub fn kept<T: Send + Sync + 'static>(&self) -> Option<Arc<T>> {
+        Arc::clone(&self.0.beside).downcast().ok()
+    }
+
+    /// How many policies were in force before the one that allowed the request.
+    pub fn generation(&self) -> u64 {
+        self.0.generation
     }
 
     /// The number of its row in the audit log.

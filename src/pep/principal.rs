@@ -3,9 +3,11 @@
 use std::fmt;
 use std::sync::Arc;
 
+use super::guard::Rules;
 use super::held::Weigh;
 use crate::identity::Verified;
 use crate::model::Fact;
+use crate::policy::set::Issuer;
 
 /// The owner of a session, a task or a request. Cheap to clone.
 ///
@@ -15,23 +17,41 @@ pub struct Principal(Arc<Parts>);
 
 #[derive(PartialEq, Eq, PartialOrd, Ord, Hash)]
 struct Parts {
+    voucher: Arc<str>,
     issuer: String,
     subject: String,
     agent: Option<String>,
 }
 
+/// Who vouches for the callers of an issuer: its name, its `iss` and where its keys are. Should a name be
+/// given to another issuer, a `sub` there is another's, and owns nothing of what was.
+pub(super) fn voucher(name: &str, issuer: &Issuer) -> Arc<str> {
+    serde_json::json!([name, issuer.url, issuer.keys]).to_string().into()
+}
+
 impl Principal {
+    #[cfg(test)]
     pub(super) fn new(issuer: &str, subject: &str, agent: Option<&str>) -> Self {
-        let [issuer, subject] = [issuer, subject].map(str::to_owned);
-        Self(Arc::new(Parts { issuer, subject, agent: agent.map(str::to_owned) }))
+        Self::vouched(issuer.into(), issuer, subject, agent)
     }
 
-    pub(super) fn of(verified: &Verified) -> Self {
+    fn vouched(voucher: Arc<str>, issuer: &str, subject: &str, agent: Option<&str>) -> Self {
+        let [issuer, subject] = [issuer, subject].map(str::to_owned);
+        Self(Arc::new(Parts { voucher, issuer, subject, agent: agent.map(str::to_owned) }))
+    }
+
+    pub(super) fn of(verified: &Verified, rules: &Rules) -> Self {
         let agent = match verified.facts(&[]).0.agent {
             Fact::Known(agent) => Some(agent),
             Fact::Absent | Fact::Unknown => None,
         };
-        Self::new(verified.issuer(), verified.subject(), agent)
+        let voucher = rules.voucher(verified.issuer()).cloned().unwrap_or_else(|| "".into());
+        Self::vouched(voucher, verified.issuer(), verified.subject(), agent)
+    }
+
+    /// Who vouches for it: one text an issuer, which changes when the issuer becomes another under its name.
+    pub fn voucher(&self) -> &str {
+        &self.0.voucher
     }
 
     /// The issuer, by its name in the policy.
@@ -52,7 +72,8 @@ impl Principal {
 
 impl Weigh for Principal {
     fn weight(&self) -> usize {
-        let Parts { issuer, subject, agent } = &*self.0;
+        // What stands for the issuer is shared by all that it vouches for.
+        let Parts { issuer, subject, agent, .. } = &*self.0;
         issuer.len() + subject.len() + agent.as_ref().map_or(0, String::len)
     }
 }

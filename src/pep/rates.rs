@@ -16,7 +16,7 @@ struct Lane {
     /// What has the rate: the server or the item.
     of: String,
     rate: Rate,
-    /// Issuer and `sub`, the agent, or nothing.
+    /// Who vouches and `sub`, the agent, or nothing.
     key: (String, String),
 }
 
@@ -61,7 +61,7 @@ impl Rates {
         let mut held = None;
         for (of, rate) in rates {
             let key = match rate.per {
-                RateKey::Subject => (principal.issuer().to_owned(), principal.subject().to_owned()),
+                RateKey::Subject => (principal.voucher().to_owned(), principal.subject().to_owned()),
                 RateKey::Agent => (String::new(), principal.agent().unwrap_or_default().to_owned()),
                 RateKey::All => (String::new(), String::new()),
             };

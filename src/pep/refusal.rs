@@ -168,6 +168,7 @@ fn said(code: GuardCode) -> String {
         GuardCode::StateInvalid => "the request state is not one that was given for this call",
         GuardCode::RateLimited => "too many requests",
         GuardCode::Overloaded => "too much is under way",
+        GuardCode::NoLongerAllowed => "this is no longer allowed",
         GuardCode::AuditUnavailable => "the access cannot be put on record now",
         GuardCode::UpstreamInvalid => "the server's answer cannot be passed on",
         GuardCode::UpstreamRefused => "the server refused the request",

@@ -62,7 +62,7 @@ impl StateKey {
 /// The bytes under the seal: JSON, so that no two lists of parts read the same.
 fn sealed(state: &str, bound: Bound<'_>, until: Timestamp) -> Vec<u8> {
     let Bound { door, principal, method, name } = bound;
-    let (issuer, subject, agent) = (principal.issuer(), principal.subject(), principal.agent());
+    let (issuer, subject, agent) = (principal.voucher(), principal.subject(), principal.agent());
     serde_json::json!(["doorward.request-state/v1", door, issuer, subject, agent, method, name, until.0, state])
         .to_string()
         .into_bytes()

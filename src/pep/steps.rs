@@ -93,7 +93,7 @@ impl Guard {
                 NotVerified::Unavailable => GuardCode::KeysUnavailable,
             }
         })?;
-        let principal = Principal::of(&verified);
+        let principal = Principal::of(&verified, &rules);
         let request = (self.0.surroundings.ids)();
         Ok(Authenticated {
             caller: Arc::new(Caller { guard: self.clone(), rules, door, verified, principal, request, now }),

@@ -2,7 +2,8 @@
 //!
 //! Nothing waits for more than the event that it is part of. An event that must not pass loses its
 //! data; a server that lies ends the stream with an error. Whoever listens for long is asked about
-//! anew at each event, under the policy and at the time of that event.
+//! anew at each event and every few seconds, under the policy and at the time of that moment; and every
+//! stream is when another policy comes into force.
 
 use std::collections::VecDeque;
 use std::pin::Pin;
@@ -22,13 +23,11 @@ use super::memory::{RequestKey, ServerRequest, UnderWay};
 use super::refusal::Refusal;
 use super::sse::{Block, Cutter};
 use super::upstream::UpstreamError;
+use super::vigil::Vigil;
 use super::watch::Watch;
 use super::wire;
 use crate::mcp::{Id, json};
-use crate::model::{Action, Arguments, ResourceKind};
 
-/// How it ends when whoever listens may no longer.
-const NO_LONGER: &str = "no-longer-allowed";
 /// How a stream ends that gave no answer; an older client may come back for it.
 const UNANSWERED: &str = "unanswered";
 
@@ -58,6 +57,7 @@ pub(super) struct Policed {
     listener: Listener,
     out: VecDeque<Bytes>,
     watch: Watch,
+    vigil: Vigil,
     answered: bool,
     done: bool,
 }
@@ -66,7 +66,8 @@ impl Policed {
     pub(super) fn new(inner: Body, listener: Listener, watch: Watch) -> Self {
         let most = listener.caller().guard.limits().answer.bytes;
         let cutter = Cutter::new(most);
-        Self { inner, cutter, listener, out: VecDeque::new(), watch, answered: false, done: false }
+        let vigil = Vigil::new(listener.caller(), listener.lasts());
+        Self { inner, cutter, listener, out: VecDeque::new(), watch, vigil, answered: false, done: false }
     }
 
     /// Judges what has come. `at_end` says that nothing more comes.
@@ -99,10 +100,7 @@ impl Policed {
                 self.watch.end("answered");
                 self.done = true;
             }
-            Ok(Passes::End) => {
-                self.watch.end(NO_LONGER);
-                self.done = true;
-            }
+            Ok(Passes::End) => self.fail(GuardCode::NoLongerAllowed),
             Err(Lie) => self.fail(GuardCode::UpstreamInvalid),
         }
     }
@@ -132,6 +130,10 @@ impl http_body::Body for Policed {
             }
             if this.done {
                 return Poll::Ready(None);
+            }
+            if this.vigil.poll(cx).is_ready() && !this.listener.may_go_on() {
+                this.fail(GuardCode::NoLongerAllowed);
+                continue;
             }
             match Pin::new(&mut this.inner).poll_frame(cx) {
                 Poll::Pending => return Poll::Pending,
@@ -192,6 +194,20 @@ impl Listener {
         }
     }
 
+    fn lasts(&self) -> bool {
+        match self {
+            Self::Request(asked, _) => asked.lasts(),
+            Self::Session(..) => true,
+        }
+    }
+
+    fn may_go_on(&self) -> bool {
+        match self {
+            Self::Request(asked, _) => asked.may_go_on(),
+            Self::Session(caller, _) => caller.may_stay(),
+        }
+    }
+
     fn is_modern(&self) -> bool {
         match self {
             Self::Request(asked, _) => asked.modern,
@@ -201,11 +217,7 @@ impl Listener {
 
     fn event(&self, data: &[u8], watch: &mut Watch) -> Result<Passes, Lie> {
         let caller = self.caller();
-        let lasts = match self {
-            Self::Request(asked, _) => asked.action == Action::SubscriptionsListen,
-            Self::Session(..) => true,
-        };
-        if lasts && !caller.may((Action::Ping, ResourceKind::Server, ""), Arguments::NONE) {
+        if self.lasts() && !caller.may_stay() {
             return Ok(Passes::End);
         }
         let limits = caller.guard.limits().answer;
@@ -238,7 +250,7 @@ impl Listener {
     fn key(&self, id: Id) -> RequestKey {
         let caller = self.caller();
         RequestKey {
-            door: Arc::clone(caller.door.name()),
+            door: Arc::clone(caller.door.place()),
             principal: caller.principal.clone(),
             session: self.session().cloned(),
             id,

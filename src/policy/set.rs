@@ -310,9 +310,12 @@ pub struct Gateway {
     pub listen: String,
     /// The URL callers use; door resources are below it.
     pub url: String,
-    /// The address for health and metrics; empty for the default.
+    /// The address for health, metrics and control, or `unix:PATH`; empty for the default.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub admin: String,
+    /// `env:NAME` or `file:PATH` of what is to be shown over TCP for control.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub admin_token: Option<String>,
     /// The certificate it shows, and whose certificates it asks of callers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tls: Option<Tls>,

@@ -20,6 +20,7 @@ pub mod sarif;
 pub mod scenarios;
 pub mod schema;
 pub mod simulate;
+pub mod status;
 mod style;
 pub mod suggest;
 pub mod suite;

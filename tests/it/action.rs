@@ -184,7 +184,7 @@ fn what_a_step_asks_of_another_was_written_before() {
         for output in asked(step) {
             assert!(written.contains(&output), "{output} is asked for before it is written: {written:?}");
         }
-        for name in ["binary", "reports", "policy", "why", "code", "sarif", "result", "comment"] {
+        for name in ["binary", "reports", "policy", "why", "code", "sarif", "attestation", "result", "comment"] {
             if text(&step["run"]).contains(&format!("echo \"{name}=")) {
                 written.push(format!("{}.{name}", text(&step["id"])));
             }
@@ -244,6 +244,25 @@ fn a_change_that_takes_nothing_and_gives_nothing_is_a_yes() {
     );
     let junit = fs::read_to_string(outcome.reports.join("simulate.xml")).unwrap();
     assert!(junit.contains("<testsuite"), "{junit}");
+}
+
+#[test]
+fn where_a_key_is_given_a_rehearsal_whose_gate_holds_is_attested() {
+    let (place, base) = checkout();
+    let key = place.path().join("attest.key");
+    let made = Command::new(env!("CARGO_BIN_EXE_doorward")).args(["attest", "key"]).arg(&key).output().unwrap();
+    assert!(made.status.success());
+    let outcome = act(&place, &base, &[("attest-key", key.to_str().unwrap())]);
+    assert_eq!(outcome.code, 0, "{}", outcome.log);
+    assert_eq!(fs::read_to_string(&outcome.outputs["attestation"]).unwrap().split('.').count(), 3);
+    place.write("policies.toml", policy("guest"));
+    let outcome = act(&place, &base, &[("attest-key", key.to_str().unwrap())]);
+    assert_eq!(
+        (outcome.code, outcome.outputs.get("attestation").map_or("", String::as_str)),
+        (1, ""),
+        "{}",
+        outcome.log
+    );
 }
 
 #[test]

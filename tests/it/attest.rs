@@ -177,9 +177,32 @@ fn a_gateway_that_asks_for_an_attestation_starts_only_with_one() {
     edit(at, "[rollout]\n", &format!("[rollout]\ntrusted_keys = [\"{}\"]\n", public.trim()));
     // Here it would serve: what stops it comes behind the attestation.
     refused("`no such host:1` is no address", &["--listen", "no such host:1"]);
-    edit(at, "\"support\"", "\"helpers\"");
+    edit(at, "[[grants]]", "[servers.tickets.tools.close]\n[[grants]]");
     refused("attestation-policy", &[]);
     refused("attestation-policy", &["--trust", "attest.pub"]);
     std::fs::write(at.join("policies.toml.jws"), "x").unwrap();
     refused("attestation-malformed", &[]);
+}
+
+#[test]
+fn a_compiled_policy_says_nothing_of_its_gate_so_that_someone_must_be_trusted() {
+    let directory = prepared();
+    let at = directory.path();
+    let serve = ["serve", "--policy", "compiled.json"];
+    let (code, text) = said(at, &["compile", "--output", "compiled.json"]);
+    assert_eq!(code, 0, "{text}");
+    let (code, text) = said(at, &serve);
+    assert!(code == 2 && text.contains("(no-gate)"), "{code}: {text}");
+    assert_eq!(said(at, &["simulate", "--attest", "attest.key"]).0, 0);
+    let trusting = ["--trust", "attest.pub", "--attestation", "policies.toml.jws", "--listen", "no such host:1"];
+    let (code, text) = said(at, &[&serve[..], &trusting].concat());
+    assert!(code == 2 && text.contains("`no such host:1` is no address"), "{code}: {text}");
+}
+
+#[test]
+fn a_policy_whose_own_test_fails_is_not_served() {
+    let directory = prepared();
+    edit(directory.path(), "\"support\"", "\"helpers\"");
+    let (code, text) = said(directory.path(), &["serve"]);
+    assert!(code == 2 && text.contains("(unsound)") && text.contains("support searches"), "{code}: {text}");
 }

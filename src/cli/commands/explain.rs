@@ -5,12 +5,15 @@ use std::path::PathBuf;
 
 use crate::cli::answer::Answer;
 use crate::cli::failure::{Failure, Kind};
+#[cfg(feature = "gateway")]
+use crate::cli::gateway::GatewayArgs;
 use crate::cli::policy::PolicyArgs;
 use crate::cli::request::AskArgs;
 use crate::cli::terminal::When;
 use crate::cli::what_if::WhatIfArgs;
 use crate::diagnostics::did_you_mean;
 use crate::pdp;
+use crate::policy::CompiledPolicy;
 use crate::report::{Style, explain, pages};
 
 /// How to write the answer.
@@ -41,6 +44,9 @@ Exit codes: 0 allow, or a page; 1 deny; 2 there is no answer",
 pub(in crate::cli) struct Args {
     #[command(flatten)]
     policy: PolicyArgs,
+    #[cfg(feature = "gateway")]
+    #[command(flatten)]
+    gateway: GatewayArgs,
     /// How to write the answer
     #[arg(long, value_name = "FORMAT", default_value = "human")]
     format: Format,
@@ -59,8 +65,7 @@ impl Args {
         if let Some(name) = self.ask.word() {
             return Ok(Answer::yes(page(name)?).to(self.output));
         }
-        let opened = self.policy.texts()?.open(&self.what_if.together()?, color)?;
-        let policy = &opened.compiled;
+        let policy = &self.judging(color)?;
         let event = self.ask.event(policy)?;
         let claims = event.claims();
         let request = event.request(&claims);
@@ -71,6 +76,21 @@ impl Args {
             Format::Json => explain::json(&path, &policy.digest().to_string()),
         };
         Ok(Answer::new(text, decision.is_allow()).to(self.output))
+    }
+}
+
+impl Args {
+    /// The policy that is asked: that of a running gateway, or that in the files, with the what-ifs.
+    fn judging(&self, color: When) -> Result<CompiledPolicy, Failure> {
+        #[cfg(feature = "gateway")]
+        if self.gateway.is_named() {
+            if !self.what_if.is_empty() {
+                return Err(Failure::new(Kind::Usage, "a running gateway is asked about the policy that it enforces")
+                    .help("leave out --gateway to ask what-if"));
+            }
+            return self.gateway.find(&self.policy, color)?.policy();
+        }
+        Ok(self.policy.texts()?.open(&self.what_if.together()?, color)?.compiled)
     }
 }
 

@@ -19,10 +19,14 @@ mod init;
 #[cfg(feature = "gateway")]
 mod issuer;
 mod man;
+#[cfg(feature = "gateway")]
+mod reload;
 mod schema;
 #[cfg(feature = "gateway")]
 mod serve;
 mod simulate;
+#[cfg(feature = "gateway")]
+mod status;
 mod suggest;
 mod test;
 #[cfg(feature = "gateway")]
@@ -65,6 +69,10 @@ pub(super) enum Command {
     #[cfg(feature = "gateway")]
     Serve(Box<serve::Args>),
     #[cfg(feature = "gateway")]
+    Status(status::Args),
+    #[cfg(feature = "gateway")]
+    Reload(reload::Args),
+    #[cfg(feature = "gateway")]
     Demo(demo::Args),
     #[cfg(feature = "vault")]
     Vault(vault::Args),
@@ -101,6 +109,10 @@ impl Command {
             Self::Issuer(args) => args.run(color),
             #[cfg(feature = "gateway")]
             Self::Serve(args) => args.run(color),
+            #[cfg(feature = "gateway")]
+            Self::Status(args) => args.run(color),
+            #[cfg(feature = "gateway")]
+            Self::Reload(args) => args.run(color),
             #[cfg(feature = "gateway")]
             Self::Demo(demo::Args {}) => demo::run(),
             #[cfg(feature = "vault")]

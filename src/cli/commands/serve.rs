@@ -1,20 +1,24 @@
 //! `doorward serve`: the gateway, until it is told to stop.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::process::{Resource, Rlimit, setrlimit};
 use tracing_subscriber::EnvFilter;
 
-use crate::attest::Verified;
+use crate::attest::{Cleared, Evidence};
 use crate::cli::answer::Answer;
-use crate::cli::attestation::TrustArgs;
+use crate::cli::attestation::{TrustArgs, Unsound, sound_and_tested};
+use crate::cli::candidate::InFiles;
 use crate::cli::failure::{Failure, Kind};
-use crate::cli::policy::PolicyArgs;
+use crate::cli::files;
+use crate::cli::policy::{Named, PolicyArgs};
 use crate::cli::terminal::When;
 use crate::gateway::upstream::Patience;
-use crate::gateway::{Options, Overrides, open};
+use crate::gateway::{Candidates, Cause, Options, Overrides, open};
 use crate::policy::duration::duration;
+use crate::report::Style;
 
 /// How to write the log
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -26,14 +30,21 @@ enum Format {
     Json,
 }
 
+/// What the report of a reload is called.
+const REPORT: &str = "doorward-reload.json";
+
 /// Serve the policy: one gateway in front of its MCP servers
 #[derive(Debug, clap::Args)]
 #[command(
     before_help = "Example:\n  doorward serve --policy policies.toml --format json",
     after_help = "\
 Each server of the policy is at /NAME/mcp. Health and metrics are on the admin address at /healthz, /readyz and
-/metrics. The log goes to stderr. SIGTERM and SIGINT end it: calls may finish for 20 seconds, a second signal
-ends it at once.
+/metrics, and what `doorward status` and `doorward reload` ask. The log goes to stderr.
+
+When the files of the policy change, and on SIGHUP, the new policy is tested, rehearsed on the recordings of
+`[rollout]` and on the last traffic, and put in force when every gate holds. Otherwise the old one stays.
+
+SIGTERM and SIGINT end it: calls may finish for 20 seconds, a second signal ends it at once.
 
 Exit codes:
   0  it was told to stop, and everything had ended
@@ -46,8 +57,9 @@ pub(in crate::cli) struct Args {
     /// Where callers reach it [default: `gateway.listen` of the policy]
     #[arg(long, value_name = "HOST:PORT")]
     listen: Option<String>,
-    /// Where health and metrics are, on the loopback [default: `gateway.admin` of the policy]
-    #[arg(long, value_name = "HOST:PORT")]
+    /// Where health, metrics and control are: HOST:PORT on the loopback, or unix:PATH [default: `gateway.admin` of
+    /// the policy]
+    #[arg(long, value_name = "ADDRESS")]
     admin: Option<String>,
     /// The store of the audit log: `sqlite:PATH`, `postgres://…`, `env:NAME` or `file:PATH` [default: that of
     /// the policy]
@@ -59,6 +71,12 @@ pub(in crate::cli) struct Args {
     /// How long a server may take to begin its answer
     #[arg(long, value_name = "DURATION", default_value = "2m", value_parser = patience)]
     timeout: Duration,
+    /// Take another policy only when told to, by SIGHUP or `doorward reload`, not when its files change
+    #[arg(long)]
+    no_watch: bool,
+    /// Where to put the report of each reload [default: `doorward-reload.json` beside the policy]
+    #[arg(long, value_name = "FILE")]
+    reload_report: Option<PathBuf>,
     #[command(flatten)]
     trust: TrustArgs,
     /// How to write the log
@@ -81,33 +99,51 @@ fn from_here(named: &str) -> String {
         let path = std::path::absolute(named.strip_prefix(kind)?).ok()?;
         Some(format!("{kind}{}", path.display()))
     };
-    absolute("sqlite:").or_else(|| absolute("file:")).unwrap_or_else(|| named.to_owned())
+    let kinds = ["sqlite:", "file:", "unix:"];
+    kinds.into_iter().find_map(absolute).unwrap_or_else(|| named.to_owned())
 }
 
 impl Args {
     /// Serves until a signal comes.
     pub(in crate::cli) fn run(self, color: When) -> Result<Answer, Failure> {
-        let opened = self.policy.open(color)?;
-        let attested = self.trust.required(&self.policy, &opened.checks.rollout, opened.compiled.digest())?;
+        let texts = self.policy.texts()?;
+        let opened = texts.open(&[], color)?;
+        if let Named::Sources(loaded) = texts.read()? {
+            sound_and_tested(&loaded, Style::new(color.on_stderr())).map_err(|Unsound { what, text }| {
+                Failure::new(Kind::CannotServe, format!("{what}, so it is not served (unsound)"))
+                    .help("mend the policy, or the test that asks too much")
+                    .after(text)
+            })?;
+        }
+        let cleared = self.trust.first(&self.policy, &opened)?;
         self.log()?;
         forbid_core_dumps();
-        if let Some(Verified { attestation, key }) = &attested {
-            tracing::info!(key, time = attestation.time, events = attestation.counts.events, "the policy is attested");
+        if let Evidence::Attested { key, time } = cleared.evidence() {
+            tracing::info!(key, time, "the policy is attested");
         }
-        let directory = opened.directory.unwrap_or_default();
+        let directory = opened.directory.clone().unwrap_or_default();
+        let report = self.reload_report.unwrap_or_else(|| directory.join(REPORT));
+        // What came from stdin does not come again.
+        let again = !self.policy.path().is_ok_and(|path| files::is_stdin(&path));
+        let candidates = again.then(|| Arc::new(InFiles::new(self.policy, self.trust, report)) as Arc<dyn Candidates>);
         let options = Options {
             directory,
             overrides: Overrides {
                 listen: self.listen,
-                admin: self.admin,
+                admin: self.admin.map(|admin| from_here(&admin)),
                 audit: self.audit.map(|store| from_here(&store)),
                 signing_key: self.signing_key.map(|path| from_here(&format!("file:{}", path.display()))),
             },
             patience: Patience { first_byte: self.timeout, ..Patience::default() },
+            candidates,
+            watch: !self.no_watch,
         };
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
         let runtime = runtime.map_err(|error| Failure::new(Kind::CannotServe, format!("no threads: {error}")))?;
-        runtime.block_on(serve(opened.compiled, options))
+        let answer = runtime.block_on(serve(&cleared, options));
+        // A rehearsal that is under way keeps nobody waiting.
+        runtime.shutdown_background();
+        answer
     }
 
     fn log(&self) -> Result<(), Failure> {
@@ -133,21 +169,22 @@ fn forbid_core_dumps() {
     }
 }
 
-async fn serve(policy: crate::policy::CompiledPolicy, options: Options) -> Result<Answer, Failure> {
-    let digest = policy.digest().to_string();
-    let gateway = open(policy, &options).await.map_err(refused)?;
+async fn serve(cleared: &Cleared, options: Options) -> Result<Answer, Failure> {
+    let digest = cleared.policy().digest().to_string();
+    let gateway = open(cleared, &options).await.map_err(refused)?;
     let shown = |address: Option<std::net::SocketAddr>| address.map(|address| address.to_string());
     tracing::info!(
         address = shown(gateway.address()),
-        admin = shown(gateway.admin_address()),
+        admin = gateway.admin(),
         tls = gateway.is_tls(),
-        doors = gateway.doors().collect::<Vec<_>>().join(" "),
+        doors = gateway.doors().join(" "),
         audit = gateway.audit(),
         policy = digest,
         "serving"
     );
     let mut signals =
         Signals::new().map_err(|error| Failure::new(Kind::CannotServe, format!("signals cannot be heard: {error}")))?;
+    let reloads = gateway.reloads();
     let (told, stop) = tokio::sync::oneshot::channel();
     let running = gateway.run(async move {
         // A sender that is gone stops it too.
@@ -158,9 +195,13 @@ async fn serve(policy: crate::policy::CompiledPolicy, options: Options) -> Resul
     let all = loop {
         tokio::select! {
             ended = &mut running => break ended,
-            () = signals.next() => match told.take() {
-                Some(told) => drop(told.send(())),
-                None => break Ok(false),
+            signal = signals.next() => match (signal, told.take()) {
+                (Told::Reload, still) => {
+                    reloads.ask(Cause::Signal);
+                    told = still;
+                }
+                (Told::Stop, Some(told)) => drop(told.send(())),
+                (Told::Stop, None) => break Ok(false),
             },
         }
     };
@@ -188,22 +229,34 @@ fn worded(refusal: &crate::gateway::Refusal) -> String {
     format!("{} ({})", refusal.message, refusal.code)
 }
 
-/// SIGTERM and SIGINT.
+/// What a signal says.
+enum Told {
+    Stop,
+    Reload,
+}
+
+/// SIGTERM, SIGINT and SIGHUP.
 struct Signals {
     terminate: tokio::signal::unix::Signal,
     interrupt: tokio::signal::unix::Signal,
+    hangup: tokio::signal::unix::Signal,
 }
 
 impl Signals {
     fn new() -> std::io::Result<Self> {
         use tokio::signal::unix::{SignalKind, signal};
-        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hangup: signal(SignalKind::hangup())?,
+        })
     }
 
-    async fn next(&mut self) {
+    async fn next(&mut self) -> Told {
         tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => Told::Stop,
+            _ = self.interrupt.recv() => Told::Stop,
+            _ = self.hangup.recv() => Told::Reload,
         }
     }
 }

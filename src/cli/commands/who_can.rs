@@ -5,10 +5,13 @@ use std::path::PathBuf;
 use crate::analyze::{Options, who_can};
 use crate::cli::answer::Answer;
 use crate::cli::failure::{Failure, Kind};
+#[cfg(feature = "gateway")]
+use crate::cli::gateway::GatewayArgs;
 use crate::cli::policy::PolicyArgs;
 use crate::cli::request::{arguments, pair, suggest};
 use crate::cli::terminal::When;
 use crate::cli::time::NowArg;
+use crate::policy::CompiledPolicy;
 use crate::policy::set::{ItemPattern, PolicySet, item_name};
 use crate::report::{Style, access};
 
@@ -40,6 +43,9 @@ Exit codes:
 pub(in crate::cli) struct Args {
     #[command(flatten)]
     policy: PolicyArgs,
+    #[cfg(feature = "gateway")]
+    #[command(flatten)]
+    gateway: GatewayArgs,
     #[command(flatten)]
     now: NowArg,
     /// The arguments, as a JSON object
@@ -65,8 +71,7 @@ pub(in crate::cli) struct Args {
 impl Args {
     /// Asks about every item of the pattern.
     pub(in crate::cli) fn run(self, color: When) -> Result<Answer, Failure> {
-        let opened = self.policy.open(color)?;
-        let policy = &opened.compiled;
+        let policy = &self.judging(color)?;
         let pattern = pattern(&self.call, policy.set())?;
         let arguments = arguments(self.whole.as_deref(), &self.single)?;
         let options = Options { from: Some(self.now.instant()), ..Options::default() };
@@ -81,6 +86,17 @@ impl Args {
         let answer =
             if !someone && !found.unanswered.is_empty() { Answer::none(text) } else { Answer::new(text, someone) };
         Ok(answer.to(self.output))
+    }
+}
+
+impl Args {
+    /// The policy that is asked: that of a running gateway, or that in the files.
+    fn judging(&self, color: When) -> Result<CompiledPolicy, Failure> {
+        #[cfg(feature = "gateway")]
+        if self.gateway.is_named() {
+            return self.gateway.find(&self.policy, color)?.policy();
+        }
+        Ok(self.policy.open(color)?.compiled)
     }
 }
 

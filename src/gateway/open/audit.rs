@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use secrecy::ExposeSecret as _;
 
-use super::system::{System, microseconds, no_randomness, random};
+use super::system::{System, microseconds, no_randomness, node, random};
 use crate::audit::chain::SigningKey;
 use crate::audit::store::{Logger, LoggerOptions, Store, StoreErrorKind};
 use crate::audit::{Ledger, Signer};
@@ -23,6 +23,7 @@ const NOBODY: &str = "standard";
 pub(super) struct Opened {
     pub(super) ledger: Arc<Ledger>,
     pub(super) place: String,
+    pub(super) store: Store,
 }
 
 /// What to open. Nothing is touched but what a reference names.
@@ -51,7 +52,7 @@ impl Named {
 
     /// Opens it and begins a writer.
     pub(super) async fn open(self) -> Result<Opened, Refusal> {
-        let place = self.store.to_string();
+        let (place, store) = (self.store.to_string(), self.store.clone());
         let failed = |what: String, help| {
             Refusal::new("audit-unavailable", format!("the audit log `{place}` cannot be opened: {what}"), help)
         };
@@ -61,7 +62,7 @@ impl Named {
         }
         let writer = random::<16>().ok_or_else(no_randomness)?;
         let options = LoggerOptions {
-            node: rustix::system::uname().nodename().to_string_lossy().into_owned(),
+            node: node(),
             key: self.key,
             ..LoggerOptions::new(format!("{:032x}", u128::from_be_bytes(writer)), Arc::new(microseconds))
         };
@@ -77,7 +78,7 @@ impl Named {
             };
             failed(error.to_string(), help)
         })?;
-        Ok(Opened { ledger: Arc::new(Ledger::new(logger, self.nobody.as_deref())), place })
+        Ok(Opened { ledger: Arc::new(Ledger::new(logger, self.nobody.as_deref())), place, store })
     }
 }
 

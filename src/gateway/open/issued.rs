@@ -70,7 +70,7 @@ impl Issued {
     }
 
     /// The credential of a server.
-    pub(super) fn door(&self, server: &str) -> Option<Door> {
+    pub(in crate::gateway) fn door(&self, server: &str) -> Option<Door> {
         self.credentials.door(server)
     }
 
@@ -94,7 +94,6 @@ impl Issued {
 
     /// Takes back what this edition has and the next does not share, once no request of this one is under
     /// way, and leaves a Vault that the next does not name.
-    #[expect(dead_code, reason = "a reload calls it")]
     pub(in crate::gateway) async fn retire(&self, next: &Self) {
         told(self.credentials.retire(&next.credentials).await);
         if let Some((_, vault)) = &self.vault

@@ -11,16 +11,23 @@ mod upstreams;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use tokio_util::sync::CancellationToken;
+
 use super::capture::{Capture, CaptureOptions};
+use super::control::{About, Key};
+use super::door::Upstream;
+use super::edition::Edition;
+use super::reload::{Beginning, Candidates, Reloader};
 use super::run::{Bound, Gateway, Parts};
-use super::settings::{Overrides, Refusal, Settings};
+use super::settings::{Admin, Overrides, Refusal, Settings};
 use super::upstream::Patience;
 use super::watched::Watched;
+use crate::attest::Cleared;
 use crate::audit::Log;
 use crate::identity::fetch::Web;
 use crate::identity::{Fetch, Limits as KeyLimits, Verifier};
 use crate::pep::{ClientFeatures, Guard, Limits, Surroundings};
-use crate::policy::CompiledPolicy;
+use crate::policy::set::PolicySet;
 
 pub(super) use issued::Issued;
 pub use system::System;
@@ -34,19 +41,42 @@ pub struct Options {
     pub overrides: Overrides,
     /// How long servers may take.
     pub patience: Patience,
+    /// Where the next policy comes from. Without it there is no reload.
+    pub candidates: Option<Arc<dyn Candidates>>,
+    /// Whether it is looked now and then whether there is a next policy.
+    pub watch: bool,
 }
 
-/// Opens the gateway of a policy. Must be called within a tokio runtime.
+/// What is shown to the servers of the policy after another.
+pub(super) fn shown(set: &PolicySet, system: &System, before: &Issued) -> Result<Issued, Vec<Refusal>> {
+    Issued::open(set, system, Some(before))
+}
+
+/// What is behind the doors of a policy.
+pub(super) fn behind(
+    set: &PolicySet,
+    options: &Options,
+    issued: &Issued,
+) -> Result<Vec<(String, Upstream)>, Vec<Refusal>> {
+    upstreams::find(set, options, Some(issued))
+}
+
+/// The time of day, in RFC 3339.
+pub(super) fn time() -> String {
+    system::now().to_string()
+}
+
+/// Opens the gateway of a policy that was cleared. Must be called within a tokio runtime.
 ///
 /// # Errors
 ///
 /// Everything that is impossible, unsafe or not there yet, all at once.
-pub async fn open(policy: CompiledPolicy, options: &Options) -> Result<Gateway, Vec<Refusal>> {
-    let set = policy.set().clone();
+pub async fn open(cleared: &Cleared, options: &Options) -> Result<Gateway, Vec<Refusal>> {
+    let set = cleared.policy().set().clone();
     let system = System::new(options.directory.clone());
     let mut refusals = Vec::new();
     if set.servers.is_empty() {
-        refusals.push(Refusal::new("no-server", "the policy has no server", "add one: `[servers.NAME]` with a `url`"));
+        refusals.push(Refusal::no_server());
     }
     let issued = Issued::open(&set, &system, None).map_or_else(|more| refusing(&mut refusals, more), Some);
     let upstreams = upstreams::find(&set, options, issued.as_ref());
@@ -79,8 +109,27 @@ pub async fn open(policy: CompiledPolicy, options: &Options) -> Result<Gateway, 
         limits: Limits::default(),
         features: ClientFeatures::default(),
     };
-    let guard = Guard::new(policy, verifier, Arc::clone(&log) as Arc<dyn Log>, surroundings);
-    let parts = Parts { guard, log, ledger: audit.ledger, capture, audit: audit.place, upstreams, issued };
+    let draining = CancellationToken::new();
+    let edition = Arc::new(Edition::first(&set, settings.names.clone(), upstreams, issued, &draining));
+    let policy = cleared.policy().clone();
+    let guard = Guard::beside(policy, verifier, Arc::clone(&log) as Arc<dyn Log>, surroundings, edition);
+    let key = match (&settings.admin, &set.gateway.admin_token) {
+        (Admin::Unix(_), _) => Key::Socket,
+        (Admin::Tcp(_), Some(reference)) => Key::Token(reference.clone()),
+        (Admin::Tcp(_), None) => Key::None,
+    };
+    let beginning = Beginning {
+        cleared,
+        guard: guard.clone(),
+        options: options.clone(),
+        settings: settings.clone(),
+        system: system.clone(),
+        audit: audit.store,
+        draining: draining.clone(),
+    };
+    let reloading = Reloader::new(beginning);
+    let about = About { audit: audit.place, node: system::node(), started: time() };
+    let parts = Parts { guard, log, ledger: audit.ledger, capture, about, key, system, draining, reloading };
     Ok(Gateway::new(parts, settings, bound))
 }
 

@@ -66,6 +66,11 @@ impl Secrets for System {
     }
 }
 
+/// The name of this machine.
+pub(super) fn node() -> String {
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
+}
+
 pub(super) fn now() -> Timestamp {
     Timestamp(microseconds().div_euclid(1_000_000))
 }

@@ -24,12 +24,13 @@ const STORE_HELP: &str =
 
 pub(super) fn gateway(reader: &mut Reader<'_>, node: Option<&Node<'_>>) -> Gateway {
     let mut gateway = Gateway { listen: LISTEN.to_owned(), url: URL.to_owned(), ..Gateway::default() };
-    let keys = &["listen", "url", "admin", "tls", "hosts", "origins", "capture", "danger_plain_http"];
+    let keys = &["listen", "url", "admin", "admin_token", "tls", "hosts", "origins", "capture", "danger_plain_http"];
     let Some(fields) = node.and_then(|node| reader.table(node, "gateway", "the gateway", keys)) else {
         return gateway;
     };
     gateway.listen = address(reader, fields, "listen").unwrap_or(gateway.listen);
-    gateway.admin = address(reader, fields, "admin").unwrap_or_default();
+    gateway.admin = admin(reader, fields).unwrap_or_default();
+    gateway.admin_token = own_reference(reader, fields, "admin_token");
     if let Some(url) = url(reader, fields, "url") {
         gateway.url = url.value.trim_end_matches('/').to_owned();
     }
@@ -46,12 +47,23 @@ pub(super) fn gateway(reader: &mut Reader<'_>, node: Option<&Node<'_>>) -> Gatew
 }
 
 fn address(reader: &mut Reader<'_>, fields: Fields<'_>, key: &str) -> Option<String> {
-    let at = reader.parsed(fields, key, "write `HOST:PORT`, as in `127.0.0.1:8787`", |text| {
-        let (host, port) = text.rsplit_once(':')?;
+    let help = "write `HOST:PORT`, as in `127.0.0.1:8787`";
+    reader.parsed(fields, key, help, |text| is_address(text).then(|| text.to_owned())).map(|at| at.value)
+}
+
+fn is_address(text: &str) -> bool {
+    text.rsplit_once(':').is_some_and(|(host, port)| {
         let host_fits = !host.is_empty() && host.bytes().all(|b| b.is_ascii_graphic() && b != b'/' && b != b'@');
-        (host_fits && port.parse::<u16>().is_ok()).then(|| text.to_owned())
-    })?;
-    Some(at.value)
+        host_fits && port.parse::<u16>().is_ok()
+    })
+}
+
+fn admin(reader: &mut Reader<'_>, fields: Fields<'_>) -> Option<String> {
+    let help = "write `HOST:PORT` on the loopback, as in `127.0.0.1:8788`, or `unix:PATH`";
+    let is_socket = |text: &str| text.strip_prefix("unix:").is_some_and(|path| !path.is_empty());
+    let at =
+        reader.parsed(fields, "admin", help, |text| (is_socket(text) || is_address(text)).then(|| text.to_owned()));
+    at.map(|at| at.value)
 }
 
 fn tls(reader: &mut Reader<'_>, node: &Node<'_>) -> Option<Tls> {

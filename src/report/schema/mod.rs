@@ -108,7 +108,16 @@ fn gateway() -> Value {
     table([
         key("listen", "The address that callers reach.", or("127.0.0.1:8787", text())),
         key("url", "The URL that callers use; door resources lie below it.", or("http://127.0.0.1:8787", text())),
-        key("admin", "The address for health and metrics, on the loopback.", or("127.0.0.1:8788", text())),
+        key(
+            "admin",
+            "Where health, metrics and control are: an address on the loopback, or `unix:PATH`.",
+            or("127.0.0.1:8788", text()),
+        ),
+        key(
+            "admin_token",
+            "What is to be shown for control over TCP, as `env:NAME` or `file:PATH`; without it only a socket takes it. Default: none.",
+            text(),
+        ),
         key("tls", "The files for TLS; without them it listens on the loopback only. Default: none.", tls()),
         key(
             "hosts",

@@ -11,6 +11,7 @@ mod interop;
 mod parity;
 mod parts;
 pub(crate) mod process;
+mod reloaded;
 pub(crate) mod rig;
 mod served;
 mod settings;

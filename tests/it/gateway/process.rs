@@ -22,7 +22,8 @@ pub(crate) fn doorward() -> Command {
 pub(super) struct Started {
     pub(super) child: Child,
     pub(super) address: SocketAddr,
-    pub(super) admin: SocketAddr,
+    /// The admin listener, as the log says where it is.
+    pub(super) admin: String,
     /// What it has said on stderr so far.
     pub(super) said: Arc<Mutex<String>>,
 }
@@ -42,8 +43,8 @@ pub(super) fn started(directory: &Path, environment: &[(&str, &str)]) -> Started
     let mut first = String::new();
     stderr.read_line(&mut first).unwrap();
     let line: Value = serde_json::from_str(&first).unwrap_or_else(|_| panic!("{first}"));
-    let at = |name: &str| line[name].as_str().unwrap().parse().unwrap();
-    let (address, admin) = (at("address"), at("admin"));
+    let at = |name: &str| line[name].as_str().unwrap().to_owned();
+    let (address, admin) = (at("address").parse().unwrap(), at("admin"));
     let heard = Arc::clone(&said);
     heard.lock().unwrap().push_str(&first);
     std::thread::spawn(move || {
@@ -60,8 +61,10 @@ pub(super) fn started(directory: &Path, environment: &[(&str, &str)]) -> Started
 pub(crate) struct Served {
     pub(crate) child: Child,
     pub(crate) address: SocketAddr,
-    pub(crate) directory: TempDir,
-    pub(crate) signer: Signer,
+    /// The admin listener, as the log says where it is.
+    pub(crate) admin: String,
+    pub(crate) directory: Arc<TempDir>,
+    pub(crate) signer: Arc<Signer>,
     said: Arc<Mutex<String>>,
 }
 
@@ -70,8 +73,17 @@ impl Served {
         let directory = tempfile::tempdir().unwrap();
         let signer = keys(directory.path());
         std::fs::write(directory.path().join("policies.toml"), policy).unwrap();
-        let Started { child, address, said, .. } = started(directory.path(), environment);
-        Self { child, address, directory, signer, said }
+        Self::launch(Arc::new(directory), Arc::new(signer), environment)
+    }
+
+    /// Another gateway on the same policy and the same audit log.
+    pub(super) fn beside(&self) -> Self {
+        Self::launch(Arc::clone(&self.directory), Arc::clone(&self.signer), &[])
+    }
+
+    fn launch(directory: Arc<TempDir>, signer: Arc<Signer>, environment: &[(&str, &str)]) -> Self {
+        let Started { child, address, admin, said } = started(directory.path(), environment);
+        Self { child, address, admin, directory, signer, said }
     }
 
     pub(crate) fn signal(&self, signal: Signal) {

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use doorward::attest::{Gate, Proofs};
 use doorward::audit::chain::Row;
 use doorward::audit::store::{Select, Store};
 use doorward::gateway::upstream::Patience;
@@ -90,13 +91,15 @@ pub(crate) fn filled(policy: &str, http: SocketAddr) -> String {
 /// Opens the gateway of a policy text.
 pub(crate) async fn opened(policy: &str, directory: &Path) -> Result<Gateway, Vec<Refusal>> {
     let loaded = load(&Layers { files: vec![("policies.toml".to_owned(), policy.into())], environment: Vec::new() });
-    let policy = loaded.policy.unwrap_or_else(|| panic!("{:#?}", loaded.problems)).compiled;
+    let policy = loaded.policy.unwrap_or_else(|| panic!("{:#?}", loaded.problems));
+    let cleared = Gate::default().first(policy.compiled, &policy.checks.rollout, Proofs::default()).unwrap();
     let options = Options {
         directory: directory.to_owned(),
         overrides: Overrides::default(),
         patience: Patience { first_byte: Duration::from_secs(5), ..Patience::default() },
+        ..Options::default()
     };
-    open(policy, &options).await
+    open(&cleared, &options).await
 }
 
 impl Rig {

@@ -5,10 +5,12 @@ mod attacks;
 mod bindings;
 #[cfg(feature = "gateway")]
 mod examples;
+mod gated;
 mod journal;
 mod lists;
 mod promises;
 mod property;
 mod real;
+mod replaced;
 mod streams;
 pub(crate) mod world;

@@ -249,6 +249,8 @@ async fn a_subscription_loses_what_may_not_be_heard_of_and_ends_with_the_token()
     assert_eq!(body.frame().await.unwrap().unwrap().into_data().unwrap(), updated("file:///srv/manuals/a"));
     world.now.store(1600, Ordering::SeqCst);
     send(updated("file:///srv/manuals/a"));
+    let last = body.frame().await.unwrap().unwrap().into_data().unwrap();
+    assert!(String::from_utf8_lossy(&last).contains("\"no-longer-allowed\""), "{last:?}");
     assert!(body.frame().await.is_none());
     assert_eq!(world.ends(), Vec::<String>::new());
     drop(body);

@@ -6,11 +6,13 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
+use doorward::attest::{Gate, Proofs};
 use doorward::audit::{Intent, Log, Outcome, Pending, Receipt, Refusals, Unavailable};
 use doorward::identity::fetch::{Given, Place};
 use doorward::identity::{Limits as VerifierLimits, Verifier};
 use doorward::model::Timestamp;
 use doorward::pep::{Body, ClientFeatures, Guard, GuardLayer, Limits, Permit, Surroundings};
+use doorward::policy::checks::Rollout;
 use doorward::policy::{CompiledPolicy, Layers, load};
 use http::{HeaderMap, Request, Response};
 use http_body_util::BodyExt as _;
@@ -240,6 +242,12 @@ impl World {
         self.answers(move |seen| result(seen, &value));
     }
 
+    /// Puts another policy in force, with its generation beside it.
+    pub(crate) fn replace(&self, policy: &str) {
+        let cleared = Gate::default().first(compile(policy), &Rollout::default(), Proofs::default()).unwrap();
+        self.guard.replace(&cleared, Arc::new(self.guard.generation() + 1));
+    }
+
     pub(crate) fn token(&self, change: &Value) -> String {
         let base = with(claims(), &json!({ "scope": ALL_SCOPES }));
         self.signer.sign(&header(), &with(base, change))
@@ -306,7 +314,8 @@ pub(crate) fn guard(
 ) -> (Guard, Signer, Arc<AtomicI64>) {
     let signer = Signer::new();
     let policy = compile(policy);
-    let keys = Given([(Place::File("keys.json".into()), signer.jwks.to_string().into_bytes())].into());
+    let files = ["keys.json", "others.json"].map(|file| Place::File(file.into()));
+    let keys = Given(files.map(|file| (file, signer.jwks.to_string().into_bytes())).into());
     let verifier = Verifier::new(policy.set(), Arc::new(keys), VerifierLimits::default());
     let now = Arc::new(AtomicI64::new(1200));
     let (clock, ids) = (Arc::clone(&now), AtomicU64::new(0));

@@ -14,6 +14,7 @@ use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
+use crate::attest::{Gate, Proofs};
 use crate::audit::chain::{Column, Row};
 use crate::audit::recorded;
 use crate::audit::store::{Order, Select, Store, StoreError};
@@ -106,7 +107,9 @@ async fn show() -> Result<String, Failure> {
     let options = Options { directory: directory.path().to_owned(), ..Options::default() };
     let store = loaded.compiled.set().audit.store.as_str();
     let audit = Store::in_directory(store, directory.path()).map_err(|error| unheard(&error))?;
-    let gateway = open(loaded.compiled.clone(), &options).await.map_err(|refusals| {
+    let cleared = Gate::default().first(loaded.compiled.clone(), &loaded.checks.rollout, Proofs::default());
+    let cleared = cleared.map_err(|held| Failure::new(Kind::CannotServe, held.to_string()))?;
+    let gateway = open(&cleared, &options).await.map_err(|refusals| {
         let all: Vec<String> = refusals.iter().map(ToString::to_string).collect();
         Failure::new(Kind::CannotServe, all.join("; "))
     })?;

@@ -4,11 +4,11 @@
 
 use std::path::{Path, PathBuf};
 
-use super::plan::{Plan, Traffic};
 use super::question::Question;
 use crate::attest::{Attestation, File, Reproduced, SCHEMA, SigningKey, Subject, Verdict};
 use crate::cli::attestation::{self, Sound};
 use crate::cli::failure::{Failure, Kind};
+use crate::cli::rehearsal::{Plan, Traffic};
 use crate::cli::terminal::When;
 use crate::cli::{files, time};
 use crate::policy::checks::Rollout;

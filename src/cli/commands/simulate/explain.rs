@@ -2,9 +2,9 @@
 
 use super::answer::{AnswerArgs, Format};
 use super::find::find;
-use super::plan::Plan;
 use crate::cli::answer::Answer;
 use crate::cli::failure::{Failure, Kind};
+use crate::cli::rehearsal::Plan;
 use crate::cli::terminal::When;
 use crate::diagnostics::did_you_mean;
 use crate::pdp;

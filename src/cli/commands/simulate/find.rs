@@ -2,8 +2,8 @@
 
 use std::ops::ControlFlow;
 
-use super::plan::Traffic;
 use crate::cli::failure::Failure;
+use crate::cli::rehearsal::Traffic;
 use crate::cli::{demo, files, sources};
 use crate::simulate::Select;
 use crate::traffic::{Event, Numbered, Place, Reader, Unreadable};

@@ -1,20 +1,17 @@
 //! `doorward simulate`: a policy rehearsed on recorded traffic.
 //!
-//! The arguments become a [`plan::Plan`], the plan is carried out by [`read`], and [`answer`] turns
+//! The arguments become a [`Plan`], the plan is carried out by [`rehearsal`], and [`answer`] turns
 //! what came of it into a report and an exit code.
 
 mod answer;
 #[cfg(feature = "guard")]
 mod attest;
-mod crew;
 mod explain;
 mod find;
 mod gate;
 mod merge;
 mod plan;
-mod progress;
 mod question;
-mod read;
 mod scenarios;
 
 use std::num::NonZero;
@@ -26,10 +23,10 @@ use crate::cli::demo;
 use crate::cli::failure::Failure;
 #[cfg(feature = "guard")]
 use crate::cli::files;
+use crate::cli::rehearsal::{self, Plan};
 use crate::cli::terminal::When;
 use crate::simulate::{Part, PartFile, Report, Run, Shard};
 use answer::AnswerArgs;
-use plan::Plan;
 use question::Question;
 
 /// Rehearse a policy on recorded traffic
@@ -125,7 +122,7 @@ impl Args {
             read.extend(plan.traffic.paths().iter().chain(&self.attest.attest).cloned());
             files::apart([pending.path()], read.iter().map(PathBuf::as_path))?;
         }
-        let parts = read::rehearse(&plan, self.shard, threads)?;
+        let parts = rehearsal::rehearse(&plan, self.shard, threads)?;
         let name = if self.demo { demo::POLICY_NAME.to_owned() } else { self.question.policy.name()? };
         let run = Run { inputs: plan.traffic.names(), matrix: self.question.matrix, policy: name, gate };
         if let Some(shard) = self.shard {

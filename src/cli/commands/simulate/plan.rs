@@ -1,4 +1,4 @@
-//! What is rehearsed: which policy on which traffic, against what, and how it is judged.
+//! What the arguments ask for: which policy on which traffic, against what, and how it is judged.
 //!
 //! Everything that can be wrong with policies and paths is found here, before the first event.
 
@@ -7,67 +7,13 @@ use std::path::{Path, PathBuf};
 use super::question::Question;
 use crate::cli::failure::{Failure, Kind};
 use crate::cli::policy::Texts;
+use crate::cli::rehearsal::{Candidate, Plan, Traffic};
 use crate::cli::sources::Format;
 use crate::cli::terminal::When;
-use crate::cli::{demo, files, policy};
+use crate::cli::{demo, policy};
 use crate::policy::checks::Rollout;
 use crate::policy::{CompiledPolicy, WhatIf};
 use crate::simulate::{Against, Clock, Terms};
-
-/// One rehearsal.
-pub(super) struct Plan {
-    /// The policies that are rehearsed. Never empty.
-    pub(super) candidates: Vec<Candidate>,
-    /// What they are held against; without one, the recorded decisions.
-    pub(super) baseline: Option<CompiledPolicy>,
-    /// What is asked of all of them.
-    pub(super) terms: Terms,
-    /// The gate.
-    pub(super) rollout: Rollout,
-    /// The traffic.
-    pub(super) traffic: Traffic,
-}
-
-/// A policy that is rehearsed.
-pub(super) struct Candidate {
-    /// The policy.
-    pub(super) policy: CompiledPolicy,
-    /// What of it stands in no file.
-    pub(super) what_if: Vec<String>,
-}
-
-/// Recorded traffic.
-pub(super) enum Traffic {
-    /// The built-in recording.
-    BuiltIn,
-    /// Files in their order.
-    Files {
-        /// Where they are.
-        paths: Vec<PathBuf>,
-        /// What they come as.
-        format: Format,
-        /// Whether a record that cannot be read ends everything.
-        strict: bool,
-    },
-}
-
-impl Traffic {
-    /// The files.
-    pub(super) fn paths(&self) -> &[PathBuf] {
-        match self {
-            Self::BuiltIn => &[],
-            Self::Files { paths, .. } => paths,
-        }
-    }
-
-    /// What it is called, in order.
-    pub(super) fn names(&self) -> Vec<String> {
-        match self {
-            Self::BuiltIn => vec![demo::RECORDING_NAME.to_owned()],
-            Self::Files { paths, .. } => paths.iter().map(|path| files::display_name(path)).collect(),
-        }
-    }
-}
 
 impl Plan {
     /// The built-in policy on the built-in recording.
@@ -79,6 +25,7 @@ impl Plan {
             terms: Terms::default(),
             rollout: policy.checks.rollout,
             traffic: Traffic::BuiltIn,
+            is_watched: false,
         })
     }
 
@@ -110,7 +57,7 @@ impl Plan {
         let paths = paths(&args.recordings, &rollout, directory.as_deref(), &format)?;
         let terms = Terms { what_if: Vec::new(), against, clock: args.clock() };
         let traffic = Traffic::Files { paths, format, strict: args.source.strict_input };
-        Ok(Self { candidates, baseline, terms, rollout, traffic })
+        Ok(Self { candidates, baseline, terms, rollout, traffic, is_watched: true })
     }
 }
 

@@ -5,13 +5,12 @@ use std::path::{Path, PathBuf};
 
 use super::answer::{AnswerArgs, Format};
 use super::find::find;
-use super::plan::Plan;
 use super::question::Question;
-use super::read;
 use crate::cli::answer::Answer;
 use crate::cli::failure::{Failure, Kind};
 use crate::cli::files;
 use crate::cli::policy::PolicyArgs;
+use crate::cli::rehearsal::{self, Plan};
 use crate::cli::sources::SourceArgs;
 use crate::cli::terminal::When;
 use crate::cli::what_if::WhatIfArgs;
@@ -113,7 +112,7 @@ fn rehearse(
     color: When,
 ) -> Result<(u64, Vec<Mismatch>), Failure> {
     let plan = Plan::of(&question(path, scenario, policy), color)?;
-    let report = read::rehearse(&plan, None, threads)?.into_iter().next().map(Part::finish);
+    let report = rehearsal::rehearse(&plan, None, threads)?.into_iter().next().map(Part::finish);
     let (Some(report), Some(candidate)) = (report, plan.candidates.first()) else {
         return Err(Failure::new(Kind::NothingToDo, "there is no policy to rehearse"));
     };

@@ -47,6 +47,11 @@ impl Progress {
         }
     }
 
+    /// The same, shown only if somebody may want to see it.
+    pub(super) fn shown(self, is_watched: bool) -> Self {
+        Self { watched: self.watched && is_watched, ..self }
+    }
+
     /// Where the bytes that are read are counted.
     pub(super) fn read(&self) -> &Arc<AtomicU64> {
         &self.read

@@ -1,18 +1,24 @@
-//! Reads the traffic and feeds it to the rehearsal, one pass over every file.
+//! Rehearsals on traffic in files: reads it and feeds it to the rehearsal, one pass over every file.
+//!
+//! What is rehearsed is a [`Plan`]; who made it, and what becomes of the report, is known to the callers.
+
+mod crew;
+mod plan;
+mod progress;
 
 use std::io::BufRead;
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::thread;
 
-use super::crew::{self, Crew};
-use super::plan::{Plan, Traffic};
-use super::progress::Progress;
 use crate::cli::failure::Failure;
 use crate::cli::sources::{self, Format};
 use crate::cli::{columns, demo, files, stream};
 use crate::simulate::{Asked, Part, Rehearsals, Shard};
 use crate::traffic::{Batch, Lines, Numbered, Unreadable};
+use crew::Crew;
+pub(super) use plan::{Candidate, Plan, Traffic};
+use progress::Progress;
 
 /// Carries out a plan, or one shard of it, on so many threads: a part for each candidate, in their order.
 pub(super) fn rehearse(plan: &Plan, shard: Option<Shard>, threads: usize) -> Result<Vec<Part>, Failure> {
@@ -27,7 +33,7 @@ pub(super) fn rehearse(plan: &Plan, shard: Option<Shard>, threads: usize) -> Res
         feed(&mut rehearsal, &asked, demo::RECORDING_NAME, demo, &mut progress)?;
         return Ok(rehearsal.parts());
     };
-    let mut progress = Progress::of(paths);
+    let mut progress = Progress::of(paths).shown(plan.is_watched);
     // Where the first record that cannot be read ends everything, records are looked at one by one.
     let recording = matches!(format, Format::Recording) && !strict;
     thread::scope(|scope| {

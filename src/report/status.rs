@@ -1,0 +1,298 @@
+//! What a gateway says of itself: which policy is in force and why, and what came of the last attempt at
+//! another. As JSON, and for a person.
+
+use std::fmt::Write as _;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::harmless;
+
+/// The `schema` of a status.
+pub const SCHEMA: &str = "doorward.status/v1";
+/// The `schema` of the report of a reload.
+pub const RELOAD_SCHEMA: &str = "doorward.reload/v1";
+
+/// The state of one gateway.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Status {
+    /// [`SCHEMA`].
+    pub schema: String,
+    /// The version of doorward.
+    pub doorward: String,
+    /// The host.
+    pub node: String,
+    /// When the process started, in RFC 3339.
+    pub started: String,
+    /// Whether requests should be sent here.
+    pub ready: bool,
+    /// Why not, one code each.
+    pub because: Vec<String>,
+    /// The policy in force.
+    pub policy: InForce,
+    /// What is asked of the next one.
+    pub gate: Gate,
+    /// Whether changed files are noticed.
+    pub watching: bool,
+    /// The last attempt at another policy.
+    pub reload: Option<Attempt>,
+    /// The doors.
+    pub doors: Vec<Door>,
+    /// The issuers.
+    pub issuers: Vec<Issuer>,
+    /// The audit log.
+    pub audit: Audit,
+    /// Whether rates are counted for each gateway or for all together.
+    pub rates: String,
+}
+
+/// A policy in force.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct InForce {
+    /// Its digest.
+    pub digest: String,
+    /// How many were in force before it in this process.
+    pub generation: u64,
+    /// Since when, in RFC 3339.
+    pub since: String,
+    /// Why it may be: `first`, `open`, `rehearsed`, `narrowing` or `attested`.
+    pub evidence: String,
+    /// The same in a line.
+    pub says: String,
+}
+
+/// What is asked of the next policy.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Gate {
+    /// Whether anything is asked.
+    pub open: bool,
+    /// Whether an attestation is.
+    pub attestation: bool,
+    /// By one of which keys, by their ids.
+    pub trusted: Vec<String>,
+}
+
+/// A door.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Door {
+    /// Its name.
+    pub name: String,
+    /// `well`, `being-tried` or `left-alone`.
+    pub state: String,
+}
+
+/// An issuer.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Issuer {
+    /// Its name.
+    pub name: String,
+    /// How many keys are known.
+    pub keys: usize,
+    /// How old they are, in seconds.
+    pub age: Option<u64>,
+    /// Why the last attempt to get them failed.
+    pub failed: Option<String>,
+}
+
+/// The audit log.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Audit {
+    /// Where it is, without a password.
+    pub store: String,
+    /// Whether it can be written, as far as is known.
+    pub available: bool,
+    /// How many rows wait to be durable.
+    pub waiting: u64,
+}
+
+/// What came of an attempt at another policy.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Reloaded {
+    /// It is in force.
+    InForce,
+    /// It decides as the one in force.
+    Unchanged,
+    /// It stays out.
+    #[default]
+    Refused,
+}
+
+impl Reloaded {
+    /// The word for it.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::InForce => "in-force",
+            Self::Unchanged => "unchanged",
+            Self::Refused => "refused",
+        }
+    }
+}
+
+/// An attempt at another policy.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Attempt {
+    /// When, in RFC 3339.
+    pub time: String,
+    /// What asked for it: `files`, `signal` or `admin`.
+    pub cause: String,
+    /// What came of it.
+    pub result: Reloaded,
+    /// The digest of the candidate, as far as it has one.
+    pub candidate: Option<String>,
+    /// The digest of the policy that it was held against.
+    pub in_force: String,
+    /// Why it was refused.
+    pub code: Option<String>,
+    /// The same in a line; or why it may be in force.
+    pub message: String,
+    /// What to do next.
+    pub help: Option<String>,
+    /// Where the report is.
+    pub report: Option<String>,
+}
+
+/// The status as JSON.
+pub fn json(status: &Status) -> String {
+    written(&json!(status))
+}
+
+/// The report of an attempt as JSON: with the problems in full, and the rehearsal.
+pub fn attempt(attempt: &Attempt, detail: &str, simulation: Option<&Value>) -> String {
+    let mut report = json!(attempt);
+    if let Some(report) = report.as_object_mut() {
+        report.remove("report");
+        report.insert("schema".to_owned(), json!(RELOAD_SCHEMA));
+        report.insert("detail".to_owned(), json!(detail));
+        report.insert("simulation".to_owned(), json!(simulation));
+    }
+    written(&report)
+}
+
+fn written(value: &Value) -> String {
+    let mut text = serde_json::to_string_pretty(value).unwrap_or_else(|_| value.to_string());
+    text.push('\n');
+    text
+}
+
+/// The status for a person.
+pub fn human(status: &Status) -> String {
+    let mut text = String::new();
+    let mut line = |name: &str, value: &str| {
+        // Writing to a string does not fail.
+        let _ = writeln!(text, "{name:<10} {}", harmless(value));
+    };
+    let Status { policy, gate, audit, .. } = status;
+    line("gateway", &format!("doorward {} on {}, since {}", status.doorward, status.node, status.started));
+    line("ready", &if status.ready { "yes".to_owned() } else { format!("no: {}", status.because.join(", ")) });
+    line("policy", &policy.digest);
+    line("", &format!("in force since {}, number {} of this process", policy.since, policy.generation + 1));
+    line("", &policy.says);
+    let asked = match (gate.open, gate.attestation) {
+        (true, _) => "nothing is asked of the next policy".to_owned(),
+        (false, false) => "the next policy is rehearsed".to_owned(),
+        (false, true) => format!("the next policy must be attested by {}", gate.trusted.join(" or ")),
+    };
+    line("gate", &asked);
+    line("watching", if status.watching { "changed files are noticed" } else { "only when told to reload" });
+    if let Some(last) = &status.reload {
+        line("reload", &format!("{} at {} ({})", last.result.word(), last.time, last.cause));
+        line("", &last.candidate.clone().unwrap_or_else(|| "no policy".to_owned()));
+        let code = last.code.as_ref().map(|code| format!(" ({code})")).unwrap_or_default();
+        line("", &format!("{}{code}", last.message));
+        if let Some(help) = &last.help {
+            line("", &format!("help: {help}"));
+        }
+        if let Some(report) = &last.report {
+            line("", &format!("report: {report}"));
+        }
+    }
+    for (number, door) in status.doors.iter().enumerate() {
+        line(if number == 0 { "doors" } else { "" }, &format!("{} {}", door.name, door.state));
+    }
+    for (number, issuer) in status.issuers.iter().enumerate() {
+        let age = issuer.age.map(|age| format!(", {age} s old")).unwrap_or_default();
+        let failed = issuer.failed.as_ref().map(|code| format!(", {code}")).unwrap_or_default();
+        let told = format!("{} has {} keys{age}{failed}", issuer.name, issuer.keys);
+        line(if number == 0 { "issuers" } else { "" }, &told);
+    }
+    let available = if audit.available { "can be written" } else { "CANNOT BE WRITTEN" };
+    line("audit", &format!("{} {available}, {} rows wait", audit.store, audit.waiting));
+    line("rates", &format!("counted {}", status.rates.replace('-', " ")));
+    text
+}
+
+/// What came of a reload, for a person.
+pub fn reloaded(attempt: &Attempt) -> String {
+    let candidate = attempt.candidate.as_deref().unwrap_or("no policy");
+    let mut text = match attempt.result {
+        Reloaded::InForce => format!("{candidate} is in force: {}\n", attempt.message),
+        Reloaded::Unchanged => format!("{candidate} is in force as before\n"),
+        Reloaded::Refused => {
+            let code = attempt.code.as_deref().unwrap_or("refused");
+            format!("{candidate} stays out: {} ({code})\n", attempt.message)
+        }
+    };
+    if let Some(help) = &attempt.help {
+        text.push_str(&format!("  = help: {help}\n"));
+    }
+    if let Some(report) = &attempt.report {
+        text.push_str(&format!("  = report: {report}\n"));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn status() -> Status {
+        let refused = Attempt {
+            time: "2026-03-02T14:00:00Z".into(),
+            cause: "files".into(),
+            candidate: Some("sha256:bb".into()),
+            in_force: "sha256:aa".into(),
+            code: Some("gate-broken".into()),
+            message: "the gate is broken: max_newly_denied = 0, and there are 3".into(),
+            help: Some("read the report".into()),
+            report: Some("doorward-reload.json".into()),
+            ..Attempt::default()
+        };
+        Status {
+            schema: SCHEMA.into(),
+            doorward: "0.1.0".into(),
+            node: "gw-1".into(),
+            started: "2026-03-02T12:00:00Z".into(),
+            ready: false,
+            because: vec!["audit-unavailable".into()],
+            policy: InForce {
+                digest: "sha256:aa".into(),
+                generation: 2,
+                since: "2026-03-02T13:00:00Z".into(),
+                evidence: "rehearsed".into(),
+                says: "every gate holds on 12 events".into(),
+            },
+            gate: Gate { open: false, attestation: true, trusted: vec!["k1".into()] },
+            watching: true,
+            reload: Some(refused),
+            doors: vec![Door { name: "desk".into(), state: "well".into() }],
+            issuers: vec![Issuer { name: "corp".into(), keys: 2, age: Some(30), failed: None }],
+            audit: Audit { store: "sqlite:doorward.db".into(), available: false, waiting: 1 },
+            rates: "per-gateway".into(),
+        }
+    }
+
+    #[test]
+    fn a_person_sees_what_is_in_force_and_why_and_what_stays_out() {
+        insta::assert_snapshot!(human(&status()));
+        let read: Status = serde_json::from_str(&json(&status())).unwrap();
+        assert_eq!(read, status());
+        insta::assert_snapshot!(reloaded(status().reload.as_ref().unwrap()));
+    }
+
+    #[test]
+    fn what_a_gateway_says_cannot_act_on_a_terminal() {
+        let evil = Status { node: "\u{1b}[2J".into(), ..status() };
+        assert!(!human(&evil).contains('\u{1b}'));
+    }
+}
