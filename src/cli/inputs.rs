@@ -162,7 +162,7 @@ mod tests {
         for name in ["r.jsonl", "s.jsonl"] {
             fs::write(at(name), "").unwrap();
         }
-        let refused = |given: &[PathBuf]| match expand(given, &["jsonl"]) {
+        let refused = |given: &[PathBuf]| match expand(given, &["jsonl", "parquet"]) {
             Ok(_) => String::new(),
             Err(failure) => failure.to_string().replace(&root.path().display().to_string(), ""),
         };
@@ -171,7 +171,7 @@ mod tests {
             fs::write(at(more), "").unwrap();
             assert!(refused(&[at("r*")]).contains(&format!("`/{more}`")), "{more}");
             assert!(refused(&[at("r.jsonl"), at(more)]).is_empty(), "{more}");
-            assert_eq!(refused(&[root.path().to_owned()]).is_empty(), more == "r.parquet");
+            assert!(refused(&[root.path().to_owned()]).contains(&format!("`/{more}`")), "{more}");
             fs::remove_file(at(more)).unwrap();
         }
         #[cfg(unix)]

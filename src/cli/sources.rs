@@ -84,7 +84,7 @@ impl Format {
     /// Which files of a directory hold such traffic, by the ends of their names.
     const fn extensions(&self) -> &'static [&'static str] {
         match self {
-            Self::Recording => &["jsonl"],
+            Self::Recording => &["jsonl", "parquet"],
             Self::Chat(_) => &["json"],
             Self::Log(..) => &["jsonl", "json", "ndjson", "log", "har"],
         }

@@ -298,6 +298,11 @@ impl FactSet {
         self.0 & other.0 == other.0
     }
 
+    /// The set as a number.
+    pub(crate) const fn bits(self) -> u16 {
+        self.0
+    }
+
     /// The names, in a fixed order.
     pub fn names(self) -> impl Iterator<Item = &'static str> {
         Self::NAMES.iter().filter(move |(fact, _)| self.contains(*fact)).map(|(_, name)| *name)

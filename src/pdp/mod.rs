@@ -12,6 +12,7 @@ mod advice;
 mod evaluate;
 mod explain;
 mod selector;
+mod stance;
 mod survey;
 mod token;
 mod truth;
@@ -19,6 +20,7 @@ mod unmet;
 
 pub use advice::Edit;
 pub use explain::{Check, Condition, Considered, Explanation, Outcome, explain};
+pub(crate) use stance::stance;
 pub(crate) use survey::{Covering, Reach, Survey};
 
 use crate::model::{Decision, Effect, Reason, Request, Verdict};

@@ -76,6 +76,18 @@ impl Number {
     }
 }
 
+impl Number {
+    /// The nearest float.
+    #[expect(clippy::cast_precision_loss, reason = "the nearest one is what is asked for")]
+    pub fn to_f64(self) -> f64 {
+        match self.0 {
+            Form::Integer(i) => i as f64,
+            Form::Unsigned(u) => u as f64,
+            Form::Float(f) => f,
+        }
+    }
+}
+
 impl Ord for Number {
     fn cmp(&self, other: &Self) -> Ordering {
         match (self.0, other.0) {

@@ -125,6 +125,17 @@ impl<V: Tally, const LIMIT: usize> Filling<V, LIMIT> {
     }
 }
 
+impl<const LIMIT: usize> Filling<u64, LIMIT> {
+    /// Adds so many events of a key.
+    pub(super) fn add(&mut self, key: &str, events: u64) {
+        match self.of(key) {
+            Some(count) => *count += events,
+            // One of them is among the others already.
+            None => self.others = self.others.saturating_add(events.saturating_sub(1)),
+        }
+    }
+}
+
 impl<const LIMIT: usize> Few<u64, LIMIT> {
     /// The keys that came most often, and the events of all others.
     pub(super) fn top(self, most: usize) -> (Vec<(String, u64)>, u64) {

@@ -25,6 +25,8 @@ pub(super) struct Gauges<'p> {
     boards: Vec<Board<'p>>,
     /// The boards by the places of the statement, of the item and of the rules in the policy.
     numbers: HashMap<[usize; 3], u32, foldhash::fast::FixedState>,
+    /// How many places have counts of small numbers.
+    small: usize,
 }
 
 /// The gauges of the rules that one statement lays on one item.
@@ -32,8 +34,22 @@ pub(super) struct Gauges<'p> {
 struct Board<'p> {
     rule: Rule<'p>,
     item: &'p str,
-    gauges: Vec<Gauge<'p>>,
+    dials: Vec<Dial<'p>>,
 }
+
+/// The gauges of the tests on one place in the arguments.
+#[derive(Debug)]
+struct Dial<'p> {
+    path: &'p ArgPath,
+    gauges: Vec<Gauge<'p>>,
+    /// How often each small number came: that is all an event costs, and the gauges read them in the end.
+    small: Vec<u32>,
+}
+
+/// Whole numbers below this are small.
+const SMALL: usize = 1024;
+/// The most places with counts of small numbers.
+const MOST_SMALL: usize = 4096;
 
 /// The gauge of one test, while events come.
 #[derive(Debug)]
@@ -83,28 +99,44 @@ impl<'p> Gauges<'p> {
     pub(super) fn board(&mut self, rule: Rule<'p>, item: &'p str, rules: &'p ArgRules) -> u32 {
         let key = [std::ptr::from_ref(rule.position).addr(), item.as_ptr().addr(), std::ptr::from_ref(rules).addr()];
         *self.numbers.entry(key).or_insert_with(|| {
-            let gauges = rules.iter().flat_map(|(path, matcher)| Gauge::all(path, 0, &matcher.tests));
-            self.boards.push(Board { rule, item, gauges: gauges.collect() });
+            let dials = rules.iter().map(|(path, matcher)| Dial {
+                path,
+                gauges: Gauge::all(path, 0, &matcher.tests).collect(),
+                small: Vec::new(),
+            });
+            self.boards.push(Board { rule, item, dials: dials.filter(|dial| !dial.gauges.is_empty()).collect() });
             u32::try_from(self.boards.len() - 1).unwrap_or(u32::MAX)
         })
     }
 
     /// Holds arguments against the rules of that number.
     pub(super) fn add(&mut self, board: u32, arguments: &Arguments<'_>) {
-        for gauge in self.boards.get_mut(board as usize).into_iter().flat_map(|board| &mut board.gauges) {
-            gauge.add(match gauge.path.look(arguments) {
-                _ if gauge.path.is_withheld(arguments) => Err(Missing::Withheld),
+        for dial in self.boards.get_mut(board as usize).into_iter().flat_map(|board| &mut board.dials) {
+            let value = match dial.path.look(arguments) {
+                _ if dial.path.is_withheld(arguments) => Err(Missing::Withheld),
                 Found::Value(value) => Ok(value),
                 Found::Nothing => Err(Missing::Nothing),
                 Found::Blocked => Err(Missing::Blocked),
-            });
+            };
+            let small = value.ok().and_then(Value::as_u64).and_then(|number| usize::try_from(number).ok());
+            if let Some(number) = small.filter(|number| *number < SMALL) {
+                if dial.small.is_empty() && self.small < MOST_SMALL {
+                    self.small += 1;
+                    dial.small.resize(SMALL, 0);
+                }
+                if let Some(count) = dial.small.get_mut(number).filter(|count| **count < u32::MAX) {
+                    *count += 1;
+                    continue;
+                }
+            }
+            dial.gauges.iter_mut().for_each(|gauge| gauge.add(value, 1));
         }
     }
 
     pub(super) fn part(self) -> GaugesPart {
         let mut list = Vec::new();
-        for Board { rule, item, gauges } in self.boards {
-            let mut left = gauges;
+        for Board { rule, item, dials } in self.boards {
+            let mut left: Vec<Gauge<'_>> = dials.into_iter().flat_map(Dial::read).collect();
             while let Some(mut gauge) = left.pop() {
                 left.append(&mut gauge.inner);
                 let path = format!("{}{}", gauge.path.as_str(), "[]".repeat(gauge.depth));
@@ -115,6 +147,20 @@ impl<'p> Gauges<'p> {
             }
         }
         GaugesPart::of(list.into_iter(), 0, None)
+    }
+}
+
+impl<'p> Dial<'p> {
+    /// Its gauges, which have read everything now.
+    fn read(self) -> Vec<Gauge<'p>> {
+        let mut gauges = self.gauges;
+        for (number, count) in self.small.into_iter().enumerate().filter(|(_, count)| *count > 0) {
+            let value = Value::from(number);
+            for gauge in &mut gauges {
+                gauge.add(Ok(&value), u64::from(count));
+            }
+        }
+        gauges
     }
 }
 
@@ -139,19 +185,20 @@ impl<'p> Gauge<'p> {
         })
     }
 
-    fn add(&mut self, value: Result<&Value, Missing>) {
+    /// Reads a value that came so many times.
+    fn add(&mut self, value: Result<&Value, Missing>, times: u64) {
         let reading = &mut self.reading;
         if matches!(self.test, Test::Each(_) | Test::Any(_)) {
             for value in value.ok().and_then(Value::as_array).into_iter().flatten() {
-                self.inner.iter_mut().for_each(|gauge| gauge.add(Ok(value)));
+                self.inner.iter_mut().for_each(|gauge| gauge.add(Ok(value), times));
             }
             return;
         }
         let value = match value {
             Ok(value) => value,
-            Err(Missing::Nothing) => return reading.missing += 1,
-            Err(Missing::Blocked) => return reading.unfit += 1,
-            Err(Missing::Withheld) => return reading.withheld += 1,
+            Err(Missing::Nothing) => return reading.missing += times,
+            Err(Missing::Blocked) => return reading.unfit += times,
+            Err(Missing::Withheld) => return reading.withheld += times,
         };
         let size = |size: usize| i64::try_from(size).ok().map(Number::from);
         let measured = match self.test {
@@ -170,21 +217,19 @@ impl<'p> Gauge<'p> {
             (Match::No, _) => false,
             // A text in a form that cannot be judged is outside like any other.
             (Match::Unfit, Test::Under(_) | Test::Host(_)) if value.is_string() => false,
-            _ => return reading.unfit += 1,
+            _ => return reading.unfit += times,
         };
-        reading.seen += 1;
-        reading.passing += u64::from(passes);
+        reading.seen += times;
+        reading.passing += if passes { times } else { 0 };
         match measured {
             Some((limit, lower, Some(number))) => {
-                reading.numbers.get_or_insert_with(|| Numbers::of(limit, lower, number)).add(number);
-                *self.buckets.entry(bucket(number, lower)).or_default() += 1;
+                reading.numbers.get_or_insert_with(|| Numbers::of(limit, lower, number)).add(number, times);
+                *self.buckets.entry(bucket(number, lower)).or_default() += times;
             }
             Some(_) => {}
             None if passes => {}
             None => {
-                if let Some(count) = self.outside.of(&shown(value)) {
-                    *count += 1;
-                }
+                self.outside.add(&shown(value), times);
             }
         }
     }
@@ -230,12 +275,12 @@ impl Numbers {
         Self { limit, lower, below: 0, at: 0, over: 0, min: number, max: number, buckets: BTreeMap::new() }
     }
 
-    fn add(&mut self, number: Number) {
+    fn add(&mut self, number: Number, times: u64) {
         *match number.cmp(&self.limit) {
             std::cmp::Ordering::Less => &mut self.below,
             std::cmp::Ordering::Equal => &mut self.at,
             std::cmp::Ordering::Greater => &mut self.over,
-        } += 1;
+        } += times;
         self.min = self.min.min(number);
         self.max = self.max.max(number);
     }
@@ -298,7 +343,7 @@ const DROPPED: u32 = 52 - 7;
 /// The bucket of a number: itself when it is a small whole number, or else the next number of seven
 /// fraction bits, downwards for a lower limit and upwards for an upper one.
 fn bucket(number: Number, down: bool) -> i64 {
-    let value = number.to_json().as_f64().unwrap_or_default();
+    let value = number.to_f64();
     if value.abs() <= 1024.0 && value.fract() == 0.0 {
         return order(value);
     }

@@ -9,6 +9,7 @@ mod accounts;
 mod ages;
 mod answer;
 mod arguments;
+mod askers;
 mod bounded;
 mod classes;
 mod counts;

@@ -7,7 +7,7 @@ use hashbrown::HashMap;
 use super::answer::Side;
 use super::classes::Class;
 use super::counts::Counts;
-use super::labels::{shown, write_item, write_subject};
+use super::labels::write_item;
 use super::report::{Kind, Window};
 use crate::model::{Effect, Request, Timestamp, Verdict};
 use crate::policy::CompiledPolicy;
@@ -17,19 +17,10 @@ use crate::traffic::{Decided, Foreign, Numbers, Observed, Place};
 #[derive(Debug)]
 pub(super) struct Outcome<'p> {
     pub(super) class: Arc<Class<'p>>,
-    pub(super) who: Arc<Who>,
     /// How many events asked it since it was last folded.
     pub(super) events: u64,
     /// Of its events, those that are only counted in their rows.
     pub(super) counted: Option<Box<Counted>>,
-}
-
-/// How who asks is called in the tables. One text is shared by all that are called so.
-#[derive(Debug)]
-pub(super) struct Who {
-    /// `issuer/sub`
-    pub(super) subject: Arc<str>,
-    pub(super) agent: Arc<str>,
 }
 
 /// Events that come to rows which keep no further sample.
@@ -81,26 +72,16 @@ impl Late {
     }
 }
 
-impl Who {
-    fn of(request: &Request<'_>) -> Self {
-        let mut subject = String::new();
-        write_subject(&mut subject, &request.subject);
-        Self { subject: subject.into(), agent: shown(request.subject.agent).into() }
-    }
-}
-
 fn named_item(request: &Request<'_>) -> (Arc<str>, Arc<str>) {
     let mut item = String::new();
     write_item(&mut item, request);
     (item.into(), request.resource.door.into())
 }
 
-/// Labels by the numbers of what they name.
+/// The labels of items by their numbers.
 #[derive(Debug, Default)]
 pub(super) struct Names {
     items: HashMap<u32, (Arc<str>, Arc<str>), foldhash::fast::FixedState>,
-    /// By what is missing too: what is absent and what is not known have different labels.
-    who: HashMap<[u32; 2], Arc<Who>, foldhash::fast::FixedState>,
 }
 
 impl Names {
@@ -110,22 +91,14 @@ impl Names {
         self.items.entry(numbers.item()).or_insert_with(|| named_item(request)).clone()
     }
 
-    /// Who asks.
-    pub(super) fn who(&mut self, request: &Request<'_>, numbers: Option<&Numbers<'_>>) -> Arc<Who> {
-        let Some(numbers) = numbers else { return Arc::new(Who::of(request)) };
-        let [lists, subject, ..] = numbers.of();
-        Arc::clone(self.who.entry([lists, subject]).or_insert_with(|| Arc::new(Who::of(request))))
-    }
-
     pub(super) fn clear(&mut self) {
         self.items.clear();
-        self.who.clear();
     }
 }
 
 impl<'p> Outcome<'p> {
-    pub(super) const fn new(class: Arc<Class<'p>>, who: Arc<Who>) -> Self {
-        Self { class, who, events: 0, counted: None }
+    pub(super) const fn new(class: Arc<Class<'p>>) -> Self {
+        Self { class, events: 0, counted: None }
     }
 }
 

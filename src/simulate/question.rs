@@ -10,22 +10,26 @@ use hashbrown::HashMap;
 
 use crate::model::{Arguments, Context, Fact, Resource, ResourceKind, Timestamp};
 use crate::policy::CompiledPolicy;
-use crate::policy::matcher::{ArgRules, ArgsOutcome};
+use crate::policy::argument::{ArgPath, Found};
+use crate::policy::matcher::{ArgRules, Match, Matcher};
 use crate::policy::set::item_name;
 use crate::traffic::{Keep, Numbers, Observed, Wants};
 
-/// The most rules, lengths or instants of one kind that a question takes in. Events of an item with
+/// The most lengths or instants of one kind that a question takes in. Events of an item with
 /// more are judged one by one.
 const MOST: usize = 250;
 /// The most instants at which statements expire.
 const MOST_EXPIRIES: usize = 1 << 28;
-/// How many answers of argument rules a question holds without a table.
-const FEW: usize = 8;
+/// How many answers of matchers a question holds without a table.
+const FEW: usize = 21;
 
 /// A question. Two events of one space with the same get the same answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Question {
-    facts: [u32; 5],
+    /// What the lists of missing fields say, and how the one who asks for the item stands to it.
+    asker: u64,
+    /// The lists of the token, and the recorded decision.
+    token: u64,
     /// The number of its [`Bearing`].
     bearing: u32,
 }
@@ -50,7 +54,7 @@ pub(super) struct Questions<'p> {
     space: Option<Arc<()>>,
     /// By number, as far as they have been met.
     items: Vec<Option<ItemTerms<'p>>>,
-    /// The answers of many rules.
+    /// The answers of many matchers.
     answers: HashMap<Vec<u8>, u64, foldhash::fast::FixedState>,
     scratch: Vec<u8>,
     /// There are few, and a question is looked up faster for being short.
@@ -61,14 +65,8 @@ pub(super) struct Questions<'p> {
 #[derive(Debug)]
 struct ItemTerms<'p> {
     ttls: Vec<u32>,
-    rules: Vec<Rule<'p>>,
-}
-
-/// Argument rules and how they are asked.
-#[derive(Clone, Copy, Debug)]
-struct Rule<'p> {
-    rules: &'p ArgRules,
-    of_deny: bool,
+    /// What is asked of each place in the arguments, each matcher once.
+    asked: Vec<(&'p ArgPath, Vec<&'p Matcher>)>,
 }
 
 impl<'p> Questions<'p> {
@@ -107,9 +105,15 @@ impl<'p> Questions<'p> {
         self.bearings.clear();
     }
 
-    /// The question of an event that is judged in the context `asked`. None when it is one that is
-    /// not told apart exactly.
-    pub(super) fn of(&mut self, seen: &Observed<'_>, numbers: &Numbers<'_>, asked: &Context<'_>) -> Option<Question> {
+    /// The question of an event that is judged in the context `asked`, by one of that stance. None when it is one
+    /// that is not told apart exactly.
+    pub(super) fn of(
+        &mut self,
+        seen: &Observed<'_>,
+        numbers: &Numbers<'_>,
+        stance: u32,
+        asked: &Context<'_>,
+    ) -> Option<Question> {
         let number = numbers.item() as usize;
         if self.items.len() <= number {
             self.items.resize_with(number + 1, || None);
@@ -117,7 +121,7 @@ impl<'p> Questions<'p> {
         let slot = self.items.get_mut(number)?;
         let terms = slot.get_or_insert_with(|| ItemTerms::of(&self.policies, &seen.request.resource));
         let few = |list: &[u32]| list.len() <= MOST;
-        let exact = few(&terms.ttls) && few(&self.skews) && few(&self.lifetimes) && terms.rules.len() <= MOST;
+        let exact = few(&terms.ttls) && few(&self.skews) && few(&self.lifetimes);
         if !exact || self.expiries.len() >= MOST_EXPIRIES {
             return None;
         }
@@ -129,26 +133,21 @@ impl<'p> Questions<'p> {
         } else {
             [position(asked, &terms.ttls, limits), at_recording]
         };
-        let arguments = if terms.rules.is_empty() {
-            0
-        } else {
-            self.scratch.clear();
-            for rule in &terms.rules {
-                self.scratch.push(rule.answer(&recorded.arguments)?);
-            }
-            packed(&self.scratch, &mut self.answers)
-        };
+        self.scratch.clear();
+        terms.answers(&recorded.arguments, &mut self.scratch);
+        let arguments = packed(&self.scratch, &mut self.answers);
         // There are never more than questions are remembered.
         let next = u32::try_from(self.bearings.len()).ok()?;
         let bearing = *self.bearings.entry(Bearing { arguments, times }).or_insert(next);
-        Some(Question { facts: numbers.of(), bearing })
+        let [lists, _, token, verdict, _] = numbers.of().map(u64::from);
+        Some(Question { asker: lists << 32 | u64::from(stance), token: token << 32 | verdict, bearing })
     }
 }
 
-/// Answers of rules as one number: within one item, equal numbers are equal answers.
+/// Answers of matchers as one number: within one item, equal numbers are equal answers.
 fn packed(answers: &[u8], table: &mut HashMap<Vec<u8>, u64, foldhash::fast::FixedState>) -> u64 {
     if answers.len() <= FEW {
-        return answers.iter().fold(0, |all, answer| all << 8 | u64::from(*answer));
+        return answers.iter().fold(0, |all, answer| all << 3 | u64::from(*answer));
     }
     let next = table.len() as u64;
     *table.entry_ref(answers).or_insert(next)
@@ -207,23 +206,42 @@ impl<'p> ItemTerms<'p> {
                 items.filter_map(|item| item.token_ttl).chain(server.token_ttl)
             })
         });
-        let rules = policies.iter().flat_map(|policy| rules(policy, item)).collect();
-        Self { ttls: sorted(ttls), rules }
+        let mut asked: Vec<(&ArgPath, Vec<&Matcher>)> = Vec::new();
+        for (path, matcher) in policies.iter().flat_map(|policy| rules(policy, item)).flat_map(ArgRules::iter) {
+            match asked.iter_mut().find(|(own, _)| *own == path) {
+                Some((_, matchers)) if matchers.contains(&matcher) => {}
+                Some((_, matchers)) => matchers.push(matcher),
+                None => asked.push((path, vec![matcher])),
+            }
+        }
+        Self { ttls: sorted(ttls), asked }
+    }
+
+    /// How arguments answer all that may be asked of them. No rule can see more of them.
+    fn answers(&self, arguments: &Arguments<'_>, answers: &mut Vec<u8>) {
+        for (path, matchers) in &self.asked {
+            let withheld = path.is_withheld(arguments);
+            let found = path.look(arguments);
+            answers.extend(matchers.iter().map(|matcher| match found {
+                _ if withheld => Match::Unknown as u8,
+                Found::Value(value) => matcher.on(Some(value)) as u8,
+                Found::Nothing => matcher.on(None) as u8,
+                Found::Blocked => Match::Unfit as u8,
+            }));
+        }
     }
 }
 
 /// The argument rules that a policy may ask about an item; of a URI, those of all patterns.
-fn rules<'p>(policy: &'p CompiledPolicy, item: &Resource<'_>) -> Vec<Rule<'p>> {
+fn rules<'p>(policy: &'p CompiledPolicy, item: &Resource<'_>) -> Vec<&'p ArgRules> {
     let set = policy.set();
     let name = item_name(item.kind, item.name);
     let is_uri = item.kind == ResourceKind::Resource;
     let mut found = Vec::new();
-    for (statements, of_deny) in [(&set.denies, true), (&set.grants, false)] {
-        for (pattern, rules) in statements.iter().flat_map(|s| &s.args) {
-            let covers = if is_uri { pattern.server.matches(item.door) } else { pattern.matches(item.door, &name) };
-            if covers {
-                found.push(Rule { rules, of_deny });
-            }
+    for (pattern, rules) in set.denies.iter().chain(&set.grants).flat_map(|s| &s.args) {
+        let covers = if is_uri { pattern.server.matches(item.door) } else { pattern.matches(item.door, &name) };
+        if covers {
+            found.push(rules);
         }
     }
     if let Some(server) = set.servers.get(item.door) {
@@ -234,24 +252,9 @@ fn rules<'p>(policy: &'p CompiledPolicy, item: &Resource<'_>) -> Vec<Rule<'p>> {
         };
         let patterns = is_uri.then(|| server.resources.values());
         let declared = own.into_iter().chain(patterns.into_iter().flatten()).map(|item| &item.args);
-        found.extend(declared.filter(|rules| !rules.is_empty()).map(|rules| Rule { rules, of_deny: false }));
+        found.extend(declared.filter(|rules| !rules.is_empty()));
     }
     found
-}
-
-impl Rule<'_> {
-    /// Which path fails never matters to a judgement; which is not known does.
-    fn answer(&self, arguments: &Arguments<'_>) -> Option<u8> {
-        let outcome = if self.of_deny { self.rules.forbid(arguments) } else { self.rules.permit(arguments) };
-        match outcome {
-            ArgsOutcome::Hold => Some(0),
-            ArgsOutcome::Fail(_) => Some(1),
-            ArgsOutcome::Unknown(path) => {
-                let place = self.rules.iter().position(|(own, _)| own == path)?;
-                u8::try_from(place + 2).ok()
-            }
-        }
-    }
 }
 
 /// What policies ask of arguments, for a reader that keeps no more than that.
@@ -273,7 +276,7 @@ impl Wants for Asked<'_> {
             .policies
             .iter()
             .flat_map(|policy| rules(policy, item))
-            .flat_map(|rule| rule.rules.iter().map(|(path, _)| path));
+            .flat_map(|rules| rules.iter().map(|(path, _)| path));
         Keep::Named(sorted(paths.filter_map(|path| path.segments().next().map(str::to_owned))))
     }
 }

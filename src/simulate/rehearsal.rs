@@ -7,6 +7,7 @@ use super::accounts::Accounts;
 use super::ages::Ages;
 use super::answer::Side;
 use super::arguments::ArgumentLimits;
+use super::askers::{Askers, Who};
 use super::bounded::keep_sample;
 use super::classes::{Class, Classes};
 use super::judged::{Judged, Witness};
@@ -36,6 +37,7 @@ pub struct Rehearsal<'p> {
     terms: Terms,
     source: String,
     questions: Questions<'p>,
+    askers: Askers<'p>,
     memo: Memo<'p>,
     classes: Classes<'p>,
     names: Names,
@@ -61,6 +63,7 @@ impl<'p> Rehearsal<'p> {
             digests: (candidate.digest().to_string(), baseline.map(|b| b.digest().to_string())),
             source: String::new(),
             questions: Questions::new(candidate, baseline),
+            askers: Askers::of(std::iter::once(candidate).chain(baseline).collect()),
             memo: Memo::new(REMEMBERED),
             classes: Classes::default(),
             names: Names::default(),
@@ -179,18 +182,22 @@ impl<'p> Rehearsal<'p> {
         let time = seen.request.context.now;
         let now = Window::at(time);
         self.window = Some(self.window.map_or(now, |w| w.join(now)));
-        if self.memo.is_on() && (self.memo.is_full() || self.classes.is_full()) {
+        if self.memo.is_on() && (self.memo.is_full() || self.classes.is_full() || self.askers.is_full()) {
             self.settle();
         }
         let moved = (self.terms.clock != Clock::AsRecorded).then(|| self.terms.clock.context(seen.request.context));
         let context = moved.as_ref().unwrap_or(&seen.request.context);
-        let question = seen.numbers.as_ref().filter(|_| self.memo.is_on()).and_then(|numbers| {
+        let (mut asker, mut question) = (None, None);
+        if let Some(numbers) = seen.numbers.as_ref().filter(|_| self.memo.is_on()) {
             if self.questions.enter(numbers) {
                 self.settle();
+                self.askers.clear();
                 self.names.clear();
             }
-            self.questions.of(seen, numbers, context)
-        });
+            let found = self.askers.find(&seen.request, numbers);
+            question = self.questions.of(seen, numbers, found.stance, context);
+            asker = Some(found.who);
+        }
         let remembered = question.and_then(|question| self.memo.find(&question));
         let mut once = None;
         let outcome = match remembered.and_then(|at| self.memo.at(at)) {
@@ -207,7 +214,16 @@ impl<'p> Rehearsal<'p> {
                 }
             }
         };
-        let (recorded, class, who) = (recorded(seen), &*outcome.class, &*outcome.who);
+        let (recorded, class) = (recorded(seen), &*outcome.class);
+        let stranger;
+        let who = match asker.and_then(|number| self.askers.who(number)) {
+            Some(who) => who,
+            None => {
+                stranger = Who::of(&seen.request);
+                self.tables.asked(&stranger, &class.counts);
+                &stranger
+            }
+        };
         let judged = Judged {
             seen,
             witness: Witness { source: &self.source, place, time, subject: &who.subject, agent: &who.agent },
@@ -236,6 +252,9 @@ impl<'p> Rehearsal<'p> {
             let behind = self.changed.add(kind, &judged, sides, why);
             Counted::behind(counted, |counted| &mut counted.change, behind, seen);
         }
+        if let Some(number) = asker {
+            self.askers.count(number, class.way);
+        }
         outcome.events += 1;
         if let Some(outcome) = once {
             self.fold(&outcome);
@@ -252,7 +271,7 @@ impl<'p> Rehearsal<'p> {
         let mut class = Class::new(item, candidate, baseline, seen, drift, covered);
         class.way = self.hours.way(&class.counts);
         let class = if remembered { self.classes.share(class) } else { Arc::new(class) };
-        Outcome::new(class, self.names.who(&seen.request, numbers))
+        Outcome::new(class)
     }
 
     /// Holds the recorded decision against the policy that made it, if that policy is here. Always at
@@ -276,6 +295,9 @@ impl<'p> Rehearsal<'p> {
     fn settle(&mut self) {
         self.classes.clear();
         self.questions.forget();
+        let (tables, hours) = (&mut self.tables, &self.hours);
+        self.askers.settle(|who, way, events| tables.asked(who, &hours.counts(way).times(events)));
+        self.askers.forget();
         let mut remembered = self.memo.take();
         for (_, outcome) in remembered.drain(..) {
             self.fold(&outcome);

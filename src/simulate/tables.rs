@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use hashbrown::HashMap;
 
 use super::answer::{RuleName, missing_names};
+use super::askers::Who;
 use super::bounded::Tallies;
 use super::counts::Counts;
 use super::labels::hour;
@@ -38,12 +39,12 @@ struct RuleCounts<'p> {
 }
 
 impl<'p> Tables<'p> {
-    /// Adds so many events of one outcome.
+    /// Adds so many events of one outcome, to all but those of who asked.
     pub(super) fn add(&mut self, outcome: &Outcome<'p>, events: u64) {
         if events == 0 {
             return;
         }
-        let (class, who) = (&*outcome.class, &*outcome.who);
+        let class = &*outcome.class;
         let counts = class.counts.times(events);
         let add = |sum: &mut u64| *sum = sum.saturating_add(events);
         let drift = &mut self.drift;
@@ -65,8 +66,6 @@ impl<'p> Tables<'p> {
         self.totals.add(&counts);
         self.items.of(&class.item).add(&counts);
         self.doors.of(&class.door).add(&counts);
-        self.agents.of(&who.agent).add(&counts);
-        self.subjects.of(&who.subject).add(&counts);
         match class.candidate {
             Verdict::Decided(decision) => {
                 self.reasons.of(decision.reason.code()).add(&counts);
@@ -87,6 +86,12 @@ impl<'p> Tables<'p> {
                 }
             }
         }
+    }
+
+    /// Adds the same events to those of who asked.
+    pub(super) fn asked(&mut self, who: &Who, counts: &Counts) {
+        self.agents.of(&who.agent).add(counts);
+        self.subjects.of(&who.subject).add(counts);
     }
 
     /// What a statement decided.
@@ -132,6 +137,11 @@ impl Hours {
             self.ways.push((*counts, 0));
             self.ways.len() - 1
         })
+    }
+
+    /// One event that comes out in the way of this number.
+    pub(super) fn counts(&self, way: usize) -> Counts {
+        self.ways.get(way).map_or(Counts::default(), |(counts, _)| *counts)
     }
 
     /// Adds one event that comes out in the way of this number.

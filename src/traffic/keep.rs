@@ -81,6 +81,122 @@ impl<'de> Visitor<'de> for Kept<'_> {
     }
 }
 
+/// The arguments of one call in the place of those of the call before, so that what is alike needs no memory anew.
+/// They are whole only where reading them succeeds.
+pub(super) struct Again<'k> {
+    /// At most [`MAX_AGAIN`].
+    pub(super) names: &'k [String],
+    pub(super) kept: &'k mut Map<String, Value>,
+}
+
+/// The most names that are kept in this way.
+pub(super) const MAX_AGAIN: usize = 64;
+
+impl<'de> DeserializeSeed<'de> for Again<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Again<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<(), A::Error> {
+        let Self { names, kept } = self;
+        let mut came = 0_u64;
+        let mut open = Keys::default();
+        let start = open.begin();
+        while let Some(Text(key)) = access.next_key::<Text<'de>>()? {
+            let Some(place) = names.iter().position(|name| *name == *key) else {
+                open.add(&start, key)?;
+                access.next_value_seed(Checked { depth: MAX_DEPTH, open: &mut open })?;
+                continue;
+            };
+            if came & 1 << place != 0 {
+                return Err(A::Error::custom(format_args!("{DUPLICATE} `{key}`")));
+            }
+            came |= 1 << place;
+            if !kept.contains_key(&*key) {
+                kept.insert(key.clone().into_owned(), Value::Null);
+            }
+            if let Some(value) = kept.get_mut(&*key) {
+                access.next_value_seed(InPlace { value })?;
+            }
+        }
+        for (place, name) in names.iter().enumerate() {
+            if came & 1 << place == 0 {
+                kept.remove(name);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A value in the place of another.
+struct InPlace<'v> {
+    value: &'v mut Value,
+}
+
+const INNER: Inner = Inner { depth: MAX_DEPTH };
+
+impl<'de> DeserializeSeed<'de> for InPlace<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for InPlace<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON value")
+    }
+
+    fn visit_unit<E: Error>(self) -> Result<(), E> {
+        INNER.visit_unit().map(|value| *self.value = value)
+    }
+
+    fn visit_bool<E: Error>(self, value: bool) -> Result<(), E> {
+        INNER.visit_bool(value).map(|value| *self.value = value)
+    }
+
+    fn visit_i64<E: Error>(self, value: i64) -> Result<(), E> {
+        INNER.visit_i64(value).map(|value| *self.value = value)
+    }
+
+    fn visit_u64<E: Error>(self, value: u64) -> Result<(), E> {
+        INNER.visit_u64(value).map(|value| *self.value = value)
+    }
+
+    fn visit_f64<E: Error>(self, value: f64) -> Result<(), E> {
+        INNER.visit_f64(value).map(|value| *self.value = value)
+    }
+
+    fn visit_str<E: Error>(self, value: &str) -> Result<(), E> {
+        match self.value {
+            Value::String(text) => value.clone_into(text),
+            other => *other = value.into(),
+        }
+        Ok(())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, access: A) -> Result<(), A::Error> {
+        INNER.visit_seq(access).map(|value| *self.value = value)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, access: A) -> Result<(), A::Error> {
+        INNER.visit_map(access).map(|value| *self.value = value)
+    }
+}
+
 /// The keys of the objects that are being read, the outermost first.
 #[derive(Default)]
 struct Keys<'de> {
@@ -197,13 +313,26 @@ impl<'de> Visitor<'de> for Checked<'_, 'de> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     fn read(text: &str, keep: &Keep) -> Result<Value, String> {
         let mut deserializer = serde_json::Deserializer::from_str(text);
-        let map = Kept(keep).deserialize(&mut deserializer).map_err(|e| e.to_string())?;
-        deserializer.end().map_err(|e| e.to_string())?;
-        Ok(Value::Object(map))
+        let map = Kept(keep).deserialize(&mut deserializer).map_err(|e| e.to_string());
+        let map = map.and_then(|map| deserializer.end().map(|()| map).map_err(|e| e.to_string()));
+        if let Keep::Named(names) = keep {
+            // In the place of others, whole or given up half way, it comes to the same.
+            let mut kept =
+                json!({"a": "longer than what comes", "b": [1], "z": {"x": null}}).as_object().unwrap().clone();
+            for _ in 0..2 {
+                let mut deserializer = serde_json::Deserializer::from_str(text);
+                let again = Again { names, kept: &mut kept }.deserialize(&mut deserializer).map_err(|e| e.to_string());
+                let again = again.and_then(|()| deserializer.end().map_err(|e| e.to_string()));
+                assert_eq!(again.map(|()| kept.clone()), map, "{text}");
+            }
+        }
+        map.map(Value::Object)
     }
 
     #[test]
@@ -231,8 +360,16 @@ mod tests {
 
     #[test]
     fn only_what_is_named_is_kept() {
+        for names in [vec![], vec!["a"], vec!["c", "b"], vec!["z", "c", "a"]] {
+            let names: Vec<String> = names.into_iter().map(str::to_owned).collect();
+            for text in ["{}", r#"{"a":"x","b":null,"c":[1]}"#, r#"{"c":-1,"a":1.5}"#, r#"{"b":{"a":true}}"#] {
+                let Ok(Value::Object(all)) = read(text, &Keep::All) else { panic!("{text}") };
+                let expected: Map<_, _> = all.into_iter().filter(|(name, _)| names.contains(name)).collect();
+                assert_eq!(read(text, &Keep::Named(names.clone())).unwrap(), Value::Object(expected), "{text}");
+            }
+        }
         let text = r#"{"a":{"b":[1]},"\u0062":2,"c":3}"#;
-        assert_eq!(read(text, &Keep::Named(vec!["b".into(), "z".into()])).unwrap(), serde_json::json!({"b": 2}));
-        assert_eq!(read(text, &Keep::All).unwrap(), serde_json::json!({"a": {"b": [1]}, "b": 2, "c": 3}));
+        assert_eq!(read(text, &Keep::Named(vec!["b".into(), "z".into()])).unwrap(), json!({"b": 2}));
+        assert_eq!(read(text, &Keep::All).unwrap(), json!({"a": {"b": [1]}, "b": 2, "c": 3}));
     }
 }

@@ -10,13 +10,14 @@ use serde::de::DeserializeSeed as _;
 use serde_json::{Map, Value};
 
 use super::event::{ALL_WITHHELD, Event, Identity, TokenFacts};
+use super::flat;
 use super::gap::Gap;
 use super::incoming::{self, Bad, EventIn, Own, Shared, SubjectIn, TokenLists, Verdicts};
-use super::keep::{Keep, Kept, Wants};
+use super::keep::{Again, Keep, Kept, MAX_AGAIN, Wants};
 use super::observed::{Numbers, Observed};
 use super::pointer::{Optional, Statuses};
 use super::reader::{Unreadable, UnreadableCode};
-use super::scan::Scanner;
+use super::scan::scan;
 use super::table::Table;
 use crate::model::{Action, Arguments, Claim, Context, Fact, Request, Resource, ResourceKind, Strings, Subject, Token};
 
@@ -24,19 +25,19 @@ use crate::model::{Action, Arguments, Claim, Context, Fact, Request, Resource, R
 const MAX_TEXTS: usize = 1 << 16;
 /// After how many bytes of them.
 const MAX_BYTES: usize = 16 << 20;
+/// The longest arguments that stay in memory behind their call, in bytes.
+const MAX_LAST: usize = 256;
 
 /// Reads lines.
 pub struct Lines<'w> {
     wants: &'w dyn Wants,
     /// The life of the numbers: another one when they begin anew.
     space: Arc<()>,
-    items: Table<Item>,
-    subjects: Table<SubjectIn>,
-    lists: Table<Statuses>,
-    tokens: Table<TokenLists>,
-    verdicts: Table<Verdicts>,
-    key: Vec<u8>,
-    scanner: Scanner,
+    items: Table<Item, 4>,
+    subjects: Table<SubjectIn, 1>,
+    lists: Table<Statuses, 4>,
+    tokens: Table<TokenLists, 2>,
+    verdicts: Table<Verdicts, 2>,
 }
 
 #[derive(Debug)]
@@ -44,6 +45,8 @@ struct Item {
     action: Action,
     kind: ResourceKind,
     keep: Keep,
+    /// The arguments of its last call, where only some are kept: the next ones take their place in memory.
+    last: Map<String, Value>,
 }
 
 impl std::fmt::Debug for Lines<'_> {
@@ -57,7 +60,7 @@ impl std::fmt::Debug for Lines<'_> {
 pub struct Line<'a> {
     own: Own<'a>,
     common: Common<'a>,
-    arguments: Option<Map<String, Value>>,
+    arguments: Option<Cow<'a, Map<String, Value>>>,
     numbers: Numbers<'a>,
 }
 
@@ -76,7 +79,16 @@ struct Common<'a> {
 #[derive(Debug)]
 pub(super) struct Parts {
     numbers: [u32; 5],
-    arguments: Option<Map<String, Value>>,
+    arguments: Held,
+}
+
+/// Where the arguments are.
+#[derive(Debug)]
+enum Held {
+    Nowhere,
+    /// With the item, until the next call of it is read.
+    There,
+    Here(Map<String, Value>),
 }
 
 impl<'w> Lines<'w> {
@@ -90,8 +102,6 @@ impl<'w> Lines<'w> {
             lists: Table::default(),
             tokens: Table::default(),
             verdicts: Table::default(),
-            key: Vec::new(),
-            scanner: Scanner::default(),
         }
     }
 
@@ -110,7 +120,7 @@ impl<'w> Lines<'w> {
             return Err(Unreadable::new(number, UnreadableCode::NotJson, "the line is not a JSON object"));
         }
         self.bound();
-        let scanned = self.scanner.scan(text).ok();
+        let scanned = scan(text).ok();
         let quick = scanned.and_then(|(own, shared)| self.parts(&own, &shared).ok().map(|parts| (own, parts)));
         let (own, parts) = match quick {
             Some(read) => read,
@@ -149,39 +159,41 @@ impl<'w> Lines<'w> {
     }
 
     pub(super) fn lists<'a>(&mut self, lists: [Option<&'a str>; 4]) -> Result<u32, Bad<'a>> {
-        write(&mut self.key, lists);
-        self.lists.number(&self.key, || incoming::statuses(lists))
+        self.lists.number(lists.map(bytes), || incoming::statuses(lists))
     }
 
     pub(super) fn subject<'a>(&mut self, subject: Option<&'a str>) -> Result<u32, Bad<'a>> {
-        self.subjects.number(subject.unwrap_or("").as_bytes(), || incoming::subject(subject))
+        self.subjects.number([bytes(subject)], || incoming::subject(subject))
     }
 
     pub(super) fn token<'a>(&mut self, token: [Option<&'a str>; 2]) -> Result<u32, Bad<'a>> {
-        write(&mut self.key, token);
-        self.tokens.number(&self.key, || incoming::token_lists(token))
+        self.tokens.number(token.map(bytes), || incoming::token_lists(token))
     }
 
     pub(super) fn verdicts<'a>(&mut self, verdicts: [Option<&'a str>; 2]) -> Result<u32, Bad<'a>> {
-        write(&mut self.key, verdicts);
-        self.verdicts.number(&self.key, || incoming::verdicts(verdicts))
+        self.verdicts.number(verdicts.map(bytes), || incoming::verdicts(verdicts))
     }
 
     pub(super) fn item<'a>(&mut self, own: &Own<'_>) -> Result<u32, Bad<'a>> {
-        write_item(&mut self.key, own);
-        Ok(self.items.number(&self.key, || item(own, self.wants))?)
+        let shape = [own.kind.map_or(0, |kind| 1 + kind as u8), u8::from(own.name.is_some())];
+        let pieces = [&shape[..], own.door.as_bytes(), own.method.as_bytes(), bytes(own.name.as_deref())];
+        Ok(self.items.number(pieces, || item(own, self.wants))?)
     }
 
     /// Holds the parts of an event against each other. The numbers are those of the methods above, since
     /// [`Lines::bound`] was last called, in the order of [`Numbers::new`].
-    pub(super) fn hold<'a>(&self, own: &Own<'a>, numbers: [u32; 5]) -> Result<Parts, Bad<'a>> {
-        let Common { lists, subject, token, item, .. } = self.common(numbers)?;
+    pub(super) fn hold<'a>(&mut self, own: &Own<'a>, numbers: [u32; 5]) -> Result<Parts, Bad<'a>> {
+        let Common { lists, subject, token, .. } = self.common(numbers)?;
         lists.contradict(own.present() | subject.present() | token.present())?;
-        let arguments = own.arguments.map(|text| arguments(text, &item.keep)).transpose()?;
-        if arguments.is_none() && !lists.withheld.is_empty() {
+        if own.arguments.is_none() && !lists.withheld.is_empty() {
             let message = "parts of arguments are listed as withheld and there are no arguments";
             return Err(Bad::Rule(message.to_owned()));
         }
+        let [.., item] = numbers;
+        let arguments = match own.arguments.zip(self.items.get_mut(item)) {
+            None => Held::Nowhere,
+            Some((text, item)) => item.hold(text).map_err(|error| Bad::Json(error, text))?,
+        };
         Ok(Parts { numbers, arguments })
     }
 
@@ -189,6 +201,11 @@ impl<'w> Lines<'w> {
     pub(super) fn line<'a>(&'a self, own: Own<'a>, parts: Parts) -> Result<Line<'a>, String> {
         let Parts { numbers, arguments } = parts;
         let common = self.common(numbers)?;
+        let arguments = match arguments {
+            Held::Nowhere => None,
+            Held::There => Some(Cow::Borrowed(&common.item.last)),
+            Held::Here(arguments) => Some(Cow::Owned(arguments)),
+        };
         Ok(Line { own, common, arguments, numbers: Numbers::new(&self.space, numbers) })
     }
 
@@ -228,25 +245,9 @@ impl<'w> Lines<'w> {
     }
 }
 
-/// Values as one text, each behind its length, so that different values never give the same text.
-fn write<const N: usize>(key: &mut Vec<u8>, values: [Option<&str>; N]) {
-    key.clear();
-    for value in values {
-        // No value is an empty text.
-        let text = value.unwrap_or("");
-        key.extend_from_slice(&(text.len() as u64).to_le_bytes());
-        key.extend_from_slice(text.as_bytes());
-    }
-}
-
-fn write_item(key: &mut Vec<u8>, own: &Own<'_>) {
-    key.clear();
-    key.push(own.kind.map_or(0, |kind| 1 + kind as u8));
-    key.push(u8::from(own.name.is_some()));
-    for text in [&*own.door, &*own.method, own.name.as_deref().unwrap_or("")] {
-        key.extend_from_slice(&(text.len() as u64).to_le_bytes());
-        key.extend_from_slice(text.as_bytes());
-    }
+/// No value that is there is an empty text, but for a name, of which is known whether it is there.
+fn bytes(value: Option<&str>) -> &[u8] {
+    value.unwrap_or("").as_bytes()
 }
 
 fn item(own: &Own<'_>, wants: &dyn Wants) -> Result<Item, String> {
@@ -262,7 +263,7 @@ fn item(own: &Own<'_>, wants: &dyn Wants) -> Result<Item, String> {
         (_, None) => return Err(format!("`{method}` reaches something with a name, and there is none")),
     };
     let keep = wants.wants(&Resource { door: &own.door, kind, name });
-    Ok(Item { action, kind, keep })
+    Ok(Item { action, kind, keep, last: Map::new() })
 }
 
 /// The kind is written only where the method leaves a choice.
@@ -276,10 +277,22 @@ fn kind_of(action: Action, method: &str, written: Option<ResourceKind>) -> Resul
     }
 }
 
-fn arguments<'a>(text: &'a str, keep: &Keep) -> Result<Map<String, Value>, Bad<'a>> {
-    let mut deserializer = serde_json::Deserializer::from_str(text);
-    let kept = Kept(keep).deserialize(&mut deserializer);
-    kept.and_then(|kept| deserializer.end().map(|()| kept)).map_err(|error| Bad::Json(error, text))
+impl Item {
+    /// Reads the arguments of a call, and keeps what is wanted of them.
+    fn hold(&mut self, text: &str) -> serde_json::Result<Held> {
+        let mut deserializer = serde_json::Deserializer::from_str(text);
+        let held = match &self.keep {
+            Keep::Named(names) if names.len() <= MAX_AGAIN && text.len() <= MAX_LAST => {
+                if flat::read(text, names, &mut self.last).is_some() {
+                    return Ok(Held::There);
+                }
+                Again { names, kept: &mut self.last }.deserialize(&mut deserializer)?;
+                Held::There
+            }
+            keep => Held::Here(Kept(keep).deserialize(&mut deserializer)?),
+        };
+        deserializer.end().map(|()| held)
+    }
 }
 
 impl Line<'_> {
@@ -316,7 +329,7 @@ impl Line<'_> {
                         expires_at: lists.fact(Optional::Exp, own.exp),
                         not_before: lists.fact(Optional::Nbf, own.nbf),
                     },
-                    arguments: match lists.fact(Optional::Arguments, arguments.as_ref()) {
+                    arguments: match lists.fact(Optional::Arguments, arguments.as_deref()) {
                         Fact::Known(object) => Arguments { object: Some(object), withheld: &lists.withheld },
                         Fact::Absent => Arguments::NONE,
                         Fact::Unknown => Arguments { object: None, withheld: &ALL_WITHHELD },
@@ -344,7 +357,7 @@ impl Line<'_> {
             method: own.method.into_owned(),
             kind: item.kind,
             name: own.name.map_or_else(String::new, Cow::into_owned),
-            arguments: lists.join(Optional::Arguments, arguments),
+            arguments: lists.join(Optional::Arguments, arguments.map(Cow::into_owned)),
             subject: Identity {
                 issuer: lists.join(Optional::Issuer, subject.issuer.clone()),
                 sub: lists.join(Optional::Sub, subject.sub.clone()),

@@ -11,6 +11,7 @@ mod declared;
 mod documents;
 mod event;
 pub mod fieldmap;
+mod flat;
 mod foreign;
 mod gap;
 mod imported;

@@ -70,6 +70,8 @@ pub(super) enum Why {
 #[derive(Debug, Default)]
 pub(super) struct Statuses {
     of: [Option<Why>; Optional::COUNT],
+    /// Those of which a list says something, as a set.
+    listed: u32,
     pub(super) withheld: Vec<Withheld>,
     /// The pointers in `withheld`, to find one that is there twice however many there are.
     inside: BTreeSet<String>,
@@ -99,6 +101,7 @@ impl Statuses {
             let (Some(field), Some(_)) = (Optional::parse(&pointer), why) else {
                 return Err(format!("`{pointer}` is no field that can be missing in this way"));
             };
+            self.listed |= field.bit();
             match self.of.get_mut(field as usize) {
                 Some(slot @ None) => *slot = why,
                 _ => return Err(format!("`{pointer}` is listed twice")),
@@ -109,6 +112,9 @@ impl Statuses {
 
     /// Whether a field of this set is there although a list says that it is not.
     pub(super) fn contradict(&self, present: u32) -> Result<(), String> {
+        if self.listed & present == 0 {
+            return Ok(());
+        }
         let listed = |field: &&Optional| self.why(**field).is_some() && present & field.bit() != 0;
         match Optional::ALL.iter().find(listed) {
             Some(field) => Err(format!("`{}` is there and is listed as missing", field.pointer())),

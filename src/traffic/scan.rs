@@ -7,9 +7,9 @@
 
 use std::borrow::Cow;
 
-use memchr::memmem::Finder;
-use memchr::{memchr, memchr2};
+use memchr::{memchr, memchr_iter, memchr2};
 
+use super::flat::has_controls;
 use super::incoming::{Own, Shared};
 use crate::model::Timestamp;
 
@@ -30,85 +30,89 @@ const KEYS: [&str; 9] = [
 #[derive(Debug)]
 pub(super) struct Otherwise;
 
-/// Takes lines apart.
-#[derive(Debug)]
-pub(super) struct Scanner {
-    keys: [Finder<'static>; KEYS.len()],
-}
-
-impl Default for Scanner {
-    fn default() -> Self {
-        Self { keys: KEYS.map(Finder::new) }
+/// The parts of a line. Those that are objects or lists may be cut short or be too long, and are no JSON
+/// values then.
+pub(super) fn scan(line: &str) -> Result<(Own<'_>, Shared<'_>), Otherwise> {
+    let [behind_arguments, behind_subject, behind_decided, behind_foreign] =
+        [0, 1, 4, 5].map(|from| KEYS.get(from..).unwrap_or_default());
+    let mut event = Object::of(line);
+    let time = event.needed(b"\"time\":", Object::time)?;
+    let id = event.optional(b"\"id\":", Object::text)?;
+    let door = event.needed(b"\"door\":", Object::text)?;
+    let era = event.optional(b"\"era\":", Object::text)?;
+    let method = event.needed(b"\"method\":", Object::text)?;
+    let name = event.optional(b"\"name\":", Object::text)?;
+    let arguments = event.optional(b"\"arguments\":", |event| event.object(behind_arguments))?;
+    let subject = event.optional(b"\"subject\":", |event| event.object(behind_subject))?;
+    let token = event.optional(b"\"token\":", |event| {
+        let mut token = Object::of(event.rest);
+        let aud = token.optional(b"\"aud\":", Object::list).ok()?;
+        let scopes = token.optional(b"\"scopes\":", Object::list).ok()?;
+        let times = [b"\"iat\":", b"\"exp\":", b"\"nbf\":"].map(|key| token.optional(key, Object::time).ok());
+        let [iat, exp, nbf] = times;
+        event.rest = token.end()?;
+        Some(([aud, scopes], [iat?, exp?, nbf?]))
+    })?;
+    let (token, [iat, exp, nbf]) = token.unwrap_or_default();
+    let session = event.optional(b"\"session\":", Object::text)?;
+    let decided = event.optional(b"\"decided\":", |event| event.object(behind_decided))?;
+    let foreign = event.optional(b"\"foreign\":", |event| event.object(behind_foreign))?;
+    let lists = [
+        event.optional(b"\"absent\":", Object::list)?,
+        event.optional(b"\"redacted\":", Object::list)?,
+        event.optional(b"\"truncated\":", Object::list)?,
+        event.optional(b"\"unrecorded\":", Object::list)?,
+    ];
+    if event.end().is_none_or(|rest| !rest.is_empty()) {
+        return Err(Otherwise);
     }
-}
-
-impl Scanner {
-    /// The parts of a line. Those that are objects or lists may be cut short or be too long, and are
-    /// no JSON values then.
-    pub(super) fn scan<'a>(&self, line: &'a str) -> Result<(Own<'a>, Shared<'a>), Otherwise> {
-        let [behind_arguments, behind_subject, behind_decided, behind_foreign] =
-            [0, 1, 4, 5].map(|from| self.keys.get(from..).unwrap_or_default());
-        let mut event = Object::of(line);
-        let time = event.needed("\"time\":", Object::time)?;
-        let id = event.optional("\"id\":", Object::text)?;
-        let door = event.needed("\"door\":", Object::text)?;
-        let era = event.optional("\"era\":", Object::text)?;
-        let method = event.needed("\"method\":", Object::text)?;
-        let name = event.optional("\"name\":", Object::text)?;
-        let arguments = event.optional("\"arguments\":", |event| event.object(behind_arguments))?;
-        let subject = event.optional("\"subject\":", |event| event.object(behind_subject))?;
-        let token = event.optional("\"token\":", |event| {
-            let mut token = Object::of(event.rest);
-            let [aud, scopes] = ["\"aud\":", "\"scopes\":"].map(|key| token.optional(key, Object::list).ok());
-            let [iat, exp, nbf] =
-                ["\"iat\":", "\"exp\":", "\"nbf\":"].map(|key| token.optional(key, Object::time).ok());
-            event.rest = token.end()?;
-            Some(([aud?, scopes?], [iat?, exp?, nbf?]))
-        })?;
-        let (token, [iat, exp, nbf]) = token.unwrap_or_default();
-        let session = event.optional("\"session\":", Object::text)?;
-        let decided = event.optional("\"decided\":", |event| event.object(behind_decided))?;
-        let foreign = event.optional("\"foreign\":", |event| event.object(behind_foreign))?;
-        let [absent, redacted, truncated, unrecorded] =
-            ["\"absent\":", "\"redacted\":", "\"truncated\":", "\"unrecorded\":"]
-                .map(|key| event.optional(key, Object::list));
-        let lists = [absent?, redacted?, truncated?, unrecorded?];
-        // The kind is hardly ever written: what has one ended this long before.
-        let own = Own { time, id, door, era, method, kind: None, name, arguments, session, iat, exp, nbf };
-        let shared = Shared { lists, subject, token, verdicts: [decided, foreign] };
-        event.end().filter(|rest| rest.is_empty()).map(|_| (own, shared)).ok_or(Otherwise)
-    }
+    // The kind is hardly ever written: what has one ended this long before.
+    let own = Own { time, id, door, era, method, kind: None, name, arguments, session, iat, exp, nbf };
+    Ok((own, Shared { lists, subject, token, verdicts: [decided, foreign] }))
 }
 
 /// What is left of an object, from behind a value on.
 struct Object<'a> {
     rest: &'a str,
     /// What stands before the next key.
-    before: char,
+    before: u8,
 }
 
 impl<'a> Object<'a> {
     const fn of(text: &'a str) -> Self {
-        Self { rest: text, before: '{' }
+        Self { rest: text, before: b'{' }
     }
 
-    /// The value of a key, if that is the next one.
-    fn optional<T>(&mut self, key: &str, read: impl FnOnce(&mut Self) -> Option<T>) -> Result<Option<T>, Otherwise> {
-        let Some(value) = self.rest.strip_prefix(self.before).and_then(|rest| rest.strip_prefix(key)) else {
+    /// The value of a key, if that is the next one. The length of the key is known where this is compiled, so that
+    /// keys are compared as numbers are.
+    #[inline]
+    fn optional<T, const N: usize>(
+        &mut self,
+        key: &[u8; N],
+        read: impl FnOnce(&mut Self) -> Option<T>,
+    ) -> Result<Option<T>, Otherwise> {
+        let next = self.rest.as_bytes().split_first().filter(|(before, _)| **before == self.before);
+        if next.and_then(|(_, rest)| rest.first_chunk()) != Some(key) {
             return Ok(None);
-        };
-        (self.rest, self.before) = (value, ',');
+        }
+        let (_, value) = self.rest.split_at_checked(N + 1).ok_or(Otherwise)?;
+        (self.rest, self.before) = (value, b',');
         read(self).map(Some).ok_or(Otherwise)
     }
 
     /// The value of a key, which must be the next one.
-    fn needed<T>(&mut self, key: &str, read: impl FnOnce(&mut Self) -> Option<T>) -> Result<T, Otherwise> {
+    #[inline]
+    fn needed<T, const N: usize>(
+        &mut self,
+        key: &[u8; N],
+        read: impl FnOnce(&mut Self) -> Option<T>,
+    ) -> Result<T, Otherwise> {
         self.optional(key, read)?.ok_or(Otherwise)
     }
 
     /// What stands behind the object.
     fn end(&self) -> Option<&'a str> {
-        self.rest.strip_prefix('}').filter(|_| self.before == ',')
+        self.rest.strip_prefix('}').filter(|_| self.before == b',')
     }
 
     fn take(&mut self, bytes: usize) -> Option<&'a str> {
@@ -122,7 +126,7 @@ impl<'a> Object<'a> {
         self.rest = self.rest.strip_prefix('"')?;
         let text = self.take(memchr2(b'"', b'\\', self.rest.as_bytes())?)?;
         self.rest = self.rest.strip_prefix('"')?;
-        text.bytes().all(|byte| byte >= b' ').then_some(Cow::Borrowed(text))
+        (!has_controls(text)).then_some(Cow::Borrowed(text))
     }
 
     /// A whole number that is not negative.
@@ -137,10 +141,16 @@ impl<'a> Object<'a> {
         self.take(memchr(b']', self.rest.as_bytes())? + 1)
     }
 
-    /// What stands before the first of these keys, or is the last.
-    fn object(&mut self, keys: &[Finder<'_>]) -> Option<&'a str> {
-        let key = keys.iter().find_map(|key| key.find(self.rest.as_bytes()));
-        self.take(key.or_else(|| self.rest.len().checked_sub(1))?)
+    /// What ends before the first of these keys, or is the last. A key can only stand behind an object: within a
+    /// text its quotes would be escaped.
+    fn object(&mut self, keys: &[&str]) -> Option<&'a str> {
+        let bytes = self.rest.as_bytes();
+        let end = memchr_iter(b'}', bytes).map(|at| at + 1).find(|end| match bytes.get(*end..) {
+            Some(rest @ [b',', ..]) => keys.iter().any(|key| rest.starts_with(key.as_bytes())),
+            Some(b"}") => true,
+            _ => false,
+        })?;
+        self.take(end)
     }
 }
 
@@ -155,7 +165,7 @@ mod tests {
 
     #[test]
     fn the_parts_of_a_line_are_found() {
-        let (own, shared) = Scanner::default().scan(LINE).unwrap();
+        let (own, shared) = scan(LINE).unwrap();
         assert_eq!((own.time, own.iat, own.exp), (Timestamp(1_767_225_600), Some(Timestamp(1_767_225_500)), None));
         assert_eq!((&*own.door, own.name.as_deref(), own.era.as_deref()), ("desk", Some("pay"), None));
         assert_eq!((own.arguments, own.session.as_deref()), (Some("{\"amount\":7}"), Some("s")));
@@ -167,7 +177,6 @@ mod tests {
 
     #[test]
     fn what_is_written_otherwise_is_left_to_the_parser() {
-        let scanner = Scanner::default();
         for (from, to) in [
             ("{\"time\"", "{ \"time\""),
             ("1767225600", "-1"),
@@ -185,7 +194,7 @@ mod tests {
             ("\"/arguments/a\"]}", "\"/arguments/a\"],\"new\":1}"),
         ] {
             let changed = LINE.replacen(from, to, 1);
-            assert!(changed != LINE && scanner.scan(&changed).is_err(), "{from} to {to}");
+            assert!(changed != LINE && scan(&changed).is_err(), "{from} to {to}");
         }
     }
 }

@@ -58,6 +58,7 @@ mod recordings;
 mod reference_servers;
 mod rehearsals;
 mod render;
+mod replays;
 mod reports;
 mod scenarios;
 mod schema;

@@ -32,7 +32,7 @@ fn field<T>(fact: Fact<T>) -> Field<T> {
 }
 
 /// The request as a recording holds it.
-fn event(ask: &Ask, time: i64) -> Event {
+pub(crate) fn event(ask: &Ask, time: i64) -> Event {
     ask.with(|request| {
         let texts =
             |list: Fact<doorward::model::Strings<'_>>| field(list.map(|l| l.iter().map(str::to_owned).collect()));

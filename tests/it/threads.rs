@@ -78,4 +78,9 @@ fn columns_and_lines_give_the_same_report() {
     for threads in ["1", "2"] {
         assert_eq!(run(threads, "a.parquet"), lines);
     }
+    // In a directory they are found like lines.
+    std::fs::create_dir(place.path().join("kept")).unwrap();
+    std::fs::rename(place.path().join("a.parquet"), place.path().join("kept/a.parquet")).unwrap();
+    let ran = place.run(&["simulate", "--policy=stricter.toml", "--format=json", "kept"]);
+    assert_eq!((ran.code, ran.stdout.replace("kept/a.parquet", "NAME")), lines);
 }

@@ -15,7 +15,7 @@ fn number(value: f64) -> Number {
 fn numbers(values: &[f64], lower: bool) -> Numbers {
     let mut all = Numbers::of(number(50.0), lower, number(values[0]));
     for value in values.iter().map(|value| number(*value)) {
-        all.add(value);
+        all.add(value, 1);
         *all.buckets.entry(bucket(value, lower)).or_default() += 1;
     }
     all

@@ -1,0 +1,147 @@
+//! Who asks, as far as the policies can see it, and what all of them asked for.
+//!
+//! Many who ask are one to the policies: they get the same answers, and are told apart only to be
+//! counted. Nothing here judges.
+
+use std::sync::Arc;
+
+use hashbrown::HashMap;
+
+use super::labels::{shown, write_subject};
+use crate::model::Request;
+use crate::pdp;
+use crate::policy::CompiledPolicy;
+use crate::traffic::Numbers;
+
+/// How many pairs of an item and one who asks for it are remembered.
+const MOST_PAIRS: usize = 1 << 16;
+/// How many stances are told apart before all that is remembered is folded.
+const MOST_STANCES: usize = 1 << 16;
+
+/// How who asks is called in the tables. One text is shared by all that are called so.
+#[derive(Debug)]
+pub(super) struct Who {
+    /// `issuer/sub`
+    pub(super) subject: Arc<str>,
+    pub(super) agent: Arc<str>,
+}
+
+impl Who {
+    pub(super) fn of(request: &Request<'_>) -> Self {
+        let mut subject = String::new();
+        write_subject(&mut subject, &request.subject);
+        Self { subject: subject.into(), agent: shown(request.subject.agent).into() }
+    }
+}
+
+/// One who asks for one item, by number.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Asker {
+    /// Of the same stance, all get the same answers about the item.
+    pub(super) stance: u32,
+    /// As who it is counted.
+    pub(super) who: u32,
+}
+
+/// Those who ask, within one space of numbers.
+#[derive(Debug)]
+pub(super) struct Askers<'p> {
+    policies: Vec<&'p CompiledPolicy>,
+    /// By the item and the subject, and by what is missing: what is absent and what is not known differ.
+    pairs: HashMap<(u64, u32), Asker, foldhash::fast::FixedState>,
+    stances: HashMap<Vec<u64>, u32, foldhash::fast::FixedState>,
+    scratch: Vec<u64>,
+    numbers: HashMap<(u32, u32), u32, foldhash::fast::FixedState>,
+    who: Vec<Who>,
+    /// By the way in which an event comes out, then by who asked: how many.
+    counted: Vec<Vec<u64>>,
+}
+
+impl<'p> Askers<'p> {
+    pub(super) fn of(policies: Vec<&'p CompiledPolicy>) -> Self {
+        Self {
+            policies,
+            pairs: HashMap::default(),
+            stances: HashMap::default(),
+            scratch: Vec::new(),
+            numbers: HashMap::default(),
+            who: Vec::new(),
+            counted: Vec::new(),
+        }
+    }
+
+    /// The one who asks.
+    pub(super) fn find(&mut self, request: &Request<'_>, numbers: &Numbers<'_>) -> Asker {
+        let [lists, subject, .., item] = numbers.of();
+        let pair = (u64::from(item) << 32 | u64::from(subject), lists);
+        if let Some(asker) = self.pairs.get(&pair) {
+            return *asker;
+        }
+        self.scratch.clear();
+        self.scratch.push(u64::from(item));
+        for policy in &self.policies {
+            pdp::stance(policy, request, &mut self.scratch);
+        }
+        let next = u32::try_from(self.stances.len()).unwrap_or(u32::MAX);
+        let stance = *self.stances.entry_ref(&*self.scratch).or_insert(next);
+        let next = u32::try_from(self.who.len()).unwrap_or(u32::MAX);
+        let who = *self.numbers.entry((lists, subject)).or_insert_with(|| {
+            self.who.push(Who::of(request));
+            next
+        });
+        if self.pairs.len() >= MOST_PAIRS {
+            self.pairs.clear();
+        }
+        let asker = Asker { stance, who };
+        self.pairs.insert(pair, asker);
+        asker
+    }
+
+    /// How one is called.
+    pub(super) fn who(&self, number: u32) -> Option<&Who> {
+        self.who.get(number as usize)
+    }
+
+    /// Counts an event of one who asked, that came out in the way of this number.
+    pub(super) fn count(&mut self, who: u32, way: usize) {
+        if self.counted.len() <= way {
+            self.counted.resize_with(way + 1, Vec::new);
+        }
+        let Some(counted) = self.counted.get_mut(way) else { return };
+        if counted.len() <= who as usize {
+            counted.resize(self.who.len().max(who as usize + 1), 0);
+        }
+        counted.get_mut(who as usize).into_iter().for_each(|count| *count += 1);
+    }
+
+    /// Gives out what was counted: who, in which way, and how many.
+    pub(super) fn settle(&mut self, mut fold: impl FnMut(&Who, usize, u64)) {
+        for (way, counted) in self.counted.iter_mut().enumerate() {
+            for (who, count) in self.who.iter().zip(counted) {
+                let events = std::mem::take(count);
+                if events > 0 {
+                    fold(who, way, events);
+                }
+            }
+        }
+    }
+
+    /// Whether there are so many that what is remembered should be folded.
+    pub(super) fn is_full(&self) -> bool {
+        self.stances.len() >= MOST_STANCES
+    }
+
+    /// Begins anew to number stances, where no question is remembered.
+    pub(super) fn forget(&mut self) {
+        self.pairs.clear();
+        self.stances.clear();
+    }
+
+    /// Begins anew with other numbers, where nothing is counted any more.
+    pub(super) fn clear(&mut self) {
+        self.forget();
+        self.numbers.clear();
+        self.who.clear();
+        self.counted.clear();
+    }
+}
