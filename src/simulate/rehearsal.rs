@@ -215,12 +215,14 @@ impl<'p> Rehearsal<'p> {
             }
         };
         let (recorded, class) = (recorded(seen), &*outcome.class);
+        // The same as those of the class, which is one of many.
+        let counts = self.hours.counts(class.way);
         let stranger;
         let who = match asker.and_then(|number| self.askers.who(number)) {
             Some(who) => who,
             None => {
                 stranger = Who::of(&seen.request);
-                self.tables.asked(&stranger, &class.counts);
+                self.tables.asked(&stranger, &counts);
                 &stranger
             }
         };
@@ -230,7 +232,7 @@ impl<'p> Rehearsal<'p> {
             item: &class.item,
             before: class.before(recorded),
             after: Side::Judged(&class.candidate),
-            counts: &class.counts,
+            counts: &counts,
             kind: class.kind,
         };
         self.hours.add(time, class.way);

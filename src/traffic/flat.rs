@@ -50,7 +50,7 @@ pub(super) fn read(text: &str, names: &[String], kept: &mut Map<String, Value>) 
         return None;
     }
     let came = came.get(..count)?;
-    kept.retain(|name, _| came.contains(&name.as_str()));
+    kept.retain(|name, _| names.contains(name) && came.contains(&name.as_str()));
     Some(())
 }
 

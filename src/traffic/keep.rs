@@ -129,11 +129,8 @@ impl<'de> Visitor<'de> for Again<'_> {
                 access.next_value_seed(InPlace { value })?;
             }
         }
-        for (place, name) in names.iter().enumerate() {
-            if came & 1 << place == 0 {
-                kept.remove(name);
-            }
-        }
+        let place = |name: &String| names.iter().position(|own| own == name);
+        kept.retain(|name, _| place(name).is_some_and(|place| came & 1 << place != 0));
         Ok(())
     }
 }
@@ -323,8 +320,10 @@ mod tests {
         let map = map.and_then(|map| deserializer.end().map(|()| map).map_err(|e| e.to_string()));
         if let Keep::Named(names) = keep {
             // In the place of others, whole or given up half way, it comes to the same.
-            let mut kept =
-                json!({"a": "longer than what comes", "b": [1], "z": {"x": null}}).as_object().unwrap().clone();
+            let mut kept = json!({"a": "longer than what comes", "b": [1], "z": {"x": null}, "other": 1})
+                .as_object()
+                .unwrap()
+                .clone();
             for _ in 0..2 {
                 let mut deserializer = serde_json::Deserializer::from_str(text);
                 let again = Again { names, kept: &mut kept }.deserialize(&mut deserializer).map_err(|e| e.to_string());

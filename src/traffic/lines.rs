@@ -25,8 +25,6 @@ use crate::model::{Action, Arguments, Claim, Context, Fact, Request, Resource, R
 const MAX_TEXTS: usize = 1 << 16;
 /// After how many bytes of them.
 const MAX_BYTES: usize = 16 << 20;
-/// The longest arguments that stay in memory behind their call, in bytes.
-const MAX_LAST: usize = 256;
 
 /// Reads lines.
 pub struct Lines<'w> {
@@ -38,6 +36,9 @@ pub struct Lines<'w> {
     lists: Table<Statuses, 4>,
     tokens: Table<TokenLists, 2>,
     verdicts: Table<Verdicts, 2>,
+    /// The arguments of the last call, where only some are kept: the next ones take their place in memory, which is
+    /// hot and has the shape that most of them need.
+    last: Map<String, Value>,
 }
 
 #[derive(Debug)]
@@ -45,8 +46,6 @@ struct Item {
     action: Action,
     kind: ResourceKind,
     keep: Keep,
-    /// The arguments of its last call, where only some are kept: the next ones take their place in memory.
-    last: Map<String, Value>,
 }
 
 impl std::fmt::Debug for Lines<'_> {
@@ -86,7 +85,7 @@ pub(super) struct Parts {
 #[derive(Debug)]
 enum Held {
     Nowhere,
-    /// With the item, until the next call of it is read.
+    /// With the reader, until the next line is read.
     There,
     Here(Map<String, Value>),
 }
@@ -102,6 +101,7 @@ impl<'w> Lines<'w> {
             lists: Table::default(),
             tokens: Table::default(),
             verdicts: Table::default(),
+            last: Map::new(),
         }
     }
 
@@ -190,9 +190,11 @@ impl<'w> Lines<'w> {
             return Err(Bad::Rule(message.to_owned()));
         }
         let [.., item] = numbers;
-        let arguments = match own.arguments.zip(self.items.get_mut(item)) {
+        let arguments = match own.arguments.zip(self.items.get(item)) {
             None => Held::Nowhere,
-            Some((text, item)) => item.hold(text).map_err(|error| Bad::Json(error, text))?,
+            Some((text, item)) => {
+                arguments(text, &item.keep, &mut self.last).map_err(|error| Bad::Json(error, text))?
+            }
         };
         Ok(Parts { numbers, arguments })
     }
@@ -203,7 +205,7 @@ impl<'w> Lines<'w> {
         let common = self.common(numbers)?;
         let arguments = match arguments {
             Held::Nowhere => None,
-            Held::There => Some(Cow::Borrowed(&common.item.last)),
+            Held::There => Some(Cow::Borrowed(&self.last)),
             Held::Here(arguments) => Some(Cow::Owned(arguments)),
         };
         Ok(Line { own, common, arguments, numbers: Numbers::new(&self.space, numbers) })
@@ -263,7 +265,7 @@ fn item(own: &Own<'_>, wants: &dyn Wants) -> Result<Item, String> {
         (_, None) => return Err(format!("`{method}` reaches something with a name, and there is none")),
     };
     let keep = wants.wants(&Resource { door: &own.door, kind, name });
-    Ok(Item { action, kind, keep, last: Map::new() })
+    Ok(Item { action, kind, keep })
 }
 
 /// The kind is written only where the method leaves a choice.
@@ -277,22 +279,20 @@ fn kind_of(action: Action, method: &str, written: Option<ResourceKind>) -> Resul
     }
 }
 
-impl Item {
-    /// Reads the arguments of a call, and keeps what is wanted of them.
-    fn hold(&mut self, text: &str) -> serde_json::Result<Held> {
-        let mut deserializer = serde_json::Deserializer::from_str(text);
-        let held = match &self.keep {
-            Keep::Named(names) if names.len() <= MAX_AGAIN && text.len() <= MAX_LAST => {
-                if flat::read(text, names, &mut self.last).is_some() {
-                    return Ok(Held::There);
-                }
-                Again { names, kept: &mut self.last }.deserialize(&mut deserializer)?;
-                Held::There
+/// Reads the arguments of a call, and keeps what is wanted of them, in the place of the last if it can.
+fn arguments(text: &str, keep: &Keep, last: &mut Map<String, Value>) -> serde_json::Result<Held> {
+    let mut deserializer = serde_json::Deserializer::from_str(text);
+    let held = match keep {
+        Keep::Named(names) if names.len() <= MAX_AGAIN => {
+            if flat::read(text, names, last).is_some() {
+                return Ok(Held::There);
             }
-            keep => Held::Here(Kept(keep).deserialize(&mut deserializer)?),
-        };
-        deserializer.end().map(|()| held)
-    }
+            Again { names, kept: last }.deserialize(&mut deserializer)?;
+            Held::There
+        }
+        keep => Held::Here(Kept(keep).deserialize(&mut deserializer)?),
+    };
+    deserializer.end().map(|()| held)
 }
 
 impl Line<'_> {

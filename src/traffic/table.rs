@@ -76,11 +76,6 @@ impl<T, const PIECES: usize> Table<T, PIECES> {
         self.entries.get(number as usize).map(|e| &e.value)
     }
 
-    /// The same, to change what is kept beside what the text says.
-    pub(super) fn get_mut(&mut self, number: u32) -> Option<&mut T> {
-        self.entries.get_mut(number as usize).map(|e| &mut e.value)
-    }
-
     /// How many texts there are, and how long they are together.
     pub(super) const fn size(&self) -> (usize, usize) {
         (self.entries.len(), self.bytes)
