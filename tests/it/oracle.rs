@@ -90,9 +90,9 @@ fn reached<'s>(set: &'s PolicySet, request: &Request<'_>) -> Result<Reached<'s>,
             (fitting.map(|(name, item)| (format!("resource:{name}"), Some(item))).collect(), Reason::UnknownResource)
         }
     };
-    let literal = |item: &Option<&Item>| item.map_or(0, |item| literal_characters(uri(item)));
+    let literal = |item: Option<&Item>| item.map_or(0, |item| literal_characters(uri(item)));
     names.sort_by_key(|(name, item)| {
-        (std::cmp::Reverse(if names_a_uri(name) { literal(item) } else { 0 }), name.clone())
+        (std::cmp::Reverse(if names_a_uri(name) { literal(*item) } else { 0 }), name.clone())
     });
     if names.is_empty() { Err(unknown) } else { Ok((server, names)) }
 }
