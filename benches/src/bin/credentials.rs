@@ -71,7 +71,8 @@ async fn warm(bound: bool) -> Duration {
     let all = credentials(&Arc::new(Giver::default()), 1, bound);
     let door = all.door("server-0").expect("it is declared");
     let expires_at = Timestamp(i64::MAX / 2);
-    let caller = Arc::new(Caller { issuer: "corp".into(), subject: "ana".into(), agent: None, scopes: Vec::new(), expires_at });
+    let caller =
+        Arc::new(Caller { issuer: "corp".into(), subject: "ana".into(), agent: None, scopes: Vec::new(), expires_at });
     let caller = bound.then_some(&caller);
     let mut fastest = Duration::MAX;
     for _ in 0..PASSES {
