@@ -97,7 +97,7 @@ fn main() {
 }
 
 /// A way of going through a recording, and how many events it counted.
-type Way<'a> = (&'a str, Box<dyn Fn() -> u64 + 'a>);
+type Way<'a> = (&'static str, Box<dyn Fn() -> u64 + 'a>);
 
 /// Times ways that take turns: for each the fastest rate, and the middle one of its ratios to the first way in the same
 /// turn.
@@ -256,7 +256,6 @@ struct BareArguments<'a> {
 }
 
 #[derive(Debug, Deserialize)]
-#[expect(dead_code, reason = "what is parsed is the point")]
 struct BareSubject<'a> {
     issuer: &'a str,
     sub: &'a str,
@@ -266,7 +265,6 @@ struct BareSubject<'a> {
 }
 
 #[derive(Debug, Deserialize)]
-#[expect(dead_code, reason = "what is parsed is the point")]
 struct BareToken<'a> {
     #[serde(borrow)]
     aud: Vec<&'a str>,
