@@ -40,9 +40,16 @@ pub(super) fn started(directory: &Path, environment: &[(&str, &str)]) -> Started
         .unwrap();
     let said = Arc::new(Mutex::new(String::new()));
     let mut stderr = BufReader::new(child.stderr.take().unwrap());
+    // Before it serves it tells of other things, as of its audit log.
     let mut first = String::new();
-    stderr.read_line(&mut first).unwrap();
-    let line: Value = serde_json::from_str(&first).unwrap_or_else(|_| panic!("{first}"));
+    let line = loop {
+        let before = first.len();
+        assert!(stderr.read_line(&mut first).unwrap() > 0, "it does not serve: {first}");
+        let line: Value = serde_json::from_str(&first[before..]).unwrap_or_else(|_| panic!("{first}"));
+        if line["message"] == "serving" {
+            break line;
+        }
+    };
     let at = |name: &str| line[name].as_str().unwrap().to_owned();
     let (address, admin) = (at("address").parse().unwrap(), at("admin"));
     let heard = Arc::clone(&said);
