@@ -10,6 +10,8 @@ mod logins;
 #[cfg(feature = "gateway")]
 mod pipeline;
 #[cfg(feature = "gateway")]
+mod reloaded;
+#[cfg(feature = "gateway")]
 pub(crate) mod served;
 mod sources;
 #[cfg(feature = "gateway")]

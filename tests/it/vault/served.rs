@@ -85,7 +85,7 @@ impl Keys {
         Self { address: world.bao.address(), namespace: world.namespace.clone() }
     }
 
-    async fn get(&self, path: &str, token: &str) -> Option<Value> {
+    pub(super) async fn get(&self, path: &str, token: &str) -> Option<Value> {
         let client = reqwest::Client::builder().no_proxy().build().unwrap();
         let request = client.get(format!("{}/v1/{path}", self.address)).header("x-vault-namespace", &self.namespace);
         let answer = request.header("x-vault-token", token).send().await.ok()?;
