@@ -110,7 +110,8 @@ fn the_command_line_says_the_same_of_all_531_calls_as_json() {
     assert_eq!((ran.code, ran.stderr.as_str()), (0, ""));
     let report: Value = serde_json::from_str(&ran.stdout).unwrap();
     assert_eq!(report["schema"], "doorward.simulation/v1");
-    let totals = ["events", "allowed", "denied", "undecidable"].map(|name| report["totals"][name].as_u64().unwrap());
+    let totals =
+        ["events", "allowed", "denied", "undecidable"].map(|name| report["report"]["totals"][name].as_u64().unwrap());
     assert_eq!(totals, [531, 420, 111, 0]);
 }
 
