@@ -11,7 +11,7 @@ use std::time::Duration;
 use doorward::gateway::upstream::stdio::Program;
 use serde_json::{Value, json};
 
-/// How to start the server of that mode: `legacy`, `modern`, `stubborn`, `silent`, `broken` or `rmcp`.
+/// How to start the server of that mode: `legacy`, `modern`, `stubborn`, `silent`, `broken`, `rmcp` or `conformance`.
 pub(super) fn program(mode: &str) -> Program {
     let this = std::env::current_exe().unwrap().to_str().unwrap().to_owned();
     let argv = [&*this, "--ignored", "--exact", "gateway::fixture::serves_other_tests", "--nocapture"];
@@ -33,6 +33,7 @@ fn serves_other_tests() {
             std::process::exit(3);
         }
         "rmcp" => super::calculator::serve_stdio(),
+        "conformance" => super::conformance::serve_stdio(),
         "journal" => super::durable::server::serve(),
         "database" => crate::vault::served::serve_stdio(),
         mode => by_hand(mode),
