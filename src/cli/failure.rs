@@ -159,16 +159,19 @@ impl Failure {
     }
 
     /// The stable code.
+    #[cfg(feature = "gateway")]
     pub(super) const fn code(&self) -> &'static str {
         self.kind.code()
     }
 
     /// What is wrong, in one line.
+    #[cfg(feature = "gateway")]
     pub(super) fn message(&self) -> &str {
         &self.message
     }
 
     /// What to do next.
+    #[cfg(feature = "gateway")]
     pub(super) fn advice(&self) -> Option<&str> {
         self.help.as_deref()
     }

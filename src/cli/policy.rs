@@ -135,11 +135,13 @@ impl Texts {
     }
 
     /// The policy with whatever is wrong in it.
+    #[cfg(feature = "gateway")]
     pub(super) fn read(&self) -> Result<Named, Failure> {
         self.read.with(&[])
     }
 
     /// The directory of the policy, if it is a file.
+    #[cfg(feature = "gateway")]
     pub(super) fn directory(&self) -> Option<&Path> {
         self.directory.as_deref()
     }
@@ -157,6 +159,7 @@ pub(super) struct Opened {
     /// The directory of the file it was read from.
     pub(super) directory: Option<PathBuf>,
     /// Whether it is a compiled file.
+    #[cfg_attr(not(feature = "gateway"), expect(dead_code, reason = "only a gateway asks"))]
     pub(super) is_compiled: bool,
 }
 
