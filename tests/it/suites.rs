@@ -104,7 +104,8 @@ deny = ["desk:find", { call = "desk:pay", args = { amount = 99 }, because = "no-
           send `args.amount` as grant `staff` (policies.toml:17:8) asks: { max = 50 }, not 51; or change the rule there
         policies.toml:33:57  `desk:close` must be allowed, and the answer is: deny scope-missing by declaration desk:close
           ask for a token with scope `desk:close`
-          widen `to.agents` of grant `acme` (policies.toml:22:8): it asks for desk-*, the request has none
+          bring a token that has `agents`, such as `desk-x`: grant `acme` (policies.toml:22:8) asks for desk-*
+          bring a token that has `claims.tenant`, such as `acme`: grant `acme` (policies.toml:22:8) asks for acme
         policies.toml:34:9  `desk:find` must be denied, and the answer is: allow by grant staff
         policies.toml:34:31  `desk:pay` must be denied because `no-grant`, and the answer is: deny args by grant staff
     1 test, 1 failed
@@ -159,7 +160,7 @@ fn results_have_a_json_and_a_junit_form() {
         <testcase classname="policies.toml" name="fails" file="policies.toml" line="55">
           <failure message="`desk:find` must be allowed, and the answer is: deny scope-missing by declaration desk:find">policies.toml:58:10: `desk:find` must be allowed, and the answer is: deny scope-missing by declaration desk:find
       ask for a token with scope `desk:find`
-      widen `to.groups` of grant `staff` (policies.toml:17:8): it asks for staff, the request has none
+      bring a token that has `groups`, such as `staff`: grant `staff` (policies.toml:17:8) asks for staff
     </failure>
         </testcase>
       </testsuite>
