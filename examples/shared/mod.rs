@@ -13,7 +13,7 @@ use doorward::identity::dev::{DevIssuer, DevKeys, Wanted};
 use doorward::identity::fetch::{Given, Place};
 use doorward::identity::{Limits, Verifier};
 use doorward::model::Timestamp;
-use doorward::pep::{ClientFeatures, Guard, Surroundings};
+use doorward::pep::{Guard, Surroundings};
 use doorward::policy::{Layers, load};
 use secrecy::ExposeSecret as _;
 
@@ -59,7 +59,6 @@ pub(crate) fn guard(log: &str) -> Result<(Guard, String), Box<dyn Error>> {
         ids: Arc::new(move || format!("r-{}", count.fetch_add(1, Ordering::Relaxed))),
         key,
         limits: doorward::pep::Limits::default(),
-        features: ClientFeatures::default(),
     };
     Ok((Guard::new(policy, verifier, Arc::new(journal), surroundings), token))
 }

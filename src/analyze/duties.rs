@@ -6,8 +6,10 @@ use serde::Serialize;
 
 use super::wording;
 use crate::model::Rate;
+use crate::policy::argument::HostPattern;
 use crate::policy::set::{
-    Capture, Credential, Gateway, Hold, Issuer, Item, KeySource, PolicySet, Server, Upstream, Vault, item_name,
+    Capture, ClientRequests, Credential, Gateway, GatewayLimits, Hold, Issuer, Item, KeySource, PolicySet, Server,
+    Upstream, Vault, item_name,
 };
 
 /// What kind of thing changed.
@@ -34,6 +36,8 @@ pub enum ChangeKind {
     CredentialTtl,
     /// Where a server, the gateway or Vault is.
     Location,
+    /// What a server may ask of clients.
+    Client,
 }
 
 /// A setting that differs.
@@ -76,6 +80,8 @@ pub(super) fn changes(old: &PolicySet, new: &PolicySet) -> Vec<Change> {
     for (name, before) in &old.servers {
         let Some(after) = new.servers.get(name) else { continue };
         add(name, ChangeKind::Location, upstream(before), upstream(after), false);
+        let asks = (&before.client, &after.client);
+        add(name, ChangeKind::Client, client(asks.0), client(asks.1), may_ask_more(asks.0, asks.1));
         add(name, ChangeKind::Credential, credential(before), credential(after), false);
         let (short, long) = (credential_ttl(before), credential_ttl(after));
         let weaker = short.zip(long).is_some_and(|(short, long)| long > short);
@@ -146,7 +152,31 @@ fn trust(issuer: &Issuer) -> [String; 4] {
     ]
 }
 
+fn client(client: &ClientRequests) -> String {
+    let ClientRequests { sampling, elicitation, elicitation_hosts, roots } = client;
+    let named = [("sampling", *sampling), ("elicitation", *elicitation), ("roots", *roots)];
+    let mut words: Vec<&str> = named.into_iter().filter(|(_, may)| *may).map(|(word, _)| word).collect();
+    words.extend(elicitation_hosts.iter().map(HostPattern::as_str));
+    if words.is_empty() { "nothing".to_owned() } else { words.join(" ") }
+}
+
+fn may_ask_more(before: &ClientRequests, after: &ClientRequests) -> bool {
+    let more = |before: bool, after: bool| after && !before;
+    more(before.sampling, after.sampling)
+        || more(before.elicitation, after.elicitation)
+        || more(before.roots, after.roots)
+        || after.elicitation_hosts.iter().any(|host| !before.elicitation_hosts.contains(host))
+}
+
 fn upstream(server: &Server) -> String {
+    let mut text = reached(server);
+    for (what, file) in [("authorities in", &server.tls.ca_file), ("shown", &server.tls.identity_file)] {
+        text.push_str(&file.as_ref().map_or_else(String::new, |file| format!(", {what} {file}")));
+    }
+    text
+}
+
+fn reached(server: &Server) -> String {
     match &server.upstream {
         Upstream::Url(url) => url.clone(),
         Upstream::Command(command) if server.environment.is_empty() => command.join(" "),
@@ -244,6 +274,20 @@ fn gateway(gateway: &Gateway) -> String {
     }
     if let Some(Capture { directory, percent, file_mib, total_mib }) = &gateway.capture {
         with("capture in ", &format!("{directory} {percent}% {file_mib} MiB of {total_mib} MiB"));
+    }
+    if gateway.limits != GatewayLimits::default() {
+        let limits = &gateway.limits;
+        let text = [
+            ("connections", limits.connections),
+            ("requests", limits.requests),
+            ("a door", limits.requests_per_door),
+            ("a caller", limits.requests_per_caller),
+            ("seconds for a head", limits.head_time),
+            ("for a body", limits.body_time),
+            ("for a stall", limits.stall_time),
+            ("to drain", limits.drain_time),
+        ];
+        with("limits ", &text.map(|(what, number)| format!("{number} {what}")).join(" "));
     }
     if gateway.danger_plain_http {
         with("plain HTTP", "");

@@ -2,6 +2,7 @@
 //!
 //! They ask nobody who they are, so they tell nothing of callers, tokens or requests.
 
+use std::fmt;
 use std::sync::Arc;
 
 use axum::Router;
@@ -10,7 +11,7 @@ use axum::http::StatusCode;
 use axum::response::IntoResponse;
 use axum::routing::get;
 use metrics::gauge;
-use metrics_exporter_prometheus::PrometheusHandle;
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
@@ -19,12 +20,30 @@ use super::watched::Watched;
 use crate::audit::Log as _;
 use crate::pep::Guard;
 
+/// Where the metrics of this process are read. A process has one recorder, so that whoever runs it chooses.
+#[derive(Clone)]
+pub struct Metrics(PrometheusHandle);
+
+impl Metrics {
+    /// Records the metrics of this process from now on. `None` when something else records them already.
+    pub fn install() -> Option<Self> {
+        let seconds = [0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0];
+        PrometheusBuilder::new().set_buckets(&seconds).ok()?.install_recorder().ok().map(Self)
+    }
+}
+
+impl fmt::Debug for Metrics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Metrics")
+    }
+}
+
 /// What can be asked.
 pub(super) struct Status {
     pub(super) guard: Guard,
     pub(super) log: Arc<Watched>,
     pub(super) draining: CancellationToken,
-    pub(super) metrics: Option<PrometheusHandle>,
+    pub(super) metrics: Option<Metrics>,
 }
 
 impl Status {
@@ -98,7 +117,7 @@ async fn metrics(State(status): State<Arc<Status>>) -> impl IntoResponse {
     status.guard.flush();
     status.measure();
     match &status.metrics {
-        Some(handle) => (StatusCode::OK, handle.render()),
+        Some(Metrics(handle)) => (StatusCode::OK, handle.render()),
         None => (StatusCode::NOT_FOUND, "metrics are not recorded in this process\n".to_owned()),
     }
 }

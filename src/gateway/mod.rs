@@ -12,6 +12,8 @@ mod edition;
 mod issuer;
 mod listener;
 mod open;
+mod pace;
+mod pem;
 mod reload;
 mod router;
 mod run;
@@ -20,6 +22,7 @@ mod socket;
 pub mod upstream;
 mod watched;
 
+pub use admin::Metrics;
 pub use body::{Body, BoxError, empty, full};
 pub use capture::{Capture, CaptureOptions};
 pub use door::Upstream;

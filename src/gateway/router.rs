@@ -1,8 +1,7 @@
 //! Which request goes to which door, after what can be refused without knowing who asks.
 
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body as AxumBody;
@@ -10,17 +9,16 @@ use axum::extract::{Path, Request, State};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::any;
-use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, HOST, ORIGIN, RETRY_AFTER};
 use http::{HeaderValue, Method, StatusCode};
-use http_body::{Frame, SizeHint};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Semaphore;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_layer::Layer;
 use tower_service::Service;
 
 use super::door::Doorway;
 use super::edition::Edition;
+use super::pace::Paced;
 use super::settings::{Bounds, Names};
 use crate::pep::{Guard, GuardLayer};
 
@@ -30,12 +28,13 @@ struct Entrance {
     guard: Guard,
     places: Arc<Semaphore>,
     path: usize,
+    stall: Duration,
 }
 
 /// A router with a door for each server of the policy in force.
 pub(super) fn router(guard: &Guard, bounds: &Bounds) -> Router {
     let places = Arc::new(Semaphore::new(bounds.requests.min(Semaphore::MAX_PERMITS)));
-    let entrance = Entrance { guard: guard.clone(), places, path: bounds.path };
+    let entrance = Entrance { guard: guard.clone(), places, path: bounds.path, stall: bounds.stall_time };
     Router::new()
         .route("/{server}/mcp", any(door))
         .fallback(elsewhere)
@@ -107,7 +106,7 @@ async fn admitted(entrance: &Entrance, request: Request, next: Next) -> Response
         answer.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
         return answer;
     };
-    next.run(request).await.map(|inner| AxumBody::new(Placed { inner, _place: place }))
+    next.run(request).await.map(|body| AxumBody::new(Paced::new(body, place, entrance.stall)))
 }
 
 /// Holds `Host` and `Origin` against the names of the gateway, so that no page of another site can
@@ -145,27 +144,4 @@ fn panicked(_: Box<dyn std::any::Any + Send>) -> Response {
     tracing::error!("a fault in doorward: a request was refused");
     metrics::counter!("doorward_faults_total").increment(1);
     refused(StatusCode::INTERNAL_SERVER_ERROR, "a fault in the gateway")
-}
-
-/// A body that holds a place until its end.
-struct Placed {
-    inner: AxumBody,
-    _place: OwnedSemaphorePermit,
-}
-
-impl http_body::Body for Placed {
-    type Data = Bytes;
-    type Error = axum::Error;
-
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        Pin::new(&mut self.inner).poll_frame(cx)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.inner.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.inner.size_hint()
-    }
 }

@@ -14,12 +14,11 @@ use axum::Router;
 use axum_server::tls_rustls::{RustlsAcceptor, RustlsConfig};
 use axum_server::{Handle, Server};
 use hyper_util::rt::TokioTimer;
-use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use tokio::task::JoinHandle;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::admin::{self, Status};
+use super::admin::{self, Metrics, Status};
 use super::capture::Capture;
 use super::control::{self, About, Control, Key};
 use super::edition::Edition;
@@ -63,6 +62,8 @@ pub(super) struct Parts {
     pub(super) draining: CancellationToken,
     /// What puts other policies in force, and what asks for that.
     pub(super) reloading: (Reloader, Reloads),
+    /// Where its metrics are read.
+    pub(super) metrics: Option<Metrics>,
 }
 
 /// A gateway whose listeners are bound.
@@ -74,6 +75,7 @@ pub struct Gateway {
     about: About,
     key: Key,
     system: System,
+    metrics: Option<Metrics>,
     settings: Settings,
     reloading: (Reloader, Reloads),
     draining: CancellationToken,
@@ -113,8 +115,8 @@ impl Bound {
 impl Gateway {
     /// Puts it together. Must be called within a tokio runtime.
     pub(super) fn new(parts: Parts, settings: Settings, bound: Bound) -> Self {
-        let Parts { guard, log, ledger, capture, about, key, system, draining, reloading } = parts;
-        Self { guard, log, ledger, capture, about, key, system, settings, reloading, draining, bound }
+        let Parts { guard, log, ledger, capture, about, key, system, draining, reloading, metrics } = parts;
+        Self { guard, log, ledger, capture, about, key, system, settings, reloading, draining, bound, metrics }
     }
 
     /// Where callers reach it.
@@ -165,14 +167,17 @@ impl Gateway {
     ///
     /// When a listener breaks.
     pub async fn run(self, stop: impl Future<Output = ()> + Send) -> std::io::Result<bool> {
-        let Self { guard, log, ledger, capture, about, key, system, settings, reloading, draining, bound } = self;
+        let Self { guard, log, ledger, capture, about, key, system, settings, reloading, draining, bound, metrics } =
+            self;
         let (reloader, reloads) = reloading;
         let Bound { tls, listener, admin } = bound;
         let bounds = settings.bounds;
+        let settling = Arc::clone(&log);
         let app = router::router(&guard, &bounds);
-        let status = Arc::new(Status { guard: guard.clone(), log, draining: draining.clone(), metrics: recorder() });
+        let status = Arc::new(Status { guard: guard.clone(), log, draining: draining.clone(), metrics });
         let control = Control { status: Arc::clone(&status), reloads, system, key, about };
         let admin_app = admin::router(status).merge(control::router(control));
+        let renewing = settings.tls.clone().zip(tls.clone());
         let handle = Handle::new();
         let serving = tokio::spawn(serve(listener, app, tls, handle.clone(), bounds));
         let admin_bounds = Bounds { connections: ADMINS, ..bounds };
@@ -180,6 +185,7 @@ impl Gateway {
         let admin = tokio::spawn(administer(admin, admin_app, administering.clone(), admin_bounds));
         let reloading = tokio::spawn(reloader.run());
         let flushing = tokio::spawn(flush(guard.clone()));
+        let renewing = renewing.map(|(files, shown)| tokio::spawn(listener::renew(files, shown)));
         // Keys and credentials that can be had are had before the first caller comes; whoever comes before
         // that waits.
         let (verifier, edition) = (guard.verifier(), guard.kept::<Edition>());
@@ -196,10 +202,15 @@ impl Gateway {
         draining.cancel();
         tracing::info!(connections = handle.connection_count(), "draining");
         handle.graceful_shutdown(Some(bounds.drain));
+        let deadline = Instant::now() + bounds.drain;
         let served = ended(serving).await;
-        let by_itself = handle.connection_count() == 0;
+        // At the deadline the rest is cut off, whether its connections are gone by now or not.
+        let by_itself = Instant::now() < deadline;
         preparing.abort();
         flushing.abort();
+        if let Some(renewing) = renewing {
+            renewing.abort();
+        }
         if let Some(edition) = guard.kept::<Edition>() {
             for behind in edition.all() {
                 behind.upstream.shutdown().await;
@@ -212,6 +223,8 @@ impl Gateway {
         }
         administering.cancel();
         let admin = ended(admin).await;
+        // What was cut off just now has an end as well.
+        let _ = timeout(CLOSE, settling.settled()).await;
         guard.flush();
         if timeout(CLOSE, ledger.close()).await.is_err() {
             tracing::error!("the audit log is away: what waited to be written is lost, and no call but its end");
@@ -242,12 +255,6 @@ fn bind(address: SocketAddr) -> Result<TcpListener, Refusal> {
         let message = format!("`{address}` cannot be listened on: {}", error.kind());
         Refusal::new("address", message, "end what listens there, or choose another address")
     })
-}
-
-/// The metrics of this process. `None` when it records them by other means.
-fn recorder() -> Option<PrometheusHandle> {
-    let seconds = [0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0];
-    PrometheusBuilder::new().set_buckets(&seconds).ok()?.install_recorder().ok()
 }
 
 fn report(issuers: &[crate::identity::RingStatus]) {
@@ -300,7 +307,7 @@ async fn serve(
     handle: Handle<SocketAddr>,
     bounds: Bounds,
 ) -> std::io::Result<()> {
-    let bounded = Bounded::new(bounds.connections);
+    let bounded = Bounded::new(&bounds);
     let server = axum_server::from_tcp(listener)?.handle(handle).first_request_timeout(bounds.head_time);
     let service = app.into_make_service();
     match tls {

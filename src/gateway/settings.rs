@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use http::Uri;
 
-use crate::policy::set::{Gateway, Tls};
+use crate::policy::set::{Gateway, GatewayLimits, Tls};
 
 /// Where health and metrics are when nobody says.
 const ADMIN: &str = "127.0.0.1:8788";
@@ -65,6 +65,8 @@ pub struct Bounds {
     pub requests: usize,
     /// How long the head of a request may take to come.
     pub head_time: Duration,
+    /// How long a caller may take nothing of its answer.
+    pub stall_time: Duration,
     /// The longest head, in bytes.
     pub head: usize,
     /// The most header lines.
@@ -76,17 +78,25 @@ pub struct Bounds {
 }
 
 impl Default for Bounds {
-    /// 4,096 connections and as many requests, 10 s and 32 KiB for a head of at most 64 lines, 4 KiB for
-    /// a path, 20 s to drain.
+    /// 32 KiB for a head of at most 64 lines, 4 KiB for a path; the rest as a policy that does not say it.
     fn default() -> Self {
+        Self::of(&GatewayLimits::default())
+    }
+}
+
+impl Bounds {
+    fn of(limits: &GatewayLimits) -> Self {
+        let count = |count| usize::try_from(count).unwrap_or(usize::MAX);
+        let seconds = |seconds: u32| Duration::from_secs(seconds.into());
         Self {
-            connections: 4096,
-            requests: 4096,
-            head_time: Duration::from_secs(10),
+            connections: count(limits.connections),
+            requests: count(limits.requests),
+            head_time: seconds(limits.head_time),
+            stall_time: seconds(limits.stall_time),
+            drain: seconds(limits.drain_time),
             head: 32 * 1024,
             lines: 64,
             path: 4096,
-            drain: Duration::from_secs(20),
         }
     }
 }
@@ -182,7 +192,7 @@ impl Settings {
                 admin,
                 tls: gateway.tls.as_ref().map(|tls| TlsFiles::of(tls, directory)),
                 names: Names::of(gateway),
-                bounds: Bounds::default(),
+                bounds: Bounds::of(&gateway.limits),
             }),
             _ => Err(refusals),
         }

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use metrics::{counter, gauge, histogram};
+use tokio::sync::Notify;
 
 use crate::audit::{Intent, Log, Outcome, Pending, Receipt, Refusals, Unavailable};
 use crate::model::{Action, Effect};
@@ -22,12 +23,25 @@ pub struct Watched {
     waiting: AtomicU64,
     /// Door and request of what has no outcome yet, by the class and number of its row.
     open: Mutex<HashMap<(String, u64), (String, String)>>,
+    /// Told when nothing is open any more.
+    settled: Notify,
 }
 
 impl Watched {
     /// Watches a log.
     pub fn new(log: Arc<dyn Log>) -> Self {
-        Self { log, waiting: AtomicU64::new(0), open: Mutex::default() }
+        Self { log, waiting: AtomicU64::new(0), open: Mutex::default(), settled: Notify::new() }
+    }
+
+    /// Waits until everything that was let through has its outcome.
+    pub(super) async fn settled(&self) {
+        loop {
+            let settled = self.settled.notified();
+            if self.open.lock().unwrap_or_else(PoisonError::into_inner).is_empty() {
+                return;
+            }
+            settled.await;
+        }
     }
 
     /// Rows that wait to become durable.
@@ -103,7 +117,10 @@ impl Log for Watched {
     }
 
     fn outcome(&self, receipt: Receipt, outcome: Outcome) {
-        let about = self.open.lock().unwrap_or_else(PoisonError::into_inner).remove(&key(&receipt));
+        let (about, last) = {
+            let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+            (open.remove(&key(&receipt)), open.is_empty())
+        };
         if let Some((door, request)) = about {
             gauge!("doorward_requests_open").decrement(1);
             #[expect(clippy::cast_precision_loss, reason = "no answer takes so long that it matters")]
@@ -113,6 +130,9 @@ impl Log for Watched {
             tracing::info!(request, door, end, status, error, milliseconds, bytes, "ended");
         }
         self.log.outcome(receipt, outcome);
+        if last {
+            self.settled.notify_waiters();
+        }
     }
 
     fn refusals(&self, refusals: Refusals) {

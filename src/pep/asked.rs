@@ -12,7 +12,7 @@ use super::edit::{NotRead, Object, elements, is_shallow};
 use super::filter;
 use super::memory::{KeptArguments, RequestKey, Task, Waiting};
 use super::state::Bound;
-use crate::mcp::Id;
+use crate::mcp::{Id, json};
 use crate::model::{Action, ResourceKind};
 
 /// A request that was passed on.
@@ -70,7 +70,9 @@ impl Asked {
         }
         let (result, error) = (message.get("result"), message.get("error"));
         if let (None, Some(error)) = (result, error) {
-            let code = Object::read(error)?.get("code").and_then(|code| code.parse().ok()).ok_or(Lie)?;
+            let error = Object::read(error)?;
+            let code = error.get("code").and_then(|code| code.parse().ok()).ok_or(Lie)?;
+            self.pages(code, &error)?;
             // What cannot be read has no id to answer to.
             if message.get("id").is_some_and(|id| !is_id(id, &self.id) && id != "null") {
                 return Err(Lie);
@@ -215,14 +217,40 @@ impl Asked {
     fn inputs(&self, result: &Object<'_>) -> Result<(), Lie> {
         let Some(inputs) = result.get("inputRequests") else { return Ok(()) };
         for (_, input) in members(inputs)? {
-            let method = Object::read(&input)?.text("method").ok_or(Lie)?;
-            if !filter::client_answers(&self.caller, &method) {
+            let input = Object::read(&input)?;
+            let method = input.text("method").ok_or(Lie)?;
+            if !filter::client_answers(&self.caller, &method, &self.read(input.get("params"))?) {
                 return Err(Lie);
             }
         }
         Ok(())
     }
+
+    /// An error that sends the user to pages first (MCP 2025-11-25) sends to none but those it may.
+    fn pages(&self, code: i64, error: &Object<'_>) -> Result<(), Lie> {
+        let Some(data) = error.get("data").filter(|_| code == PAGES_FIRST) else { return Ok(()) };
+        let data = Object::read(data)?;
+        for page in elements(data.get("elicitations").unwrap_or("[]"))? {
+            let page = self.read(Some(page))?;
+            if !page.contains_key("url") || !filter::may_elicit(&self.caller, &page) {
+                return Err(Lie);
+            }
+        }
+        Ok(())
+    }
+
+    /// An object, read as strictly as a request.
+    fn read(&self, text: Option<&str>) -> Result<Map<String, Value>, Lie> {
+        let Some(text) = text else { return Ok(Map::new()) };
+        match json::read(text.as_bytes(), self.caller.guard.limits().answer.depth) {
+            Ok(Value::Object(object)) => Ok(object),
+            _ => Err(Lie),
+        }
+    }
 }
+
+/// The error by which a server asks for elicitations on pages before it goes on.
+const PAGES_FIRST: i64 = -32_042;
 
 /// Whether the text of an id is this id. `1.0` and `1` are two for some readers, so only one passes.
 fn is_id(text: &str, id: &Id) -> bool {

@@ -10,11 +10,17 @@ use http_body::{Frame, SizeHint};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt as _, Empty, Full};
 
+use super::places::Place;
+
 /// What may go wrong below a door.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// A body of one request or answer.
-pub struct Body(UnsyncBoxBody<Bytes, BoxError>);
+pub struct Body {
+    bytes: UnsyncBoxBody<Bytes, BoxError>,
+    /// What the request takes up until all of it has been taken.
+    _place: Option<Place>,
+}
 
 impl Body {
     /// A body around another.
@@ -23,7 +29,12 @@ impl Body {
         B: http_body::Body<Data = Bytes> + Send + 'static,
         B::Error: Into<BoxError>,
     {
-        Self(UnsyncBoxBody::new(body.map_err(Into::into)))
+        Self { bytes: UnsyncBoxBody::new(body.map_err(Into::into)), _place: None }
+    }
+
+    /// The same, and the place is taken as long as it is there.
+    pub(super) fn holding(self, place: Place) -> Self {
+        Self { _place: Some(place), ..self }
     }
 
     /// No bytes.
@@ -55,14 +66,14 @@ impl http_body::Body for Body {
     type Error = BoxError;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        Pin::new(&mut self.0).poll_frame(cx)
+        Pin::new(&mut self.bytes).poll_frame(cx)
     }
 
     fn is_end_stream(&self) -> bool {
-        self.0.is_end_stream()
+        self.bytes.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.0.size_hint()
+        self.bytes.size_hint()
     }
 }

@@ -82,6 +82,10 @@ codes! {
     StateInvalid = "state-invalid", 400, -32602, "start the call again";
     /// Too many requests in this window.
     RateLimited = "rate-limited", 429, -31002, "wait as long as `Retry-After` says";
+    /// This caller has as many requests under way as one caller may have.
+    CallerBusy = "caller-busy", 429, -31002, "let some of your requests end first";
+    /// As many requests are under way at this door as there may be.
+    DoorBusy = "door-busy", 503, -31003, "try again later";
     /// The bounded memory of sessions, tasks or rates is full.
     Overloaded = "overloaded", 503, -31003, "try again later";
     /// A stream that its caller may no longer have.

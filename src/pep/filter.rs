@@ -10,6 +10,8 @@ use super::caller::Caller;
 use super::edit::{Object, array, elements};
 use super::memory::TaskKey;
 use crate::model::{Action, Arguments, ResourceKind};
+use crate::policy::argument::canonical_host;
+use crate::policy::set::ClientRequests;
 
 /// The extension whose methods a policy can judge.
 pub(super) const TASKS: &str = "io.modelcontextprotocol/tasks";
@@ -116,30 +118,65 @@ fn keep_extensions(announced: &mut Object<'_>, tasks: bool) -> Result<bool, Lie>
     Ok(changed)
 }
 
-/// Whether servers may ask a client for this at all.
-pub(super) fn client_answers(caller: &Caller, method: &str) -> bool {
-    let features = caller.guard.0.surroundings.features;
+/// What the policy in force lets the server behind this door ask of clients.
+fn of_clients(caller: &Caller) -> ClientRequests {
+    let rules = caller.guard.0.rules.load();
+    rules.policy.set().servers.get(&**caller.door.name()).map(|server| server.client.clone()).unwrap_or_default()
+}
+
+/// Whether a server may ask a client for this.
+pub(super) fn client_answers(caller: &Caller, method: &str, params: &Map<String, Value>) -> bool {
     match method {
-        "sampling/createMessage" => features.sampling,
-        "elicitation/create" => features.elicitation,
-        "roots/list" => features.roots,
+        "sampling/createMessage" => of_clients(caller).sampling,
+        "elicitation/create" => may_elicit(caller, params),
+        "roots/list" => of_clients(caller).roots,
         "ping" | "tasks/get" | "tasks/result" | "tasks/list" | "tasks/cancel" => true,
         _ => false,
     }
+}
+
+/// Whether a server may ask the user this: by a form, or on a page of a host that the policy names.
+pub(super) fn may_elicit(caller: &Caller, params: &Map<String, Value>) -> bool {
+    let client = of_clients(caller);
+    let by_form = matches!(params.get("mode").map(Value::as_str), None | Some(Some("form")));
+    let page = params.get("url");
+    client.elicitation
+        && match page {
+            None => by_form,
+            Some(url) => url.as_str().is_some_and(|url| {
+                let secure = url.get(..8).is_some_and(|start| start.eq_ignore_ascii_case("https://"));
+                let host = canonical_host(url).filter(|_| secure);
+                host.is_some_and(|host| client.elicitation_hosts.iter().any(|pattern| pattern.matches(host)))
+            }),
+        }
 }
 
 /// What a client says it can do, to a server: without what servers may not ask for, and without what
 /// cannot be judged. `None` when nothing has to go.
 pub(super) fn client_capabilities(caller: &Caller, text: &str) -> Result<Option<String>, Lie> {
     let mut announced = Object::read(text)?;
-    let features = caller.guard.0.surroundings.features;
+    let client = of_clients(caller);
+    let mut forms_only = None;
+    if client.elicitation
+        && client.elicitation_hosts.is_empty()
+        && let Some(elicitation) = announced.get("elicitation")
+    {
+        let mut elicitation = Object::read(elicitation)?;
+        let has_form = elicitation.get("form").is_some();
+        // Whoever shows pages and no forms is not asked at all: nothing left would say the contrary.
+        forms_only = elicitation.keep(|key| key != "url").then(|| has_form.then(|| elicitation.write()));
+    }
     let mut changed = announced.keep(|key| match key {
-        "sampling" => features.sampling,
-        "elicitation" => features.elicitation,
-        "roots" => features.roots,
+        "sampling" => client.sampling,
+        "elicitation" => client.elicitation && forms_only != Some(None),
+        "roots" => client.roots,
         "tasks" | "extensions" => true,
         _ => false,
     });
+    if let Some(Some(forms)) = forms_only {
+        announced.set("elicitation", forms);
+        changed = true;
+    }
     changed |= keep_extensions(&mut announced, true)?;
     Ok(changed.then(|| announced.write()))
 }
@@ -147,16 +184,23 @@ pub(super) fn client_capabilities(caller: &Caller, text: &str) -> Result<Option<
 /// Whether a caller may hear of a URI or a task.
 type MayHear = fn(&Caller, &str) -> bool;
 
-/// Params of `subscriptions/listen` without the URIs and tasks that the caller may not hear of.
-/// `None` when nothing has to go.
+/// Params of `subscriptions/listen` with nothing but what the caller may hear of: changes of lists that hold
+/// something for it, its URIs and its tasks. `None` when nothing has to go.
 pub(super) fn listen(caller: &Caller, params: &Map<String, Value>, text: &str) -> Result<Option<String>, Lie> {
     let mut object = Object::read(text)?;
     let mut wanted = Object::read(object.get("notifications").ok_or(Lie)?)?;
     let Some(asked) = params.get("notifications").and_then(Value::as_object) else { return Err(Lie) };
-    let mut changed = false;
+    let mut changed = wanted.keep(|key| match key {
+        "resourceSubscriptions" | "taskIds" => true,
+        list => list_of(list).is_some_and(|kind| caller.has_any(kind)),
+    });
+    if asked.iter().any(|(key, value)| list_of(key).is_some() && !value.is_boolean()) {
+        return Err(Lie);
+    }
     let allowed: [(&str, MayHear); 2] = [("resourceSubscriptions", may_hear_of), ("taskIds", may_see_task)];
     for (key, may) in allowed {
-        let Some(list) = asked.get(key).and_then(Value::as_array) else { continue };
+        let Some(list) = asked.get(key) else { continue };
+        let list = list.as_array().ok_or(Lie)?;
         let kept: Vec<&Value> = list.iter().filter(|one| one.as_str().is_some_and(|one| may(caller, one))).collect();
         if kept.len() < list.len() {
             wanted.set(key, serde_json::to_string(&kept).map_err(|_| Lie)?);
@@ -169,4 +213,14 @@ pub(super) fn listen(caller: &Caller, params: &Map<String, Value>, text: &str) -
     let text = wanted.write();
     object.set("notifications", text);
     Ok(Some(object.write()))
+}
+
+/// What kind of list a filter of `subscriptions/listen`, or the notification for it, is about.
+pub(super) fn list_of(name: &str) -> Option<ResourceKind> {
+    match name {
+        "toolsListChanged" | "notifications/tools/list_changed" => Some(ResourceKind::Tool),
+        "promptsListChanged" | "notifications/prompts/list_changed" => Some(ResourceKind::Prompt),
+        "resourcesListChanged" | "notifications/resources/list_changed" => Some(ResourceKind::Resource),
+        _ => None,
+    }
 }

@@ -72,6 +72,12 @@ async fn pass(guard: &Guard, door: &Door, request: Request<Body>, next: Next) ->
         Ok(head) => head,
         Err(code) => return Err(who.refuse(&Ask::server(parts.method.as_str(), Action::Unknown), code.into()).await),
     };
+    let caller = &who.caller;
+    let limits = caller.rules.policy.set().gateway.limits;
+    let place = match guard.0.places.take(&caller.principal, caller.door.name(), &limits) {
+        Ok(place) => place,
+        Err(code) => return Err(who.refuse(&Ask::server(parts.method.as_str(), Action::Unknown), code.into()).await),
+    };
     let method = parts.method.clone();
     let visit = Visit { who, parts, head, next: Mutex::new(next) };
     match method {
@@ -80,6 +86,7 @@ async fn pass(guard: &Guard, door: &Door, request: Request<Body>, next: Next) ->
         Method::DELETE if !visit.head.is_modern() => visit.delete().await,
         _ => Err(visit.refuse(GuardCode::HttpMethod).await),
     }
+    .map(|response| response.map(|body| body.holding(place)))
 }
 
 /// The protected resource metadata (RFC 9728), which needs no token.

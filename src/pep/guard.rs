@@ -9,8 +9,9 @@ use arc_swap::ArcSwap;
 use tokio::sync::watch;
 
 use super::door::Door;
-use super::limits::{ClientFeatures, Limits};
+use super::limits::Limits;
 use super::memory::Memory;
+use super::places::Places;
 use super::principal;
 use super::rates::Rates;
 use super::state::StateKey;
@@ -32,8 +33,6 @@ pub struct Surroundings {
     pub key: [u8; 32],
     /// Bounds.
     pub limits: Limits,
-    /// What servers may ask of clients.
-    pub features: ClientFeatures,
 }
 
 impl fmt::Debug for Surroundings {
@@ -87,6 +86,7 @@ pub(super) struct Inner {
     pub(super) surroundings: Surroundings,
     pub(super) rates: Rates,
     pub(super) memory: Memory,
+    pub(super) places: Arc<Places>,
     pub(super) state: StateKey,
     pub(super) tally: Tally,
 }
@@ -114,6 +114,7 @@ impl Guard {
         Self(Arc::new(Inner {
             rates: Rates::new(limits.rates),
             memory: Memory::new(limits),
+            places: Arc::default(),
             state: StateKey::new(&surroundings.key),
             tally: Tally::default(),
             rules: ArcSwap::from_pointee(Rules::new(policy, verifier, 0, beside)),

@@ -51,24 +51,3 @@ impl Default for Limits {
         }
     }
 }
-
-/// What a server may ask of a client. The policy has no words for these, so they are decided for all.
-///
-/// What is refused is taken out of the capabilities that a client announces, and stopped should a
-/// server ask all the same.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ClientFeatures {
-    /// `sampling/createMessage`: the server uses the client's model.
-    pub sampling: bool,
-    /// `elicitation/create`: the server asks the user.
-    pub elicitation: bool,
-    /// `roots/list`: the server learns the client's folders.
-    pub roots: bool,
-}
-
-impl Default for ClientFeatures {
-    /// All of them, as without a guard.
-    fn default() -> Self {
-        Self { sampling: true, elicitation: true, roots: true }
-    }
-}

@@ -47,8 +47,10 @@ impl Refusal {
                 | GuardCode::CredentialUnavailable
                 | GuardCode::KeysUnavailable
                 | GuardCode::Overloaded
+                | GuardCode::DoorBusy
                 | GuardCode::UpstreamUnavailable,
             ) => Some(5),
+            Code::Guard(GuardCode::CallerBusy) => Some(1),
             _ => None,
         };
         Self {
@@ -167,6 +169,8 @@ fn said(code: GuardCode) -> String {
         GuardCode::TaskUnknown => "there is no such task",
         GuardCode::StateInvalid => "the request state is not one that was given for this call",
         GuardCode::RateLimited => "too many requests",
+        GuardCode::CallerBusy => "too many requests of this caller are under way",
+        GuardCode::DoorBusy => "too many requests are under way at this door",
         GuardCode::Overloaded => "too much is under way",
         GuardCode::NoLongerAllowed => "this is no longer allowed",
         GuardCode::AuditUnavailable => "the access cannot be put on record now",

@@ -234,7 +234,7 @@ impl Listener {
         match message.get("id") {
             None => Ok(self.notification(method, params)),
             Some(_) if self.is_modern() => Err(Lie),
-            Some(_) if !filter::client_answers(caller, method) => Ok(Passes::Not),
+            Some(_) if !filter::client_answers(caller, method, params) => Ok(Passes::Not),
             Some(id) => {
                 let (memory, owner, now) = (&caller.guard.0.memory, &caller.principal, caller.guard.now());
                 if let Some(token) = params.get("_meta").and_then(|meta| meta.get("progressToken")) {
@@ -273,13 +273,10 @@ impl Listener {
             }
             "notifications/cancelled"
             | "notifications/message"
-            | "notifications/tools/list_changed"
-            | "notifications/prompts/list_changed"
-            | "notifications/resources/list_changed"
             | "notifications/subscriptions/acknowledged"
             | "notifications/elicitation/complete" => true,
-            // What a policy cannot judge.
-            _ => false,
+            // A list that holds something for the caller; what a policy cannot judge is none.
+            list => filter::list_of(list).is_some_and(|kind| caller.has_any(kind)),
         };
         if passes { Passes::Whole } else { Passes::Not }
     }

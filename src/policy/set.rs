@@ -6,6 +6,8 @@
 //! secret, only the name of the place where one is kept.
 
 mod credential;
+mod gateway;
+mod upstream;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -14,6 +16,8 @@ use std::fmt;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 pub use credential::{Credential, Placement, Vault, VaultKind, VaultLogin};
+pub use gateway::{Capture, Gateway, GatewayLimits, Tls};
+pub use upstream::{ClientRequests, Upstream, UpstreamTls};
 
 use super::argument::ArgPath;
 use super::glob::{GlobError, NameGlob, PathGlob};
@@ -144,6 +148,12 @@ pub struct ClaimMapping {
 pub struct Server {
     /// How it is reached.
     pub upstream: Upstream,
+    /// Whom it must prove to be, and what it is shown, where it is reached by `https`.
+    #[serde(default, skip_serializing_if = "UpstreamTls::is_default")]
+    pub tls: UpstreamTls,
+    /// What it may ask of clients.
+    #[serde(default, skip_serializing_if = "ClientRequests::is_default")]
+    pub client: ClientRequests,
     /// The identifier that `aud` must hold (RFC 8707, RFC 9728).
     pub resource: String,
     /// The issuers accepted here; `None` for all. Sorted.
@@ -172,16 +182,6 @@ pub struct Server {
     pub prompts: BTreeMap<String, Item>,
     /// The named URI patterns.
     pub resources: BTreeMap<String, Item>,
-}
-
-/// How an MCP server is reached.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub enum Upstream {
-    /// Streamable HTTP at this URL.
-    Url(String),
-    /// A child process over stdio: program and arguments.
-    Command(Vec<String>),
 }
 
 /// The subject that a server is when it calls another.
@@ -300,71 +300,6 @@ impl Hold {
         other.classes.iter().all(|class| self.classes.contains(class))
             && other.subjects.iter().all(|subject| self.subjects.contains(subject))
     }
-}
-
-/// Where the gateway is.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Gateway {
-    /// The address it listens on.
-    pub listen: String,
-    /// The URL callers use; door resources are below it.
-    pub url: String,
-    /// The address for health, metrics and control, or `unix:PATH`; empty for the default.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub admin: String,
-    /// `env:NAME` or `file:PATH` of what is to be shown over TCP for control.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub admin_token: Option<String>,
-    /// The certificate it shows, and whose certificates it asks of callers.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub tls: Option<Tls>,
-    /// Names under which it is called, on top of those of `url` and of the loopback. Sorted.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub hosts: Vec<String>,
-    /// Origins (RFC 6454) whose pages may call it. Sorted.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub origins: Vec<String>,
-    /// What is recorded for rehearsals; nothing without it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub capture: Option<Capture>,
-    /// Whether tokens may cross a network in the clear.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub danger_plain_http: bool,
-}
-
-/// What is recorded of the requests that the policy decides, and how much of it is kept.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Capture {
-    /// The folder of the recordings, as written: a relative one is relative to the policy.
-    pub directory: String,
-    /// How many sessions of a hundred.
-    pub percent: u8,
-    /// After how many MiB on the disk a file is closed.
-    pub file_mib: u32,
-    /// How many MiB the closed files may take before the oldest goes.
-    pub total_mib: u32,
-}
-
-impl Default for Capture {
-    /// Every session, in files of 64 MiB, 1 GiB together. The folder is empty: a policy names it.
-    fn default() -> Self {
-        Self { directory: String::new(), percent: 100, file_mib: 64, total_mib: 1024 }
-    }
-}
-
-/// Where the files are that TLS needs. Paths are as written: relative ones are relative to the policy.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Tls {
-    /// The certificate chain, in PEM.
-    pub certificate_file: String,
-    /// Its private key, in PEM.
-    pub key_file: String,
-    /// The authorities whose certificates callers must show, in PEM; `None` when none is asked for.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub client_ca_file: Option<String>,
 }
 
 /// A pattern over items: `tickets:search`, `tickets:get_*`, `tickets:prompt:triage`, `*`.

@@ -87,6 +87,7 @@ const fn kind(kind: ChangeKind) -> &'static str {
         ChangeKind::Credential => "credential",
         ChangeKind::CredentialTtl => "credential lifetime",
         ChangeKind::Location => "location",
+        ChangeKind::Client => "client requests",
     }
 }
 

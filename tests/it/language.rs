@@ -123,6 +123,7 @@ version = 1
 [gateway]
 [gateway.capture]
 directory = "captured"
+[gateway.limits]
 [vault]
 address = "https://vault.example.com"
 [issuers.corp]
@@ -130,6 +131,7 @@ url = "https://login.example.com"
 [issuers.corp.claims]
 [servers.a]
 url = "http://127.0.0.1:9001/mcp"
+[servers.a.client]
 [servers.a.credential]
 vault = "dynamic"
 path = "database/creds/a"
@@ -145,8 +147,10 @@ allow = []
 "#;
 
 /// The tables of that policy, by their place in the schema.
-const OF: [(&str, &str); 12] = [
+const OF: [(&str, &str); 14] = [
     ("/properties/gateway", "gateway"),
+    ("/properties/gateway/properties/limits", "gateway.limits"),
+    ("/$defs/server/properties/client", "servers.a.client"),
     ("/properties/gateway/properties/capture", "gateway.capture"),
     ("/properties/vault", "vault"),
     ("/$defs/issuer", "issuers.corp"),

@@ -202,7 +202,7 @@ fn every_table_is_closed_and_every_key_is_described() {
 const STRANGER: &str = "zzqqzzqqzz";
 
 /// Each table of the language: how a file opens it, how it closes it, and where the schema has it.
-pub(crate) const TABLES: [(&str, &str, &str); 32] = [
+pub(crate) const TABLES: [(&str, &str, &str); 35] = [
     ("version = 1\n", "", ""),
     ("version = 1\n[gateway]\n", "", "/properties/gateway"),
     ("version = 1\n[vault]\n", "", "/properties/vault"),
@@ -225,6 +225,9 @@ pub(crate) const TABLES: [(&str, &str, &str); 32] = [
     ("version = 1\n[audit.holds.case]\n", "", "/properties/audit/properties/holds/additionalProperties"),
     ("version = 1\n[gateway.capture]\n", "", "/properties/gateway/properties/capture"),
     ("version = 1\n[gateway.tls]\n", "", "/properties/gateway/properties/tls"),
+    ("version = 1\n[gateway.limits]\n", "", "/properties/gateway/properties/limits"),
+    ("version = 1\n[servers.a.tls]\n", "", "/$defs/server/properties/tls"),
+    ("version = 1\n[servers.a.client]\n", "", "/$defs/server/properties/client"),
     ("version = 1\n[[invariants]]\n", "", "/$defs/invariant"),
     ("version = 1\n[[invariants]]\nto = { ", " }\n", "/$defs/selector"),
     ("version = 1\n[[invariants]]\nexcept = { ", " }\n", "/$defs/selector"),

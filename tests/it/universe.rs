@@ -187,6 +187,8 @@ fn server(name: &'static str) -> impl Strategy<Value = Server> {
             issuers,
             token_ttl,
             credential,
+            tls: doorward::policy::set::UpstreamTls::default(),
+            client: doorward::policy::set::ClientRequests::default(),
             placement: Placement::default(),
             audit: "standard".into(),
             rate,

@@ -16,7 +16,7 @@ use crate::cli::files;
 use crate::cli::policy::{Named, PolicyArgs};
 use crate::cli::terminal::When;
 use crate::gateway::upstream::Patience;
-use crate::gateway::{Candidates, Cause, Options, Overrides, open};
+use crate::gateway::{Candidates, Cause, Metrics, Options, Overrides, open};
 use crate::policy::duration::duration;
 use crate::report::Style;
 
@@ -137,6 +137,7 @@ impl Args {
             patience: Patience { first_byte: self.timeout, ..Patience::default() },
             candidates,
             watch: !self.no_watch,
+            metrics: Metrics::install(),
         };
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
         let runtime = runtime.map_err(|error| Failure::new(Kind::CannotServe, format!("no threads: {error}")))?;

@@ -6,13 +6,16 @@
 mod audit;
 mod issued;
 mod system;
+mod trust;
 mod upstreams;
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
+use super::admin::Metrics;
 use super::capture::{Capture, CaptureOptions};
 use super::control::{About, Key};
 use super::door::Upstream;
@@ -26,7 +29,7 @@ use crate::attest::Cleared;
 use crate::audit::Log;
 use crate::identity::fetch::Web;
 use crate::identity::{Fetch, Limits as KeyLimits, Verifier};
-use crate::pep::{ClientFeatures, Guard, Limits, Surroundings};
+use crate::pep::{Guard, Limits, Surroundings};
 use crate::policy::set::PolicySet;
 
 pub(super) use issued::Issued;
@@ -45,6 +48,8 @@ pub struct Options {
     pub candidates: Option<Arc<dyn Candidates>>,
     /// Whether it is looked now and then whether there is a next policy.
     pub watch: bool,
+    /// Where metrics are read; without it they are not shown.
+    pub metrics: Option<Metrics>,
 }
 
 /// What is shown to the servers of the policy after another.
@@ -106,8 +111,7 @@ pub async fn open(cleared: &Cleared, options: &Options) -> Result<Gateway, Vec<R
         clock: Arc::new(system::now),
         ids: Arc::new(system::request_id),
         key: seal,
-        limits: Limits::default(),
-        features: ClientFeatures::default(),
+        limits: Limits { body_time: Duration::from_secs(set.gateway.limits.body_time.into()), ..Limits::default() },
     };
     let draining = CancellationToken::new();
     let edition = Arc::new(Edition::first(&set, settings.names.clone(), upstreams, issued, &draining));
@@ -129,7 +133,18 @@ pub async fn open(cleared: &Cleared, options: &Options) -> Result<Gateway, Vec<R
     };
     let reloading = Reloader::new(beginning);
     let about = About { audit: audit.place, node: system::node(), started: time() };
-    let parts = Parts { guard, log, ledger: audit.ledger, capture, about, key, system, draining, reloading };
+    let parts = Parts {
+        guard,
+        log,
+        ledger: audit.ledger,
+        capture,
+        about,
+        key,
+        system,
+        draining,
+        reloading,
+        metrics: options.metrics.clone(),
+    };
     Ok(Gateway::new(parts, settings, bound))
 }
 

@@ -1,7 +1,7 @@
 //! The servers of a policy, each as what stands behind its door.
 
-use super::Options;
 use super::issued::Issued;
+use super::{Options, trust};
 use crate::credentials::Door;
 use crate::gateway::door::Upstream;
 use crate::gateway::settings::Refusal;
@@ -60,7 +60,8 @@ fn upstream(
                     "use an `https` URL, or set `danger_plain_http = true` in [gateway]",
                 ));
             }
-            let http = Http::new(url, credential, options.patience).map_err(|bad| {
+            let tls = trust::client(&server.tls, &options.directory)?;
+            let http = Http::with_tls(url, credential, options.patience, tls).map_err(|bad| {
                 Refusal::new(
                     "upstream-url",
                     format!("`servers.{name}` cannot be reached: {}", bad.message),

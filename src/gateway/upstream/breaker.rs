@@ -59,10 +59,17 @@ impl Breaker {
         *self = Self::default();
     }
 
-    /// The server failed.
-    pub fn failed(&mut self, now: Instant) {
+    /// The server began an answer: it is left alone no longer. Its failures are forgotten when it ends well.
+    pub fn began(&mut self) {
+        if self.until.is_some() {
+            *self = Self::default();
+        }
+    }
+
+    /// The server failed. `opens` says whether that is enough to leave it alone when it was not yet.
+    pub fn failed(&mut self, now: Instant, opens: bool) {
         self.failures = self.failures.saturating_add(1);
-        if self.probing || (self.until.is_none() && self.failures >= PATIENCE) {
+        if self.probing || (opens && self.until.is_none() && self.failures >= PATIENCE) {
             self.until = Some(now + self.rest);
             self.rest = (self.rest * 2).min(LONGEST_REST);
         }
@@ -93,7 +100,7 @@ mod tests {
         let (mut breaker, mut now) = (Breaker::default(), Instant::now());
         for _ in 0..PATIENCE {
             breaker.admit(now).unwrap();
-            breaker.failed(now);
+            breaker.failed(now, true);
         }
         for seconds in [1, 2, 4, 8, 16, 30, 30] {
             assert_eq!(breaker.standing(now), Standing::Open);
@@ -102,14 +109,14 @@ mod tests {
             assert_eq!(breaker.standing(now), Standing::HalfOpen);
             breaker.admit(now).unwrap();
             assert!(breaker.admit(now).is_err(), "only one looks whether it is well again");
-            breaker.failed(now);
+            breaker.failed(now, true);
         }
         now += LONGEST_REST;
         breaker.admit(now).unwrap();
         breaker.succeeded();
         assert_eq!(breaker.standing(now), Standing::Closed);
         for _ in 1..PATIENCE {
-            breaker.failed(now);
+            breaker.failed(now, true);
             breaker.admit(now).unwrap();
         }
     }
@@ -118,7 +125,7 @@ mod tests {
     fn whoever_leaves_while_looking_makes_room_for_the_next() {
         let (mut breaker, mut now) = (Breaker::default(), Instant::now());
         for _ in 0..PATIENCE {
-            breaker.failed(now);
+            breaker.failed(now, true);
         }
         now += FIRST_REST;
         breaker.admit(now).unwrap();
@@ -130,7 +137,7 @@ mod tests {
     fn failures_that_come_late_do_not_make_the_rest_longer() {
         let (mut breaker, now) = (Breaker::default(), Instant::now());
         for _ in 0..100 {
-            breaker.failed(now);
+            breaker.failed(now, true);
         }
         assert_eq!(breaker.admit(now), Err(FIRST_REST));
     }

@@ -8,23 +8,25 @@ use std::error::Error as _;
 use std::fmt;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::CONTENT_ENCODING;
-use http::{Request, Response, StatusCode, Uri, Version};
-use http_body::Body as HttpBody;
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Uri, Version};
+use http_body::{Body as HttpBody, Frame, SizeHint};
 use http_body_util::BodyExt;
 use hyper_rustls::HttpsConnector;
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
+use rustls::ClientConfig;
 use rustls_platform_verifier::ConfigVerifierExt;
 use tokio::time::{Instant, timeout};
 use tower_service::Service;
 
-use super::breaker::{Breaker, Standing};
+use super::breaker::Standing;
+use super::circuits::{Circuits, Fault};
 use super::failure::{Failure, FailureCode};
 use super::headers;
 use super::patience::{Patience, Patient};
@@ -53,7 +55,7 @@ struct Shared {
     client: Client<HttpsConnector<Quick>, Body>,
     credential: Option<Door>,
     patience: Patience,
-    breaker: Mutex<Breaker>,
+    circuits: Mutex<Circuits>,
 }
 
 /// A URL at which no server can be.
@@ -71,18 +73,32 @@ impl Http {
     /// The URL has no host or is neither `http` nor `https`, or the certificates of this machine cannot
     /// be read.
     pub fn new(url: &str, credential: Option<Door>, patience: Patience) -> Result<Self, BadUrl> {
+        super::ensure_crypto();
+        let tls = ClientConfig::with_platform_verifier()
+            .map_err(|error| BadUrl { message: format!("the certificates of this machine cannot be read: {error}") })?;
+        Self::with_tls(url, credential, patience, tls)
+    }
+
+    /// The same, with TLS of one's own.
+    ///
+    /// # Errors
+    ///
+    /// The URL has no host or is neither `http` nor `https`.
+    pub fn with_tls(
+        url: &str,
+        credential: Option<Door>,
+        patience: Patience,
+        tls: ClientConfig,
+    ) -> Result<Self, BadUrl> {
         let bad = |message: String| BadUrl { message };
         let url: Uri = url.parse().map_err(|_| bad(format!("`{url}` is not a URL")))?;
         if url.host().is_none() || !matches!(url.scheme_str(), Some("http" | "https")) {
             return Err(bad(format!("`{url}` does not begin with `https://` or `http://` and a host")));
         }
-        super::ensure_crypto();
         let mut connector = HttpConnector::new();
         connector.enforce_http(false);
         connector.set_nodelay(true);
         connector.set_connect_timeout(Some(patience.connect));
-        let tls = rustls::ClientConfig::with_platform_verifier()
-            .map_err(|error| bad(format!("the certificates of this machine cannot be read: {error}")))?;
         let connector = hyper_rustls::HttpsConnectorBuilder::new()
             .with_tls_config(tls)
             .https_or_http()
@@ -95,21 +111,21 @@ impl Http {
             .pool_max_idle_per_host(MOST_KEPT)
             .pool_timer(TokioTimer::new())
             .build(connector);
-        Ok(Self { shared: Arc::new(Shared { url, client, credential, patience, breaker: Mutex::default() }) })
+        Ok(Self { shared: Arc::new(Shared { url, client, credential, patience, circuits: Mutex::default() }) })
     }
 
     /// How the circuit stands.
     pub fn standing(&self) -> Standing {
-        self.shared.breaker().standing(Instant::now())
+        self.shared.circuits().standing(Instant::now())
     }
 }
 
 impl Shared {
-    fn breaker(&self) -> MutexGuard<'_, Breaker> {
-        self.breaker.lock().unwrap_or_else(PoisonError::into_inner)
+    fn circuits(&self) -> MutexGuard<'_, Circuits> {
+        self.circuits.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn send(&self, request: Request<Body>) -> Result<Response<Body>, Failure> {
+    async fn send(self: Arc<Self>, request: Request<Body>) -> Result<Response<Body>, Failure> {
         let (parts, body) = request.into_parts();
         let mut request = Request::new(body);
         *request.method_mut() = parts.method;
@@ -121,21 +137,30 @@ impl Shared {
         if let Some(shown) = &shown {
             shown.write_headers(request.headers_mut());
         }
-        self.breaker().admit(Instant::now()).map_err(|wait| {
+        let whose = caller.map_or_else(|| Arc::from(""), |caller| Arc::clone(&caller.key));
+        self.circuits().admit(&whose, Instant::now()).map_err(|wait| {
             let detail = format!("it failed often and is asked again in {} seconds", wait.as_secs().max(1));
             Failure::new(FailureCode::Resting, detail)
         })?;
-        let ticket = Ticket { shared: self, known: false };
+        let mut ticket = Ticket { shared: Arc::clone(&self), caller: whose, ended: None };
         let answer = timeout(self.patience.first_byte, self.client.request(request)).await;
         let answer = match answer {
             Ok(Ok(answer)) => answer,
-            Ok(Err(error)) => return Err(ticket.failed(classified(&error))),
+            Ok(Err(error)) => {
+                ticket.failed(if error.is_connect() { Fault::Connection } else { Fault::Answer });
+                return Err(classified(&error));
+            }
             Err(_) => {
                 let detail = format!("no answer began within {:?}", self.patience.first_byte);
-                return Err(ticket.failed(Failure::new(FailureCode::TimedOut, detail)));
+                ticket.failed(Fault::Slow);
+                return Err(Failure::new(FailureCode::TimedOut, detail));
             }
         };
-        ticket.succeeded();
+        if is_overloaded(answer.status()) {
+            ticket.failed(Fault::Answer);
+        } else {
+            ticket.began();
+        }
         if let (StatusCode::UNAUTHORIZED, Some(door), Some(shown)) = (answer.status(), &self.credential, &shown) {
             // The next call brings another.
             door.refused(caller.map(|caller| &caller.asking), shown);
@@ -144,34 +169,97 @@ impl Shared {
         passable(&parts)?;
         parts.headers = headers::to_caller(&parts.headers);
         parts.extensions.clear();
-        Ok(Response::from_parts(parts, Patient::new(body, self.patience.idle).boxed_unsync()))
-    }
-}
-
-/// A request that the breaker let pass, until its end is known.
-struct Ticket<'a> {
-    shared: &'a Shared,
-    known: bool,
-}
-
-impl Ticket<'_> {
-    fn failed(mut self, failure: Failure) -> Failure {
-        self.known = true;
-        self.shared.breaker().failed(Instant::now());
-        failure
-    }
-
-    fn succeeded(mut self) {
-        self.known = true;
-        self.shared.breaker().succeeded();
-    }
-}
-
-impl Drop for Ticket<'_> {
-    fn drop(&mut self) {
-        if !self.known {
-            self.shared.breaker().abandoned();
+        let body = Patient::new(body, self.patience.idle);
+        let stream = is_stream(&parts.headers);
+        if !stream && body.is_end_stream() {
+            ticket.succeeded();
         }
+        Ok(Response::from_parts(parts, Ticketed { body, stream, ticket }.boxed_unsync()))
+    }
+}
+
+/// By which a server, or what stands before it, says that it cannot answer anyone.
+fn is_overloaded(status: StatusCode) -> bool {
+    matches!(status, StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT)
+}
+
+fn is_stream(headers: &HeaderMap) -> bool {
+    let content = headers.get(CONTENT_TYPE).map_or(&b""[..], HeaderValue::as_bytes);
+    content.get(..17).is_some_and(|start| start.eq_ignore_ascii_case(b"text/event-stream"))
+}
+
+/// A request that was let pass, until its end is known.
+struct Ticket {
+    shared: Arc<Shared>,
+    caller: Arc<str>,
+    /// Whether it ended well.
+    ended: Option<bool>,
+}
+
+impl Ticket {
+    fn failed(&mut self, fault: Fault) {
+        if self.ended != Some(false) {
+            self.ended = Some(false);
+            self.shared.circuits().failed(&self.caller, fault, Instant::now());
+        }
+    }
+
+    /// An answer has begun. How it ends may not be known for long.
+    fn began(&self) {
+        if self.ended.is_none() {
+            self.shared.circuits().began(&self.caller);
+        }
+    }
+
+    fn succeeded(&mut self) {
+        if self.ended.is_none() {
+            self.ended = Some(true);
+            self.shared.circuits().succeeded(&self.caller);
+        }
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        if self.ended.is_none() {
+            self.shared.circuits().abandoned(&self.caller);
+        }
+    }
+}
+
+/// An answer whose end says how its server is.
+struct Ticketed<B> {
+    body: B,
+    stream: bool,
+    ticket: Ticket,
+}
+
+impl<B: HttpBody<Data = Bytes, Error = BoxError> + Unpin> HttpBody for Ticketed<B> {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        let frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
+        match &frame {
+            // A stream on which nothing happens for long is no fault of its server.
+            Some(Err(error)) => {
+                let silent = error.downcast_ref::<Failure>().is_some_and(|f| f.code == FailureCode::TimedOut);
+                if !(silent && self.stream) {
+                    self.ticket.failed(Fault::Answer);
+                }
+            }
+            Some(Ok(_)) if !self.body.is_end_stream() => {}
+            Some(Ok(_)) | None => self.ticket.succeeded(),
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
     }
 }
 

@@ -5,6 +5,7 @@
 //! what goes wrong is a [`Failure`].
 
 mod breaker;
+mod circuits;
 mod failure;
 mod headers;
 mod http;
@@ -15,6 +16,7 @@ pub mod stdio;
 use std::sync::Arc;
 
 pub use breaker::{Breaker, Standing};
+pub use circuits::{Circuits, Fault};
 pub use failure::{Failure, FailureCode};
 pub use http::{BadUrl, Http};
 pub use patience::Patience;

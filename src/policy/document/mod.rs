@@ -7,12 +7,14 @@
 mod checks;
 mod credentials;
 mod fields;
+mod gateway;
 mod issuers;
 mod matchers;
 mod places;
 mod servers;
 mod shared;
 mod statements;
+mod upstream;
 
 pub(super) use checks::DeclaredTest;
 pub(super) use fields::At;
@@ -90,7 +92,7 @@ pub(super) fn read(root: &Node<'_>, problems: &mut Vec<Diagnostic>) -> Option<Do
         return None;
     }
     reader.known(fields, "the policy", &KEYS);
-    let gateway = places::gateway(&mut reader, fields.get("gateway"));
+    let gateway = gateway::gateway(&mut reader, fields.get("gateway"));
     let vault = fields.get("vault").map(|node| credentials::vault(&mut reader, node));
     let audit = places::audit(&mut reader, fields.get("audit"));
     let issuers = issuers::issuers(&mut reader, fields);

@@ -6,20 +6,23 @@ use super::credentials::{DeclaredCredential, credential};
 use super::fields::{At, Fields, Reader, owned};
 use super::issuers::plain_name;
 use super::matchers::rules;
-use super::places::{CLASS, is_variable, leak, url};
-use crate::diagnostics::{Code, Diagnostic, Span};
+use super::places::{CLASS, leak};
+use super::upstream::{client, environment, tls, upstream};
+use crate::diagnostics::{Code, Span};
 use crate::model::ResourceKind;
 use crate::policy::argument::{ArgPath, sorted};
 use crate::policy::duration::{DURATION_HELP, RATE_HELP, lifetime, rate};
 use crate::policy::glob::PathGlob;
 use crate::policy::name::{is_item, is_scope, quoted};
 use crate::policy::secret;
-use crate::policy::set::{Gateway, Identity, Item, Server, Upstream, item_name};
+use crate::policy::set::{Gateway, Identity, Item, Server, item_name};
 use crate::policy::uri;
 
-const KEYS: [&str; 14] = [
+const KEYS: [&str; 16] = [
     "url",
     "command",
+    "tls",
+    "client",
     "resource",
     "issuers",
     "token_ttl",
@@ -109,6 +112,8 @@ fn server(reader: &mut Reader<'_>, name: At<String>, fields: Fields<'_>, gateway
     }
     let server = Server {
         upstream: upstream(reader, fields),
+        tls: tls(reader, fields),
+        client: client(reader, fields),
         resource: resource
             .as_ref()
             .map_or_else(|| format!("{}/{}/mcp", gateway.url, name.value), |at| at.value.clone()),
@@ -144,59 +149,6 @@ fn resource(reader: &mut Reader<'_>, fields: Fields<'_>) -> Option<At<String>> {
     })?;
     leak(reader, resource.span, secret::in_url(&resource.value));
     Some(resource)
-}
-
-fn upstream(reader: &mut Reader<'_>, fields: Fields<'_>) -> Upstream {
-    let command = fields.get("command").map(|node| (reader.string_list(node, "command"), node.span));
-    match (url(reader, fields, "url"), command) {
-        (Some(url), Some((_, span))) => {
-            let problem = Diagnostic::new(Code::InvalidValue, "the server has a `url` and a `command`")
-                .at(span, "")
-                .also(url.span, "the other way to reach it")
-                .help("keep the one by which it is reached");
-            reader.report(problem);
-            Upstream::Url(url.value.to_owned())
-        }
-        (Some(url), None) => Upstream::Url(url.value.to_owned()),
-        (None, Some((command, span))) => {
-            for part in &command {
-                leak(reader, part.span, secret::in_argument(part.value));
-            }
-            if command.first().is_none_or(|program| program.value.is_empty()) {
-                reader.invalid(
-                    Code::InvalidValue,
-                    span,
-                    "the command names no program",
-                    "write `[\"program\", \"argument\"]`",
-                );
-            }
-            Upstream::Command(owned(&command))
-        }
-        // A value of another type has been reported.
-        (None, None) if fields.get("url").is_some() => Upstream::Url(String::new()),
-        (None, None) => {
-            let help = "add `url = \"http://127.0.0.1:9001/mcp\"`, or `command = [\"program\"]` for a child process";
-            reader.invalid(Code::MissingKey, fields.span(), "a server needs `url` or `command`", help);
-            Upstream::Url(String::new())
-        }
-    }
-}
-
-/// The names of variables for a child process.
-fn environment(reader: &mut Reader<'_>, fields: Fields<'_>) -> Vec<String> {
-    let names = reader.strings(fields, "environment").unwrap_or_default();
-    if let (Some(node), None) = (fields.get("environment"), fields.get("command")) {
-        let help = "remove it: a server with a `url` has an environment of its own";
-        reader.invalid(Code::InvalidValue, node.span, "`environment` is for servers with a `command`", help);
-    }
-    for at in &names {
-        if !is_variable(at.value) {
-            let message = format!("`{}` cannot name a variable", quoted(at.value));
-            let help = "write names only, as in `[\"NODE_PATH\"]`; their values are the gateway's own";
-            reader.invalid(Code::InvalidValue, at.span, message, help);
-        }
-    }
-    sorted(owned(&names))
 }
 
 fn identity(reader: &mut Reader<'_>, fields: Fields<'_>) -> Option<At<Identity>> {

@@ -126,11 +126,27 @@ fn gateway() -> Value {
         ),
         key("origins", "Origins whose pages may call it. Default: none.", one_or_list(&text())),
         key("capture", "Recordings of what the gateway decides, for rehearsals. Default: none.", capture()),
+        key("limits", "How much it takes on at once, and how long it waits. Default: those of each key.", limits()),
         key(
             "danger_plain_http",
             "Lets tokens cross a network in the clear, such as behind a proxy that ends TLS.",
             or(false, json!({ "type": "boolean" })),
         ),
+    ])
+}
+
+fn limits() -> Value {
+    let count = |most: u32| or(most, json!({ "type": "integer", "minimum": 1, "maximum": u32::MAX }));
+    let time = |longest: &str| or(longest, defined("duration"));
+    table([
+        key("connections", "Connections at once; more are closed.", count(4096)),
+        key("requests", "Requests under way, each until the end of its answer; more get 503.", count(4096)),
+        key("requests_per_door", "The same at one door; more get 503.", count(1024)),
+        key("requests_per_caller", "The same of one caller (issuer, `sub` and agent); more get 429.", count(256)),
+        key("head_time", "How long the head of a request may take to come.", time("10s")),
+        key("body_time", "How long its body may take.", time("30s")),
+        key("stall_time", "How long a caller may take nothing of its answer.", time("30s")),
+        key("drain_time", "How long requests may go on after the gateway was told to stop.", time("20s")),
     ])
 }
 
@@ -238,6 +254,8 @@ fn server() -> Value {
             "The program and its arguments, for stdio. Either this or `url`. Default: none.",
             one_or_many(&json!({ "type": "string" })),
         ),
+        key("tls", "TLS to a server with an `https` URL. Default: as the machine has it.", upstream_tls()),
+        key("client", "What the server may ask of clients. Default: nothing.", client()),
         key("resource", "The identifier that `aud` must hold. Default: `gateway.url` and `/NAME/mcp`.", text()),
         key("issuers", "The issuers accepted here. Default: all.", one_or_many(&form(NAME))),
         key(
@@ -275,6 +293,27 @@ fn server() -> Value {
         object.insert("oneOf".to_owned(), json!([{ "required": ["url"] }, { "required": ["command"] }]));
     }
     schema
+}
+
+fn upstream_tls() -> Value {
+    table([
+        key("ca_file", "The only authorities that may vouch for it, in PEM. Default: the machine's.", text()),
+        key("identity_file", "The certificate that it is shown and its key, in PEM. Default: none.", text()),
+    ])
+}
+
+fn client() -> Value {
+    let may = |what: &'static str, description| key(what, description, or(false, boolean()));
+    table([
+        may("sampling", "Lets it use the client's model."),
+        may("elicitation", "Lets it ask the user by a form."),
+        key(
+            "elicitation_hosts",
+            "Hosts to whose pages it may send the user, by `https`: exact, or `*.` and all below. Default: none.",
+            one_or_list(&text()),
+        ),
+        may("roots", "Lets it learn the client's folders."),
+    ])
 }
 
 fn identity() -> Value {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use doorward::audit::Ledger;
 use doorward::audit::store::{Logger, Store};
-use doorward::pep::{Ask, ClientFeatures, Limits};
+use doorward::pep::{Ask, Limits};
 use serde_json::{Value, json};
 
 use super::{all, key, options, verify};
@@ -22,7 +22,7 @@ async fn logged(url: Option<String>) -> (Place, Store) {
     let (logger, task) = Logger::open(store.clone(), options()).await.unwrap();
     let log = Arc::new(Ledger::new(logger.clone(), None));
     let policy = format!("{POLICY}[audit]\nstore = \"env:STORE\"\n");
-    let (guard, signer, _) = guard(&policy, Limits::default(), ClientFeatures::default(), log);
+    let (guard, signer, _) = guard(&policy, Limits::default(), log);
     for change in [json!({}), json!({"sub": "ben", "realm": {"groups": ["lead"]}}), json!({"scope": "desk:find"})] {
         let token = signer.sign(&header(), &with(with(claims(), &json!({"scope": ALL_SCOPES})), &change));
         for (tool, arguments) in [

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use doorward::audit::Ledger;
 use doorward::audit::chain::Column;
 use doorward::audit::store::{Logger, LoggerOptions, Refused, Store};
-use doorward::pep::{Ask, ClientFeatures, Limits};
+use doorward::pep::{Ask, Limits};
 use serde_json::{Map, Value, json};
 use sqlx::{Connection as _, Executor as _, SqliteConnection};
 
@@ -39,7 +39,7 @@ async fn a_queue_that_is_full_refuses_the_request_and_takes_the_next_when_there_
     let few = LoggerOptions { queue: 2, batch: 1, patience: Duration::from_secs(30), ..options() };
     let (_directory, store, logger, mut raw) = held(few).await;
     let log = Arc::new(Ledger::new(logger.clone(), None));
-    let (guard, signer, _) = guard(POLICY, Limits::default(), ClientFeatures::default(), log);
+    let (guard, signer, _) = guard(POLICY, Limits::default(), log);
     let token = signer.sign(&header(), &with(claims(), &json!({"scope": ALL_SCOPES})));
     let call = || {
         let (guard, token) = (guard.clone(), token.clone());
@@ -111,7 +111,7 @@ async fn what_waits_is_bounded_in_bytes_too() {
 #[tokio::test]
 async fn a_secret_in_the_name_of_what_is_asked_for_is_not_kept() {
     let rows = Arc::new(Rows::default());
-    let (guard, signer, _) = guard(POLICY, Limits::default(), ClientFeatures::default(), Arc::clone(&rows) as _);
+    let (guard, signer, _) = guard(POLICY, Limits::default(), Arc::clone(&rows) as _);
     let token = signer.sign(&header(), &with(claims(), &json!({"scope": ALL_SCOPES})));
     let names = ["https://x.example/y?access_token=hunter2hunter2", "ghp_0123456789abcdef0123456789abcdef0123"];
     for name in names {
@@ -135,7 +135,7 @@ async fn a_row_says_when_within_its_second_it_was_written() {
     let exactly = LoggerOptions { clock: Arc::new(|| 1_200_345_678), ..options() };
     let (logger, _task) = Logger::open(store.clone(), exactly).await.unwrap();
     let log = Arc::new(Ledger::new(logger.clone(), None));
-    let (guard, signer, _) = guard(POLICY, Limits::default(), ClientFeatures::default(), log);
+    let (guard, signer, _) = guard(POLICY, Limits::default(), log);
     let token = signer.sign(&header(), &with(claims(), &json!({"scope": ALL_SCOPES})));
     let who = guard.authenticate("desk", Some(&token)).await.unwrap();
     let permitted = who.permit(Ask::tool("find", Map::new())).await.unwrap();

@@ -2,18 +2,23 @@
 
 mod acceptance;
 mod audited;
+mod breaking;
 pub(crate) mod calculator;
 mod conformance;
 mod demo;
 mod durable;
 mod fixture;
 mod interop;
+mod isolation;
+mod odd;
 mod parity;
 mod parts;
 pub(crate) mod process;
+mod ready;
 mod reloaded;
 pub(crate) mod rig;
 mod served;
 mod settings;
+mod tls;
 mod upstream_http;
 mod upstream_stdio;

@@ -3,14 +3,14 @@
 use std::net::SocketAddr;
 use std::ops::ControlFlow;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use doorward::attest::{Gate, Proofs};
 use doorward::audit::chain::Row;
 use doorward::audit::store::{Select, Store};
 use doorward::gateway::upstream::Patience;
-use doorward::gateway::{Gateway, Options, Overrides, Refusal, open};
+use doorward::gateway::{Gateway, Metrics, Options, Overrides, Refusal, open};
 use doorward::policy::{Layers, load};
 use rmcp::transport::streamable_http_server::session::local::LocalSessionManager;
 use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, StreamableHttpService};
@@ -97,9 +97,16 @@ pub(crate) async fn opened(policy: &str, directory: &Path) -> Result<Gateway, Ve
         directory: directory.to_owned(),
         overrides: Overrides::default(),
         patience: Patience { first_byte: Duration::from_secs(5), ..Patience::default() },
+        metrics: metrics(),
         ..Options::default()
     };
     open(&cleared, &options).await
+}
+
+/// The metrics of all gateways of this process.
+fn metrics() -> Option<Metrics> {
+    static METRICS: OnceLock<Option<Metrics>> = OnceLock::new();
+    METRICS.get_or_init(Metrics::install).clone()
 }
 
 impl Rig {
@@ -129,6 +136,11 @@ impl Rig {
     /// The rows of the audit log, as an export writes them.
     pub(crate) async fn rows(&self) -> Vec<Value> {
         rows(&format!("sqlite:{}", self.directory.path().join("doorward.db").display())).await
+    }
+
+    /// Tells it to stop, and does not wait.
+    pub(super) fn tell_to_stop(&mut self) {
+        drop(self.stop.take());
     }
 
     /// Stops it; whether all that was under way ended by itself.

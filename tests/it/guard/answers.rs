@@ -157,7 +157,7 @@ async fn a_hidden_tool_cannot_be_told_from_one_that_does_not_exist() {
         "{}\n",
         super::world::POLICY.replace("[servers.desk.tools.refund]", "[servers.desk.tools.refund]\ntoken_ttl = \"2m\"")
     );
-    let world = World::with(&policy, doorward::pep::Limits::default(), doorward::pep::ClientFeatures::default());
+    let world = World::with(&policy, doorward::pep::Limits::default());
     for change in [
         json!({ "scope": "desk:find" }),
         json!({}),

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use doorward::mcp;
-use doorward::pep::{Body, ClientFeatures, Limits};
+use doorward::pep::{Body, Limits};
 use http::Request;
 use http_body_util::StreamBody;
 use serde_json::{Value, json};
@@ -158,7 +158,7 @@ async fn a_body_that_never_ends_is_given_up() {
 #[tokio::test]
 async fn an_answer_that_is_not_to_this_request_is_not_passed_on() {
     let limits = Limits { answer: mcp::Limits { bytes: 4096, depth: 16 }, entries: 3, ..Limits::default() };
-    let world = World::with(POLICY, limits, ClientFeatures::default());
+    let world = World::with(POLICY, limits);
     let ana = world.ana();
     let list = json!({ "jsonrpc": "2.0", "id": 7, "method": "tools/list" });
     let deep = (0..20).fold(json!(1), |inner, _| json!([inner]));

@@ -5,7 +5,7 @@ use std::io::Write as _;
 use std::sync::Arc;
 
 use doorward::audit::{Entry, Intent, Journal, JournalOptions, Log, Row, Unavailable};
-use doorward::pep::{Ask, ClientFeatures, Limits};
+use doorward::pep::{Ask, Limits};
 use serde_json::{Map, json};
 
 use super::world::{ALL_SCOPES, POLICY, World, guard};
@@ -71,7 +71,7 @@ async fn a_call_that_is_cut_off_after_its_record_leaves_the_row_and_nothing_belo
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("audit.jsonl");
     let journal = Arc::new(Journal::open(&path, &JournalOptions::default()).unwrap());
-    let (guard, signer, _) = guard(POLICY, Limits::default(), ClientFeatures::default(), Arc::clone(&journal) as _);
+    let (guard, signer, _) = guard(POLICY, Limits::default(), Arc::clone(&journal) as _);
     let token = signer.sign(&header(), &with(claims(), &json!({ "scope": ALL_SCOPES })));
     let who = guard.authenticate("desk", Some(&token)).await.unwrap();
     let recorded = who.permit(Ask::tool("find", Map::new())).await.unwrap().record(None).await.unwrap();

@@ -132,13 +132,10 @@ async fn capabilities_are_those_that_the_policy_gives() {
 
 #[tokio::test]
 async fn what_a_client_announces_loses_what_cannot_be_judged() {
-    let world = World::with(
-        super::world::POLICY,
-        doorward::pep::Limits::default(),
-        doorward::pep::ClientFeatures { sampling: false, ..Default::default() },
-    );
+    let policy = super::world::POLICY.replace("sampling = true, ", "");
+    let world = World::with(&policy, doorward::pep::Limits::default());
     let ana = world.ana();
-    let announced = json!({ "sampling": {}, "elicitation": { "form": {} }, "roots": {}, "experimental": {}, "extensions": { "vendor/x": {} } });
+    let announced = json!({ "sampling": {}, "elicitation": { "form": {}, "url": {} }, "roots": {}, "experimental": {}, "extensions": { "vendor/x": {} } });
     world.results(json!({ "capabilities": {} }));
     world.modern(&ana, "tools/call", &json!({ "name": "find", "_capabilities": announced })).await;
     let initialize = json!({ "jsonrpc": "2.0", "id": 1, "method": "initialize", "params": { "z": 1.50, "capabilities": announced } });
@@ -156,4 +153,24 @@ async fn what_a_client_announces_loses_what_cannot_be_judged() {
     let plain = r#"{"method":"tools/call", "jsonrpc":"2.0","id":1,"params":{"name":"find"}}"#;
     world.send("desk", post(&ana, plain, &[])).await;
     assert_eq!(world.journal().last().unwrap().body, plain);
+}
+
+#[tokio::test]
+async fn a_server_asks_clients_for_nothing_that_its_door_does_not_name() {
+    let silent = super::world::POLICY.replace("client = { sampling = true, elicitation = true, roots = true }\n", "");
+    let pages = super::world::POLICY.replace("roots = true }", "elicitation_hosts = \"*.example.com\" }");
+    let all = json!({ "sampling": {}, "elicitation": { "form": {}, "url": {} }, "roots": {} });
+    let page = json!({ "elicitation": { "url": {} } });
+    for (policy, announced, expected) in [
+        (silent.as_str(), &all, json!({})),
+        (&pages, &all, json!({ "sampling": {}, "elicitation": { "form": {}, "url": {} } })),
+        (&pages, &page, page.clone()),
+        // Without pages nothing is left of it, and nothing stands for forms.
+        (super::world::POLICY, &page, json!({})),
+    ] {
+        let world = World::with(policy, doorward::pep::Limits::default());
+        world.modern(&world.ana(), "tools/call", &json!({ "name": "find", "_capabilities": announced })).await;
+        let seen = world.journal()[0].json();
+        assert_eq!(seen["params"]["_meta"]["io.modelcontextprotocol/clientCapabilities"], expected, "{announced}");
+    }
 }

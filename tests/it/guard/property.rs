@@ -6,7 +6,7 @@ use doorward::model::{
     Action, Arguments, Context, Effect, Fact, Request, Resource, ResourceKind, Subject, Timestamp, Token,
 };
 use doorward::pdp;
-use doorward::pep::{ClientFeatures, Limits};
+use doorward::pep::Limits;
 use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
 use serde_json::{Value, json};
@@ -84,7 +84,7 @@ proptest! {
     ) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
         runtime.block_on(async {
-            let world = World::with(&text, Limits::default(), ClientFeatures::default());
+            let world = World::with(&text, Limits::default());
             let scope = scopes.join(" ");
             let issued = 1200 - age;
             let token = world.token(&json!({ "realm": { "groups": groups }, "scope": scope, "iat": issued, "exp": issued + 600 }));

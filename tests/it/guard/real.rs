@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use doorward::audit::{Journal, JournalOptions, Log, Row};
-use doorward::pep::{ClientFeatures, GuardLayer, Limits};
+use doorward::pep::{GuardLayer, Limits};
 use rmcp::model::{
     CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock, ListToolsResult, PaginatedRequestParams,
     ProtocolVersion, ServerCapabilities, ServerConfig, Tool,
@@ -63,7 +63,7 @@ async fn clients_of_both_eras_see_and_use_what_they_may() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("audit.jsonl");
     let journal: Arc<dyn Log> = Arc::new(Journal::open(&path, &JournalOptions::default()).unwrap());
-    let (guard, signer, _) = guard(POLICY, Limits::default(), ClientFeatures::default(), journal);
+    let (guard, signer, _) = guard(POLICY, Limits::default(), journal);
     let desk = Desk::default();
     let calls = Arc::clone(&desk.0);
     let service = StreamableHttpService::new(
@@ -107,7 +107,7 @@ async fn clients_of_both_eras_see_and_use_what_they_may() {
 #[tokio::test]
 async fn an_axum_router_behind_the_layer_gets_the_permit_and_its_metadata_is_public() {
     let log = Arc::new(super::world::Rows::default());
-    let (guard, signer, _) = guard(POLICY, Limits::default(), ClientFeatures::default(), log);
+    let (guard, signer, _) = guard(POLICY, Limits::default(), log);
     let handler = async |axum::Extension(permit): axum::Extension<doorward::pep::Permit>,
                          body: axum::Json<serde_json::Value>| {
         axum::Json(json!({ "jsonrpc": "2.0", "id": body["id"], "result": { "who": permit.principal().subject() } }))

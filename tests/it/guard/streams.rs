@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use doorward::mcp;
-use doorward::pep::{Body, BoxError, ClientFeatures, Limits};
+use doorward::pep::{Body, BoxError, Limits};
 use http::{Request, Response};
 use http_body_util::{BodyExt as _, StreamBody};
 use proptest::prelude::*;
@@ -122,7 +122,7 @@ async fn an_event_is_passed_on_before_the_next_one_comes_and_a_caller_that_leave
 #[tokio::test]
 async fn a_stream_that_lies_breaks_off_or_says_too_much_ends_with_an_error() {
     let limits = Limits { answer: mcp::Limits { bytes: 1000, depth: 16 }, ..Limits::default() };
-    let world = World::with(POLICY, limits, ClientFeatures::default());
+    let world = World::with(POLICY, limits);
     for (name, text, end) in [
         ("no json", "data: {\n\n".to_owned(), "upstream-invalid"),
         ("an endless event", format!("data: {}", "x".repeat(2000)), "upstream-invalid"),
@@ -202,8 +202,8 @@ async fn requests_of_a_server_are_answered_only_by_whom_they_were_asked() {
 
 #[tokio::test]
 async fn what_servers_may_not_ask_is_stopped() {
-    let features = ClientFeatures { elicitation: false, ..ClientFeatures::default() };
-    let world = World::with(POLICY, Limits::default(), features);
+    let policy = POLICY.replace("elicitation = true, ", "");
+    let world = World::with(&policy, Limits::default());
     let ana = world.ana();
     let asks = json!({ "jsonrpc": "2.0", "id": 1, "method": "elicitation/create", "params": {} });
     let text = format!("{}{}", data(&asks), data(&done(&json!(7))));
@@ -215,6 +215,64 @@ async fn what_servers_may_not_ask_is_stopped() {
     assert_eq!(world.modern(&ana, "tools/call", &json!({ "name": "find" })).await.status, 502);
     world.results(json!({ "resultType": "input_required", "inputRequests": { "a": { "method": "roots/list" } } }));
     assert_eq!(world.modern(&ana, "tools/call", &json!({ "name": "find" })).await.status, 200);
+}
+
+#[tokio::test]
+async fn a_server_sends_users_to_pages_of_hosts_that_its_door_names_and_to_no_others() {
+    let policy = POLICY.replace("roots = true }", "elicitation_hosts = [\"*.example.com\", \"pay.example.org\"] }");
+    let world = World::with(&policy, Limits::default());
+    let ana = world.ana();
+    for (url, passes) in [
+        ("https://login.example.com/a?b", true),
+        ("HTTPS://pay.example.org", true),
+        ("https://example.com/", false),
+        ("https://evil.example/", false),
+        ("https://login.example.com.evil.example/", false),
+        ("https://login.example.com@evil.example/", false),
+        ("https://evil.example\\.example.com/", false),
+        ("http://login.example.com/", false),
+        ("javascript:alert(1)//x.example.com", false),
+        ("", false),
+    ] {
+        let asks = json!({ "jsonrpc": "2.0", "id": 1, "method": "elicitation/create", "params": { "mode": "url", "url": url } });
+        let text = format!("{}{}", data(&asks), data(&done(&json!(7))));
+        world.answers(move |_| events(text.clone()));
+        let heard = world.call(&ana, "find", &json!({})).await.text;
+        assert_eq!(heard.contains("elicitation/create"), passes, "{url}: {heard}");
+        // Without a mode it is judged by its page all the same, and in a result as in a request.
+        let input = json!({ "a": { "method": "elicitation/create", "params": { "url": url } } });
+        world.results(json!({ "resultType": "input_required", "inputRequests": input }));
+        let status = world.modern(&ana, "tools/call", &json!({ "name": "find" })).await.status;
+        assert_eq!(status, if passes { 200 } else { 502 }, "{url}");
+        let first =
+            json!({ "code": -32042, "message": "go", "data": { "elicitations": [{ "mode": "url", "url": url }] } });
+        let answer = json!({ "jsonrpc": "2.0", "id": 7, "error": first }).to_string();
+        world.answers(move |_| raw("application/json", answer.clone()));
+        assert_eq!(world.call(&ana, "find", &json!({})).await.status, if passes { 200 } else { 502 }, "{url}");
+    }
+    let other = json!({ "jsonrpc": "2.0", "id": 1, "method": "elicitation/create", "params": { "mode": "hologram" } });
+    let text = format!("{}{}", data(&other), data(&done(&json!(7))));
+    world.answers(move |_| events(text.clone()));
+    assert_eq!(world.call(&ana, "find", &json!({})).await.text, data(&done(&json!(7))));
+}
+
+#[tokio::test]
+async fn a_filter_that_cannot_be_judged_is_refused_and_an_unknown_one_goes_no_further() {
+    let world = World::new();
+    let ana = world.ana();
+    world.results(json!({}));
+    for bad in
+        [json!({ "toolsListChanged": { "x": 1 } }), json!({ "taskIds": "t" }), json!({ "resourceSubscriptions": {} })]
+    {
+        let reply = world.modern(&ana, "subscriptions/listen", &json!({ "notifications": bad })).await;
+        assert_eq!((reply.status, world.journal().len()), (400, 0), "{bad}");
+    }
+    // A lead has tools at this door and nothing else.
+    let lead = world.token(&json!({ "realm": { "groups": ["lead"] } }));
+    let all =
+        json!({ "toolsListChanged": true, "promptsListChanged": true, "resourcesListChanged": false, "vendor": 1 });
+    world.modern(&lead, "subscriptions/listen", &json!({ "notifications": all })).await;
+    assert_eq!(world.journal()[0].json()["params"]["notifications"], json!({ "toolsListChanged": true }));
 }
 
 #[tokio::test]
@@ -241,7 +299,7 @@ async fn a_subscription_loses_what_may_not_be_heard_of_and_ends_with_the_token()
     assert_eq!(response.status(), 200);
     assert_eq!(
         world.journal()[0].json()["params"]["notifications"],
-        json!({ "toolsListChanged": true, "vendor": 1, "resourceSubscriptions": ["file:///srv/manuals/a"], "taskIds": [] })
+        json!({ "toolsListChanged": true, "resourceSubscriptions": ["file:///srv/manuals/a"], "taskIds": [] })
     );
     let mut body = response.into_body();
     let send = |text: String| events.send(Ok(http_body::Frame::data(Bytes::from(text)))).unwrap();

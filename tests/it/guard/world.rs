@@ -11,7 +11,7 @@ use doorward::audit::{Intent, Log, Outcome, Pending, Receipt, Refusals, Unavaila
 use doorward::identity::fetch::{Given, Place};
 use doorward::identity::{Limits as VerifierLimits, Verifier};
 use doorward::model::Timestamp;
-use doorward::pep::{Body, ClientFeatures, Guard, GuardLayer, Limits, Permit, Surroundings};
+use doorward::pep::{Body, Guard, GuardLayer, Limits, Permit, Surroundings};
 use doorward::policy::checks::Rollout;
 use doorward::policy::{CompiledPolicy, Layers, load};
 use http::{HeaderMap, Request, Response};
@@ -33,6 +33,7 @@ algorithms = ["EdDSA", "ES256"]
 claims = { groups = "realm.groups", agent = "client_id" }
 [servers.desk]
 url = "http://127.0.0.1:9001/mcp"
+client = { sampling = true, elicitation = true, roots = true }
 [servers.desk.tools.find]
 [servers.desk.tools.pay]
 token_ttl = "5m"
@@ -223,13 +224,13 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) fn new() -> Self {
-        Self::with(POLICY, Limits::default(), ClientFeatures::default())
+        Self::with(POLICY, Limits::default())
     }
 
-    pub(crate) fn with(policy: &str, limits: Limits, features: ClientFeatures) -> Self {
+    pub(crate) fn with(policy: &str, limits: Limits) -> Self {
         let rows = Arc::new(Rows::default());
         let log: Arc<dyn Log> = Arc::clone(&rows) as _;
-        let (guard, signer, now) = guard(policy, limits, features, log);
+        let (guard, signer, now) = guard(policy, limits, log);
         Self { guard, rows, server: Server::new(), now, signer }
     }
 
@@ -306,12 +307,7 @@ impl World {
 }
 
 /// A guard with a fresh issuer, at second 1200.
-pub(crate) fn guard(
-    policy: &str,
-    limits: Limits,
-    features: ClientFeatures,
-    log: Arc<dyn Log>,
-) -> (Guard, Signer, Arc<AtomicI64>) {
+pub(crate) fn guard(policy: &str, limits: Limits, log: Arc<dyn Log>) -> (Guard, Signer, Arc<AtomicI64>) {
     let signer = Signer::new();
     let policy = compile(policy);
     let files = ["keys.json", "others.json"].map(|file| Place::File(file.into()));
@@ -324,7 +320,6 @@ pub(crate) fn guard(
         ids: Arc::new(move || format!("r-{}", ids.fetch_add(1, Ordering::SeqCst))),
         key: [7; 32],
         limits,
-        features,
     };
     (Guard::new(policy, verifier, log, surroundings), signer, now)
 }

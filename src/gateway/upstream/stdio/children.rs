@@ -51,6 +51,8 @@ pub(super) struct Children {
 #[derive(Debug, Default)]
 struct State {
     sessions: HashMap<String, (Arc<str>, Arc<Link>)>,
+    /// Sessions of each principal that begin just now.
+    beginning: HashMap<Arc<str>, usize>,
     modern: HashMap<Arc<str>, Slot>,
     restarts: Restarts,
     legacy_until: Option<Instant>,
@@ -83,13 +85,28 @@ impl Children {
         self.state().restarts.rest(Instant::now()).is_some()
     }
 
-    /// A child for a new session of a principal.
-    pub(super) async fn begin(self: &Arc<Self>, caller: &Caller) -> Result<Arc<Link>, Failure> {
-        let principal = &*caller.key;
-        let own = self.state().sessions.values().filter(|(whose, _)| **whose == *principal).count();
-        if own >= self.limits.sessions && !self.make_room(Some(principal)) {
-            return Err(Failure::new(FailureCode::Busy, format!("this caller has {own} sessions, all in use")));
+    /// A place among the sessions of a principal. It counts from before its child starts, so that however
+    /// many begin at once, they are no more than may be.
+    pub(super) fn reserve(self: &Arc<Self>, principal: &Arc<str>) -> Result<Reserved, Failure> {
+        loop {
+            let own = {
+                let mut state = self.state();
+                let kept = state.sessions.values().filter(|(whose, _)| *whose == *principal).count();
+                let own = kept + state.beginning.get(principal).copied().unwrap_or_default();
+                if own < self.limits.sessions {
+                    *state.beginning.entry(Arc::clone(principal)).or_default() += 1;
+                    return Ok(Reserved { children: Arc::clone(self), principal: Arc::clone(principal) });
+                }
+                own
+            };
+            if !self.make_room(Some(principal)) {
+                return Err(Failure::new(FailureCode::Busy, format!("this caller has {own} sessions, all in use")));
+            }
         }
+    }
+
+    /// A child for a new session, for which there is a place.
+    pub(super) async fn begin(self: &Arc<Self>, caller: &Caller, _: &Reserved) -> Result<Arc<Link>, Failure> {
         let shown = credential(self.credential.as_ref(), Some(caller)).await?;
         self.start(Era::Legacy, caller, shown)
     }
@@ -256,6 +273,25 @@ impl Children {
         }
         self.watches.close();
         self.watches.wait().await;
+    }
+}
+
+/// A place of a session that begins, until it is kept or given up.
+#[derive(Debug)]
+pub(super) struct Reserved {
+    children: Arc<Children>,
+    principal: Arc<str>,
+}
+
+impl Drop for Reserved {
+    fn drop(&mut self) {
+        let mut state = self.children.state();
+        if let Some(count) = state.beginning.get_mut(&self.principal) {
+            *count = count.saturating_sub(1);
+            if *count == 0 {
+                state.beginning.remove(&self.principal);
+            }
+        }
     }
 }
 

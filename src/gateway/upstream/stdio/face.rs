@@ -66,7 +66,8 @@ impl Stdio {
 
     async fn initialize(&self, message: Members, id: Raw, caller: Caller) -> Result<Response<Body>, Failure> {
         let session = random_id()?;
-        let link = self.children.begin(&caller).await?;
+        let reserved = self.children.reserve(&caller.key)?;
+        let link = self.children.begin(&caller, &reserved).await?;
         let mut exchange = link.request(message, id, "initialize").await?;
         // The answer must come first: until then there is no session to say anything else in.
         let (line, code) = loop {

@@ -82,6 +82,7 @@ fn policy(doors: &BTreeMap<&str, String>) -> String {
     let mut every = Vec::new();
     for (door, place) in doors {
         text.push_str(&format!("[servers.{door}]\n{place}\n"));
+        text.push_str("client = { sampling = true, elicitation = true, roots = true }\n");
         for tool in content::tools() {
             text.push_str(&format!("[servers.{door}.tools.{}]\n", tool.name));
         }
