@@ -116,7 +116,7 @@ impl Gateway {
     /// Puts it together. Must be called within a tokio runtime.
     pub(super) fn new(parts: Parts, settings: Settings, bound: Bound) -> Self {
         let Parts { guard, log, ledger, capture, about, key, system, draining, reloading, metrics } = parts;
-        Self { guard, log, ledger, capture, about, key, system, settings, reloading, draining, bound, metrics }
+        Self { guard, log, ledger, capture, about, key, system, metrics, settings, reloading, draining, bound }
     }
 
     /// Where callers reach it.

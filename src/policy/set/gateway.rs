@@ -93,7 +93,6 @@ pub struct GatewayLimits {
 }
 
 impl GatewayLimits {
-    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for it")]
     fn is_default(&self) -> bool {
         *self == Self::default()
     }

@@ -63,7 +63,7 @@ fn python_servers(python: &Path, repository: &Path, http: &Listening) -> [Tried;
 fn node_servers(node: &Node, files: &Path, http: &Listening) -> [Tried; 3] {
     let program = |package: &str, argument: &str| {
         let (program, script) = (node.program(), node.script(package, "dist/index.js"));
-        format!("command = [{program:?}, {script:?}, {argument:?}]")
+        format!("command = {}", json!([program, script, argument]))
     };
     let echo = |door, place| Tried {
         door,
