@@ -217,7 +217,8 @@ pub fn human(status: &Status) -> String {
         line(if number == 0 { "issuers" } else { "" }, &told);
     }
     let available = if audit.available { "can be written" } else { "CANNOT BE WRITTEN" };
-    line("audit", &format!("{} {available}, {} rows wait", audit.store, audit.waiting));
+    let waiting = if audit.waiting == 0 { String::new() } else { format!(", rows that wait: {}", audit.waiting) };
+    line("audit", &format!("{} {available}{waiting}", audit.store));
     line("rates", &format!("counted {}", status.rates.replace('-', " ")));
     text
 }

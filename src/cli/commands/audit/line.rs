@@ -11,6 +11,13 @@ use crate::report::harmless;
 /// The columns of the CSV, behind the places of the row.
 const FIRST: [&str; 8] = ["at", "written", "class", "writer", "seq", "kind", "status", "latency"];
 
+/// An instant to the millisecond, of one width so that what follows stands in line.
+fn moment(microseconds: i64) -> String {
+    let milliseconds = microseconds.div_euclid(1_000).rem_euclid(1_000);
+    let seconds = instant(microseconds.div_euclid(1_000_000).saturating_mul(1_000_000));
+    format!("{}.{milliseconds:03}Z", seconds.trim_end_matches('Z'))
+}
+
 /// An instant, as people and other programs read it.
 pub(super) fn instant(microseconds: i64) -> String {
     let at = OffsetDateTime::from_unix_timestamp_nanos(i128::from(microseconds) * 1_000);
@@ -20,7 +27,7 @@ pub(super) fn instant(microseconds: i64) -> String {
 /// The row for a person, with its end.
 pub(super) fn human(row: &Row) -> String {
     let entry = &row.entry;
-    let mut text = format!("{}  {:<8}", instant(entry.at), harmless(&entry.kind));
+    let mut text = format!("{}  {:<8}", moment(entry.at), harmless(&entry.kind));
     let mut add = |prefix: &str, value: Option<&str>| {
         if let Some(value) = value {
             let _ = write!(text, "{prefix}{}", harmless(value));
