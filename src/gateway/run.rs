@@ -217,10 +217,6 @@ impl Gateway {
             }
         }
         let _ = reloading.await;
-        // Nothing uses them any more.
-        if let Some(edition) = guard.kept::<Edition>() {
-            edition.issued.close().await;
-        }
         administering.cancel();
         let admin = ended(admin).await;
         // What was cut off just now has an end as well.
@@ -228,6 +224,10 @@ impl Gateway {
         guard.flush();
         if timeout(CLOSE, ledger.close()).await.is_err() {
             tracing::error!("the audit log is away: what waited to be written is lost, and no call but its end");
+        }
+        // Nothing uses them any more; the last seal of the log may be signed in Vault.
+        if let Some(edition) = guard.kept::<Edition>() {
+            edition.issued.close().await;
         }
         if let Some(capture) = capture {
             // A disk that does not answer holds up no end.

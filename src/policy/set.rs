@@ -272,7 +272,7 @@ pub struct Selector {
 pub struct Audit {
     /// `sqlite:PATH`, `postgres:…` or a secret reference to a URL.
     pub store: String,
-    /// `env:NAME` or `file:PATH` of the key that signs its seals.
+    /// `env:NAME`, `file:PATH` or `transit:NAME` of the key that signs its seals.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub signing_key: Option<String>,
     /// Seconds that rows of each class stay.

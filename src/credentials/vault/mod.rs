@@ -1,4 +1,5 @@
-//! Vault and `OpenBao`: the connection, the login, and the four ways in which they give a credential.
+//! Vault and `OpenBao`: the connection, the login, the four ways in which they give a credential, and the
+//! key that signs the audit log.
 
 mod admin;
 mod call;
@@ -10,6 +11,8 @@ mod minted;
 mod session;
 mod sources;
 mod stated;
+#[cfg(feature = "store")]
+mod transit;
 mod transport;
 
 use serde_json::json;
@@ -19,6 +22,8 @@ use self::call::{Call, Failure};
 pub use admin::{Excess, apply, compare, missing, stale, verify};
 pub use client::{Health, Patience, Vault};
 pub use sources::{Revoked, declared, revoke};
+#[cfg(feature = "store")]
+pub use transit::Transit;
 pub use transport::Tls;
 
 /// Takes a token back by its accessor. One that is gone already is no error.

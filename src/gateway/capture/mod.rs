@@ -190,6 +190,10 @@ impl Log for Capture {
         self.log.refusals(refusals);
     }
 
+    fn unsigned(&self) -> Option<String> {
+        self.log.unsigned()
+    }
+
     fn is_available(&self) -> bool {
         self.log.is_available()
     }

@@ -8,13 +8,15 @@ use std::sync::Arc;
 
 use secrecy::ExposeSecret as _;
 
+use super::issued::Issued;
 use super::system::{System, microseconds, no_randomness, node, random};
 use crate::audit::chain::SigningKey;
 use crate::audit::store::{Logger, LoggerOptions, Store, StoreErrorKind};
 use crate::audit::{Ledger, Signer};
 use crate::credentials::Secrets as _;
+use crate::credentials::vault::Transit;
 use crate::gateway::settings::{Overrides, Refusal};
-use crate::policy::set::Audit;
+use crate::policy::set::PolicySet;
 
 /// The class of rows about requests of which nobody is known, where the policy keeps it.
 const NOBODY: &str = "standard";
@@ -36,10 +38,16 @@ pub(super) struct Named {
 
 impl Named {
     /// Finds the store and the key.
-    pub(super) async fn find(audit: &Audit, overrides: &Overrides, system: &System) -> Result<Self, Vec<Refusal>> {
+    pub(super) async fn find(
+        set: &PolicySet,
+        overrides: &Overrides,
+        system: &System,
+        issued: Option<&Issued>,
+    ) -> Result<Self, Vec<Refusal>> {
+        let audit = &set.audit;
         let store = store(overrides.audit.as_deref().unwrap_or(&audit.store), system).await;
         let key = match overrides.signing_key.as_deref().or(audit.signing_key.as_deref()) {
-            Some(reference) => key(reference, system).await.map(Some),
+            Some(reference) => key(reference, system, issued).await.map(Some),
             None => Ok(None),
         };
         let longest = || audit.retention.iter().max_by_key(|(_, kept)| **kept).map(|(class, _)| class.clone());
@@ -73,7 +81,7 @@ impl Named {
                     "give the CA of its certificate with `?sslrootcert=FILE`, and the name that it is for as the host"
                 }
                 StoreErrorKind::NoLog => "run `doorward audit init` as its owner, or name a new store",
-                StoreErrorKind::NotSigned => "check that what signs the seals is there",
+                StoreErrorKind::NotSigned => "check that Vault is up and lets this login sign",
                 _ => "let this user write there, or name another store with --audit",
             };
             failed(error.to_string(), help)
@@ -102,13 +110,29 @@ async fn store(named: &str, system: &System) -> Result<Store, Refusal> {
         .map_err(|error| bad(error.to_string(), "write `sqlite:PATH` or `postgres://USER@HOST/DATABASE`"))
 }
 
-async fn key(reference: &str, system: &System) -> Result<Arc<dyn Signer>, Refusal> {
+async fn key(reference: &str, system: &System, issued: Option<&Issued>) -> Result<Arc<dyn Signer>, Refusal> {
     let bad = |what: &str| {
         let message = format!("the key that signs the audit log, `{reference}`, cannot be used: {what}");
         Refusal::new("audit-key", message, "`openssl genpkey -algorithm ed25519` makes one")
     };
+    if let Some(name) = reference.strip_prefix("transit:") {
+        return transit(name, issued).await;
+    }
     let pem = system.read(reference).await.map_err(|_| bad("it is not there or cannot be read"))?;
     let key = SigningKey::from_pem(pem.expose_secret()).map_err(|error| bad(&error.to_string()))?;
+    Ok(Arc::new(key))
+}
+
+/// A key that Vault keeps.
+async fn transit(name: &str, issued: Option<&Issued>) -> Result<Arc<dyn Signer>, Refusal> {
+    let bad = |what: &str, help: &str| {
+        let message = format!("the key `{name}` of Vault, which signs the audit log, cannot be used: {what}");
+        Refusal::new("audit-key", message, help)
+    };
+    let vault = issued.and_then(Issued::source);
+    let vault = vault.ok_or_else(|| bad("the policy names no Vault", "add `[vault]` with its `address`"))?;
+    let help = "make it with type `ed25519`, and let the login read `transit/keys/NAME` and write `transit/sign/NAME`";
+    let key = Transit::open(Arc::clone(vault), name).await.map_err(|reason| bad(reason.text(), help))?;
     Ok(Arc::new(key))
 }
 

@@ -69,6 +69,11 @@ impl Issued {
         Ok((wanted.clone(), vault))
     }
 
+    /// The Vault, where the policy needs one.
+    pub(super) fn source(&self) -> Option<&Arc<Vault>> {
+        self.vault.as_ref().map(|(_, vault)| vault)
+    }
+
     /// The credential of a server.
     pub(in crate::gateway) fn door(&self, server: &str) -> Option<Door> {
         self.credentials.door(server)
@@ -113,7 +118,8 @@ impl Issued {
 }
 
 fn asks_vault(set: &PolicySet) -> bool {
-    set.servers.values().any(|server| matches!(server.credential, Credential::Vault { .. }))
+    let signs = set.audit.signing_key.as_ref().is_some_and(|key| key.starts_with("transit:"));
+    signs || set.servers.values().any(|server| matches!(server.credential, Credential::Vault { .. }))
 }
 
 fn lacking(server: &str, reason: Unavailable) -> Refusal {

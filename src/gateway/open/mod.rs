@@ -86,7 +86,7 @@ pub async fn open(cleared: &Cleared, options: &Options) -> Result<Gateway, Vec<R
     let issued = Issued::open(&set, &system, None).map_or_else(|more| refusing(&mut refusals, more), Some);
     let upstreams = upstreams::find(&set, options, issued.as_ref());
     let upstreams = upstreams.unwrap_or_else(|more| refusing(&mut refusals, more));
-    let log = audit::Named::find(&set.audit, &options.overrides, &system).await;
+    let log = audit::Named::find(&set, &options.overrides, &system, issued.as_ref()).await;
     let log = log.map_or_else(|more| refusing(&mut refusals, more), Some);
     let settings = Settings::new(&set.gateway, &options.overrides, &options.directory);
     let settings = settings.map_or_else(|more| refusing(&mut refusals, more), Some);

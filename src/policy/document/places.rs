@@ -53,7 +53,7 @@ pub(super) fn audit(reader: &mut Reader<'_>, node: Option<&Node<'_>>) -> Audit {
                 reader.invalid(Code::InvalidValue, store.span, message, STORE_HELP);
             }
         }
-        audit.signing_key = own_reference(reader, fields, "signing_key");
+        audit.signing_key = signing_key(reader, fields);
         reader.named(fields, "retention")
     });
     match retention {
@@ -100,6 +100,20 @@ fn hold(reader: &mut Reader<'_>, node: &Node<'_>, name: &str, audit: &Audit) -> 
         reader.invalid(Code::InvalidValue, fields.span(), message, "name `classes` or `subjects`");
     }
     hold
+}
+
+/// A reference to a key, or `transit:NAME` for one that Vault keeps.
+fn signing_key(reader: &mut Reader<'_>, fields: Fields<'_>) -> Option<String> {
+    let at = reader.text(fields, "signing_key")?;
+    match at.value.strip_prefix("transit:") {
+        Some(name) if is_plain(name) => Some(at.value.to_owned()),
+        Some(name) => {
+            let message = format!("`{}` cannot name a key of Vault", quoted(name));
+            reader.invalid(Code::InvalidName, at.span, message, "use letters, digits, `_`, `-` and `.`");
+            None
+        }
+        None => own_reference(reader, fields, "signing_key"),
+    }
 }
 
 /// `env:NAME` or `file:PATH`, where it is there. The text of a secret never reaches a message.

@@ -365,7 +365,11 @@ fn audit() -> Value {
             "`sqlite:PATH`, `postgres://host/db` without a password, or `env:NAME` or `file:PATH` of a URL.",
             or("sqlite:doorward.db", text()),
         ),
-        key("signing_key", "The Ed25519 key that signs the seals of the log: `env:NAME` or `file:PATH`.", text()),
+        key(
+            "signing_key",
+            "The Ed25519 key that signs the seals of the log: `env:NAME`, `file:PATH`, or `transit:NAME` for a key of Vault's transit engine.",
+            text(),
+        ),
         key(
             "retention",
             "How long rows of each class stay; every class in use must be here. Default: `{ standard = \"90d\" }`.",

@@ -19,7 +19,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
 
-use doorward::audit::chain::{Column, Entry, Row, SealKind, SigningKey, Tail, Verdict, Verifier};
+use doorward::audit::chain::{Column, Entry, PublicKey, Row, SealKind, SigningKey, Tail, Verdict, Verifier};
 use doorward::audit::store::{Clock, Connection, Logger, LoggerOptions, Select, Store, StoreErrorKind};
 
 /// 2026-03-02T08:00:00Z, in microseconds.
@@ -36,13 +36,13 @@ fn key() -> Arc<SigningKey> {
 }
 
 /// Options with a writer of its own.
-fn options() -> LoggerOptions {
+pub(crate) fn options() -> LoggerOptions {
     static WRITERS: AtomicU32 = AtomicU32::new(0);
     let writer = format!("{:08x}-{}", WRITERS.fetch_add(1, Ordering::Relaxed), std::process::id());
     LoggerOptions { key: Some(key()), node: "test".into(), ..LoggerOptions::new(writer, clock()) }
 }
 
-fn entry(request: &str) -> Entry {
+pub(crate) fn entry(request: &str) -> Entry {
     let data = serde_json::json!({"arguments": {"amount": 1.50, "z": [1e300, "ä\u{1f600}"], "a": null}});
     Entry::new(["standard", "financial"][usize::from(request.len().is_multiple_of(2))].into(), "intent", START)
         .with(Column::Request, request)
@@ -67,12 +67,16 @@ async fn rows(connection: &mut Connection, select: &Select) -> Vec<Row> {
 }
 
 /// Every row of the log, in the order of the chains.
-async fn all(store: &Store) -> Vec<Row> {
+pub(crate) async fn all(store: &Store) -> Vec<Row> {
     rows(&mut store.reader().await.unwrap(), &Select::default()).await
 }
 
 fn verify(rows: &[Row]) -> Verdict {
-    let mut verifier = Verifier::new(vec![key().public().clone()]);
+    verify_with(rows, vec![key().public().clone()])
+}
+
+pub(crate) fn verify_with(rows: &[Row], keys: Vec<PublicKey>) -> Verdict {
+    let mut verifier = Verifier::new(keys);
     for row in rows {
         verifier.seal(&mut row.clone());
     }

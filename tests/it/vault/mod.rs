@@ -16,5 +16,7 @@ pub(crate) mod served;
 mod sources;
 #[cfg(feature = "gateway")]
 mod stated;
+#[cfg(feature = "store")]
+mod transit;
 #[cfg(feature = "gateway")]
 mod walk;

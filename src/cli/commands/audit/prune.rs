@@ -14,8 +14,10 @@ use crate::audit::store::{Held, Prune, Pruned, Stub};
 use crate::cli::answer::Answer;
 use crate::cli::failure::{Failure, Kind};
 use crate::cli::files;
+use crate::cli::secrets;
 use crate::cli::terminal::When;
 use crate::cli::time::NowArg;
+use crate::credentials::vault::Transit;
 use crate::policy::set::PolicySet;
 use crate::report::{harmless, plural};
 
@@ -70,11 +72,11 @@ impl Args {
         let (set, directory) = self.source.opened(color)?;
         let store = self.source.store(color)?;
         let name = store.to_string();
-        let signer = self.signer(&set, &directory)?;
         let mut keys = self.key.iter().map(|path| public_key(path)).collect::<Result<Vec<_>, _>>()?;
-        keys.extend(signer.iter().map(|signer| signer.public().clone()));
         let now = self.now.instant().0.saturating_mul(1_000_000);
         let done = block_on(async {
+            let signer = self.signer(&set, &directory).await?;
+            keys.extend(signer.iter().map(|signer| signer.public().clone()));
             let connected = if self.dry_run { store.reader().await } else { store.patient().await };
             let mut connection = connected.map_err(|e| failure(&e, &name))?;
             let mut done = Vec::new();
@@ -120,9 +122,14 @@ impl Args {
     }
 
     /// What signs the stubs.
-    fn signer(&self, set: &PolicySet, directory: &Path) -> Result<Option<Box<dyn Signer>>, Failure> {
+    async fn signer(&self, set: &PolicySet, directory: &Path) -> Result<Option<Box<dyn Signer>>, Failure> {
         let signer = match (&self.signing_key, &set.audit.signing_key) {
             (Some(path), _) => signing_key(path)?,
+            (None, Some(reference)) if reference.starts_with("transit:") => {
+                let name = reference.trim_start_matches("transit:");
+                let vault = secrets::open(secrets::declared(set)?, None)?;
+                return Ok(Some(Box::new(Transit::open(vault, name).await.map_err(secrets::unavailable)?)));
+            }
             (None, Some(reference)) => key(&secret(reference, directory, "the key")?, "the key of the policy")?,
             (None, None) => return Ok(None),
         };
