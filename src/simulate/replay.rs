@@ -143,9 +143,20 @@ impl Lanes {
 /// Replays calls that are in order.
 pub(super) fn replay(classes: &[Class], calls: &[(Spot, u32)], later: Later, sources: &[String]) -> Rates {
     let mut lanes = Lanes::default();
+    // A class may be known by calls that are not replayed here. It says nothing then, whatever split left it over.
+    let mut replayed = vec![false; classes.len()];
+    for (_, number) in calls {
+        if let Some(seen) = replayed.get_mut(*number as usize) {
+            *seen = true;
+        }
+    }
     let of_class: Vec<(Vec<usize>, Vec<usize>)> = classes
         .iter()
-        .map(|class| {
+        .zip(replayed)
+        .map(|(class, replayed)| {
+            if !replayed {
+                return (Vec::new(), Vec::new());
+            }
             let before = class.rates_before.iter().map(|of| lanes.number(BEFORE, of, class)).collect();
             let now = class.rates_now.iter().map(|of| lanes.number(NOW, of, class)).collect();
             (before, now)
