@@ -5,14 +5,17 @@ use std::time::{Duration, Instant};
 
 use doorward::audit::Ledger;
 use doorward::audit::chain::Column;
-use doorward::audit::store::{Logger, LoggerOptions, Refused, Store};
+use doorward::audit::store::{Logger, LoggerOptions, Store};
 use doorward::pep::{Ask, Limits};
 use serde_json::{Map, Value, json};
 use sqlx::{Connection as _, Executor as _, SqliteConnection};
+use tokio::task::JoinSet;
 
 use super::{all, entry, options, verify};
 use crate::guard::world::{ALL_SCOPES, POLICY, Rows, guard};
 use crate::identity::{claims, header, with};
+
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A log in a file, and a connection that holds the file.
 async fn held(options: LoggerOptions) -> (tempfile::TempDir, Store, Logger, SqliteConnection) {
@@ -25,18 +28,24 @@ async fn held(options: LoggerOptions) -> (tempfile::TempDir, Store, Logger, Sqli
     (directory, store, logger, raw)
 }
 
-/// Waits until so many callers have no answer: their rows are with the store or wait for it.
-async fn settled(waiting: &tokio::task::JoinSet<Result<(), String>>, count: usize) {
-    for _ in 0..20 {
-        tokio::task::yield_now().await;
-        tokio::time::sleep(Duration::from_millis(5)).await;
+/// More callers than there is room for: five of eight are refused while the others still wait.
+async fn refused<C>(waiting: &mut JoinSet<Result<(), String>>, call: impl Fn(usize) -> C, how: &str)
+where
+    C: Future<Output = Result<(), String>> + Send + 'static,
+{
+    let begin = Instant::now();
+    for n in 0..8 {
+        waiting.spawn(call(n));
     }
-    assert_eq!(waiting.len(), count);
+    for _ in 0..5 {
+        assert_eq!(waiting.join_next().await.unwrap().unwrap().unwrap_err(), how);
+    }
+    assert!(begin.elapsed() < PATIENCE / 2, "at once: {:?}", begin.elapsed());
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_queue_that_is_full_refuses_the_request_and_takes_the_next_when_there_is_room() {
-    let few = LoggerOptions { queue: 2, batch: 1, patience: Duration::from_secs(30), ..options() };
+    let few = LoggerOptions { queue: 2, batch: 1, patience: PATIENCE, ..options() };
     let (_directory, store, logger, mut raw) = held(few).await;
     let log = Arc::new(Ledger::new(logger.clone(), None));
     let (guard, signer, _) = guard(POLICY, Limits::default(), log);
@@ -53,18 +62,11 @@ async fn a_queue_that_is_full_refuses_the_request_and_takes_the_next_when_there_
             }
         }
     };
-    let mut waiting = tokio::task::JoinSet::new();
-    for n in 1..=3 {
-        waiting.spawn(call());
-        settled(&waiting, n).await;
-    }
-    // One is with the store and two wait.
-    let begin = Instant::now();
-    assert_eq!(call().await, Err("503 audit-unavailable".to_owned()));
-    assert!(begin.elapsed() < Duration::from_secs(1), "{:?}", begin.elapsed());
+    let mut waiting = JoinSet::new();
+    refused(&mut waiting, |_| call(), "503 audit-unavailable").await;
     raw.execute("rollback").await.unwrap();
     let mut recovered = false;
-    for _ in 0..200 {
+    for _ in 0..600 {
         if call().await.is_ok() {
             recovered = true;
             break;
@@ -79,24 +81,23 @@ async fn a_queue_that_is_full_refuses_the_request_and_takes_the_next_when_there_
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_waits_is_bounded_in_bytes_too() {
-    let few = LoggerOptions { queue_bytes: 200_000, patience: Duration::from_secs(30), ..options() };
+    let few = LoggerOptions { queue_bytes: 200_000, patience: PATIENCE, ..options() };
     let (_directory, store, logger, mut raw) = held(few).await;
     let large = |n: usize| {
         let data = json!({"x": "y".repeat(60_000)});
         entry(&format!("large{n}")).with_data(data.as_object().unwrap().clone())
     };
-    let mut waiting = tokio::task::JoinSet::new();
-    for n in 0..3 {
+    let call = |n| {
         let (logger, row) = (logger.clone(), large(n));
-        waiting.spawn(async move { logger.append(row).await.map(drop).map_err(|e| format!("{e:?}")) });
-        settled(&waiting, n + 1).await;
-    }
-    assert_eq!(logger.append(large(3)).await, Err(Refused::Full));
+        async move { logger.append(row).await.map(drop).map_err(|refused| format!("{refused:?}")) }
+    };
+    let mut waiting = JoinSet::new();
+    refused(&mut waiting, call, "Full").await;
     raw.execute("rollback").await.unwrap();
     waiting.join_all().await;
     // The bytes are free again.
     let mut written = false;
-    for n in 4..200 {
+    for n in 8..600 {
         written = logger.append(large(n)).await.is_ok();
         if written {
             break;

@@ -14,7 +14,7 @@ fn it_shows_what_an_agent_and_an_operator_see_and_leaves_nothing() {
         .unwrap();
     let took = begin.elapsed();
     assert_eq!(said.status.code(), Some(0), "{}", String::from_utf8_lossy(&said.stderr));
-    assert!(took < Duration::from_secs(30), "it took {took:?}");
+    assert!(took < Duration::from_mins(1), "it took {took:?}");
     assert_eq!(std::fs::read_dir(scratch.path()).unwrap().count(), 0);
     let text = String::from_utf8(said.stdout).unwrap();
     // Only the times in the report of the rehearsal differ between two runs.

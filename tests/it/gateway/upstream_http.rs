@@ -23,11 +23,8 @@ use tower_service::Service;
 
 use crate::vault::bao::{compiled, given};
 
-const SHORT: Patience = Patience {
-    connect: Duration::from_secs(2),
-    first_byte: Duration::from_millis(300),
-    idle: Duration::from_millis(300),
-};
+const SHORT: Patience =
+    Patience { connect: Duration::from_secs(2), first_byte: Duration::from_secs(2), idle: Duration::from_secs(2) };
 
 /// A server that reads one request head a connection and then says exactly this.
 async fn says(text: &'static str, then_close: bool) -> SocketAddr {
@@ -160,7 +157,7 @@ async fn a_stream_arrives_part_by_part_and_a_caller_who_leaves_ends_it_at_the_se
         assert_eq!(parts.next().await.unwrap().unwrap(), format!("data: {n}\n\n"));
     }
     drop(parts);
-    tokio::time::timeout(Duration::from_secs(5), left).await.expect("the server was told").unwrap();
+    tokio::time::timeout(Duration::from_secs(30), left).await.expect("the server was told").unwrap();
 }
 
 #[tokio::test]
@@ -222,7 +219,7 @@ async fn a_server_that_is_down_is_soon_left_alone_and_comes_back() {
     assert_eq!(upstream.standing(), Standing::Open);
     let listener = TcpListener::bind(address).await.unwrap();
     tokio::spawn(async move { axum::serve(listener, Router::new().fallback(any(async || "well"))).await });
-    let deadline = Instant::now() + Duration::from_secs(10);
+    let deadline = Instant::now() + Duration::from_secs(30);
     while ask(&mut upstream, post("{}")).await.is_err() {
         assert!(Instant::now() < deadline, "it never came back");
         tokio::time::sleep(Duration::from_millis(50)).await;
@@ -242,11 +239,12 @@ async fn a_naive_server_does_not_make_calls_wait_for_delayed_acknowledgements() 
     }));
     let mut upstream = upstream(serves(router).await, Patience::default());
     let begin = Instant::now();
-    for _ in 0..50 {
+    for _ in 0..300 {
         let answer = ask(&mut upstream, post("{}")).await.unwrap();
         assert_eq!(answer.into_body().collect().await.unwrap().to_bytes(), "ab");
     }
-    assert!(begin.elapsed() < Duration::from_secs(1), "50 calls took {:?}", begin.elapsed());
+    // Each that waits takes 40 ms: 12 s in all.
+    assert!(begin.elapsed() < Duration::from_secs(8), "300 calls took {:?}", begin.elapsed());
 }
 
 #[tokio::test]

@@ -111,7 +111,7 @@ async fn an_event_is_passed_on_before_the_next_one_comes_and_a_caller_that_leave
     for byte in text.bytes() {
         events.send(Ok(http_body::Frame::data(Bytes::from(vec![byte])))).unwrap();
     }
-    let first = tokio::time::timeout(Duration::from_secs(5), body.frame()).await.unwrap().unwrap().unwrap();
+    let first = tokio::time::timeout(Duration::from_secs(30), body.frame()).await.unwrap().unwrap().unwrap();
     assert_eq!(first.into_data().unwrap(), text);
     assert!(world.ends().is_empty());
     drop(body);

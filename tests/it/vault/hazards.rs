@@ -99,7 +99,7 @@ async fn what_is_wrong_is_said_others_go_on_and_it_recovers_by_itself() {
         // A door that has just failed waits before it asks again.
         let failed = loop {
             let failed = all.get("desk", None).await.unwrap_err();
-            if failed == expected || begun.elapsed() > Duration::from_secs(5) {
+            if failed == expected || begun.elapsed() > Duration::from_secs(30) {
                 break failed;
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
@@ -110,7 +110,7 @@ async fn what_is_wrong_is_said_others_go_on_and_it_recovers_by_itself() {
     vault.say(Says::Status(200, leased()));
     let begun = Instant::now();
     while all.get("desk", None).await.is_err() {
-        assert!(begun.elapsed() < Duration::from_secs(5));
+        assert!(begun.elapsed() < Duration::from_secs(30));
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
@@ -128,8 +128,11 @@ async fn a_vault_in_trouble_is_not_stormed() {
             calls += got.len();
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
-        // 2 seconds with pauses from 50 to 400 ms, shortened by up to a half; three tries each at most.
-        assert!(calls > 1_000 && vault.count() <= 36, "{says:?}: {calls} calls, {} requests", vault.count());
+        // Pauses from 50 to 400 ms, shortened by up to a half; three tries each at most.
+        let (requests, seconds) = (vault.count(), begun.elapsed().as_secs_f64());
+        let most = 6.0 + 15.0 * seconds;
+        assert!(calls > 10 * requests, "{says:?}: {calls} calls, {requests} requests");
+        assert!(f64::from(u32::try_from(requests).unwrap()) <= most, "{says:?}: {requests} requests in {seconds} s");
     }
 }
 
@@ -141,7 +144,7 @@ async fn what_is_made_late_is_kept_and_never_made_twice() {
     assert_eq!(all.get("desk", None).await.unwrap_err(), Unavailable::TimedOut);
     let begun = Instant::now();
     while all.get("desk", None).await.is_err() {
-        assert!(begun.elapsed() < Duration::from_secs(5));
+        assert!(begun.elapsed() < Duration::from_secs(30));
     }
     assert_eq!((vault.count(), all.owed()), (1, 1), "one was made, and it is known");
     // One that fails inside may have made it: it is not asked for again within this fetch.
@@ -167,7 +170,7 @@ async fn a_vault_that_says_when_to_come_back_is_left_alone_till_then() {
     assert_eq!(vault.count(), 1);
     vault.say(Says::Status(200, leased()));
     while all.get("desk", None).await.is_err() {
-        assert!(begun.elapsed() < Duration::from_secs(5));
+        assert!(begun.elapsed() < Duration::from_secs(30));
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }

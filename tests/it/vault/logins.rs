@@ -82,7 +82,7 @@ async fn a_login_of_the_plan_that_died_is_made_again_though_its_secret_id_is_use
         all.door("tickets").unwrap().revoke().await;
         let begun = tokio::time::Instant::now();
         while let Err(failed) = all.get("tickets", None).await {
-            assert!(begun.elapsed() < Duration::from_secs(20), "{failed}");
+            assert!(begun.elapsed() < Duration::from_mins(1), "{failed}");
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
         assert_eq!(vault.login_policies().await.unwrap(), ["doorward"]);
@@ -196,7 +196,7 @@ async fn a_login_is_renewed_before_its_end_and_made_again_when_it_is_revoked() {
     all.door("tickets").unwrap().revoke().await;
     let begun = tokio::time::Instant::now();
     while all.get("tickets", None).await.is_err() {
-        assert!(begun.elapsed() < Duration::from_secs(10));
+        assert!(begun.elapsed() < Duration::from_mins(1));
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     assert_eq!(logins().await.len(), 1);
@@ -226,7 +226,7 @@ async fn a_sealed_vault_is_waited_for_and_only_its_doors_wait() {
     root.write("sys/unseal", json!({ "key": key })).await;
     let begun = tokio::time::Instant::now();
     while all.get("tickets", None).await.is_err() {
-        assert!(begun.elapsed() < Duration::from_secs(40));
+        assert!(begun.elapsed() < Duration::from_mins(1));
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     // A Vault that stands still for a while, and one that is gone.
@@ -236,7 +236,7 @@ async fn a_sealed_vault_is_waited_for_and_only_its_doors_wait() {
     bao.docker("unpause");
     let begun = tokio::time::Instant::now();
     while all.get("tickets", None).await.is_err() {
-        assert!(begun.elapsed() < Duration::from_secs(40));
+        assert!(begun.elapsed() < Duration::from_mins(1));
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     bao.docker("stop");

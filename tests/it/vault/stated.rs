@@ -132,7 +132,7 @@ credential = {{ vault = "oidc", path = "right", audience = "right-api", ttl = "5
     let begun = Instant::now();
     let other = everywhere(&served, &["left"]);
     while called(&served, "left", &other, "add").await.0 != 200 {
-        assert!(begun.elapsed() < Duration::from_secs(10));
+        assert!(begun.elapsed() < Duration::from_mins(1));
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }

@@ -25,7 +25,7 @@ async fn key(world: &World<'_>) -> PublicKey {
 /// The Vault of a world, which is not waited for long.
 fn impatient(world: &World<'_>) -> Arc<Vault> {
     let policy = world.policy("login = { token = \"env:ROOT\" }\n", "");
-    let short = Duration::from_millis(300);
+    let short = Duration::from_secs(2);
     let patience = Patience { connect: short, request: short, whole: short, ..Patience::default() };
     let secrets = given(&[("env:ROOT", ROOT)]);
     Vault::new(policy.set().vault.as_ref().unwrap(), &Tls::default(), secrets, Arc::new(|| 0), patience).unwrap()
