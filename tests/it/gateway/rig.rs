@@ -96,7 +96,7 @@ pub(crate) async fn opened(policy: &str, directory: &Path) -> Result<Gateway, Ve
     let options = Options {
         directory: directory.to_owned(),
         overrides: Overrides::default(),
-        patience: Patience { first_byte: Duration::from_secs(10), ..Patience::default() },
+        patience: Patience { first_byte: Duration::from_secs(30), ..Patience::default() },
         metrics: metrics(),
         ..Options::default()
     };

@@ -17,7 +17,7 @@ use tower_service::Service;
 use super::fixture::program;
 
 const PATIENCE: Patience =
-    Patience { connect: Duration::from_secs(5), first_byte: Duration::from_secs(10), idle: Duration::from_secs(10) };
+    Patience { connect: Duration::from_secs(5), first_byte: Duration::from_secs(30), idle: Duration::from_secs(30) };
 
 fn server(mode: &str) -> Stdio {
     Stdio::new(program(mode), None, Limits::default(), PATIENCE)
