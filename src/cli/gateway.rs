@@ -182,7 +182,15 @@ impl Remote {
             return Failure::new(Kind::Gateway, format!("the gateway at {} answers {status}", self.name()))
                 .help("check that this is the admin listener of doorward");
         }
-        Failure::new(Kind::Gateway, format!("the gateway at {} refuses: {message} ({code})", self.name()))
-            .help("name the admin token with --admin-token, or its socket with --gateway unix:PATH")
+        let help = match code.as_str() {
+            "admin-shut" => {
+                "set `admin = \"unix:PATH\"`, or `admin_token = \"env:NAME\"`, in its [gateway], and start it again"
+            }
+            "admin-token-unavailable" => "give the gateway what `admin_token` of its [gateway] names",
+            "admin-name" => "ask from its machine, by the address that it listens on",
+            "reload-busy" => "wait until the other one is done: see doorward status",
+            _ => "name the admin token with --admin-token, or its socket with --gateway unix:PATH",
+        };
+        Failure::new(Kind::Gateway, format!("the gateway at {} refuses: {message} ({code})", self.name())).help(help)
     }
 }

@@ -302,6 +302,9 @@ async fn control_is_for_who_has_the_token_and_for_no_page() {
     let shut = start(&policy(http).replace("admin_token = \"file:admin.token\"\n", ""));
     let (got, said) = raw(&shut, "GET", "/v1/status", &[good]).await;
     assert!(got == 403 && said.contains("admin-shut"), "{got} {said}");
+    let said = ask(&shut, &["status"]);
+    let said = (said.status.code(), String::from_utf8(said.stderr).unwrap());
+    assert!(said.0 == Some(2) && said.1.contains("help: set `admin = \"unix:PATH\"`"), "{said:?}");
     assert_eq!(raw(&shut, "GET", "/readyz", &[]).await.0, 200);
 }
 
