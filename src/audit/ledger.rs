@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use super::chain::{Column, Entry};
 use super::row::{Intent, Outcome, Refusals};
 use super::store::{Logger, Refused};
-use super::{About, Log, Pending, Receipt, Unavailable};
+use super::{About, Log, Lost, Pending, Receipt, Unavailable};
 use crate::model::{Effect, Timestamp};
 
 /// The class of rows about requests of which nobody is known.
@@ -85,6 +85,15 @@ impl Log for Ledger {
 
     fn is_available(&self) -> bool {
         self.logger.health().away.is_none()
+    }
+
+    fn check(&self) -> Pending<'_, bool> {
+        Box::pin(self.logger.check())
+    }
+
+    fn lost(&self) -> Lost {
+        let health = self.logger.health();
+        Lost { gone: health.lost, restored: health.restored }
     }
 
     fn unsigned(&self) -> Option<String> {

@@ -60,10 +60,29 @@ pub trait Log: Send + Sync + fmt::Debug + 'static {
     /// Whether rows can be written, as far as is known.
     fn is_available(&self) -> bool;
 
+    /// Whether a row can be written now, by a look at where it would go.
+    fn check(&self) -> Pending<'_, bool> {
+        Box::pin(std::future::ready(self.is_available()))
+    }
+
+    /// What became of rows that were durable and that the store has lost since.
+    fn lost(&self) -> Lost {
+        Lost::default()
+    }
+
     /// Why what proves the rows waits, where it does. Rows are written meanwhile.
     fn unsigned(&self) -> Option<String> {
         None
     }
+}
+
+/// How many durable rows a store has lost, as one does that falls back to a copy that lagged behind.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Lost {
+    /// Rows that are gone.
+    pub gone: u64,
+    /// Rows that were put back in their places.
+    pub restored: u64,
 }
 
 /// A row cannot be made durable now. The request is refused: 503 and `audit-unavailable`.

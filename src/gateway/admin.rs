@@ -4,21 +4,26 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::IntoResponse;
 use axum::routing::get;
-use metrics::gauge;
+use metrics::{counter, gauge};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use serde_json::json;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::edition::Edition;
 use super::watched::Watched;
 use crate::audit::Log as _;
 use crate::pep::Guard;
+
+/// How long the audit log may take to say that it can be written.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Where the metrics of this process are read. A process has one recorder, so that whoever runs it chooses.
 #[derive(Clone)]
@@ -48,12 +53,13 @@ pub(super) struct Status {
 
 impl Status {
     /// Why no request should be sent here; empty when it may.
-    pub(super) fn unready(&self) -> Vec<&'static str> {
+    pub(super) async fn unready(&self) -> Vec<&'static str> {
         let mut why = Vec::new();
         if self.draining.is_cancelled() {
             why.push("draining");
         }
-        if !self.guard.is_recording() {
+        let written = self.guard.is_recording() && timeout(PATIENCE, self.log.check()).await.unwrap_or(false);
+        if !written {
             why.push("audit-unavailable");
         }
         let issuers = self.guard.verifier().status();
@@ -61,6 +67,13 @@ impl Status {
             why.push("token-keys-unavailable");
         }
         why
+    }
+
+    /// What somebody should look at, although requests are taken: their rows are written.
+    fn but(&self) -> Vec<&'static str> {
+        let unsigned = self.log.unsigned().map(|_| "audit-unsigned");
+        let lost = (self.log.lost().gone > 0).then_some("audit-rows-lost");
+        unsigned.into_iter().chain(lost).collect()
     }
 
     /// Metrics that are looked up and not counted.
@@ -87,6 +100,9 @@ impl Status {
         gauge!("doorward_audit_waiting").set(u32::try_from(self.log.waiting()).unwrap_or(u32::MAX));
         gauge!("doorward_remembered_bytes").set(f64::from(u32::try_from(self.guard.remembered()).unwrap_or(u32::MAX)));
         gauge!("doorward_audit_available").set(u32::from(self.guard.is_recording()));
+        let lost = self.log.lost();
+        counter!("doorward_audit_rows_lost_total").absolute(lost.gone);
+        counter!("doorward_audit_rows_restored_total").absolute(lost.restored);
         gauge!("doorward_audit_unsigned").set(u32::from(self.log.unsigned().is_some()));
     }
 }
@@ -101,14 +117,13 @@ pub(super) fn router(status: Arc<Status>) -> Router {
 }
 
 async fn ready(State(status): State<Arc<Status>>) -> impl IntoResponse {
-    let why = status.unready();
+    let why = status.unready().await;
     let code = if why.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    let said = if status.log.unsigned().is_some() {
-        // Requests are taken all the same: the rows are written, and sealed later.
-        json!({"ready": why.is_empty(), "because": why, "but": ["audit-unsigned"]})
-    } else {
-        json!({"ready": why.is_empty(), "because": why})
-    };
+    let mut said = json!({"ready": why.is_empty(), "because": why});
+    let but = status.but();
+    if !but.is_empty() {
+        said["but"] = json!(but);
+    }
     (code, format!("{said}\n"))
 }
 

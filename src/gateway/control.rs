@@ -21,6 +21,7 @@ use super::edition::Edition;
 use super::open::System;
 use super::reload::{Ask, Reloads};
 use super::settings::Names;
+use crate::audit::Log as _;
 use crate::credentials::Secrets as _;
 use crate::report::status::{self, Reloaded};
 
@@ -124,7 +125,7 @@ fn answer(status: StatusCode, text: String) -> Response {
 }
 
 async fn status(State(control): State<Arc<Control>>) -> Response {
-    answer(StatusCode::OK, status::json(&control.told()))
+    answer(StatusCode::OK, status::json(&control.told().await))
 }
 
 async fn policy(State(control): State<Arc<Control>>) -> Response {
@@ -148,10 +149,10 @@ async fn reload(State(control): State<Arc<Control>>, RawQuery(query): RawQuery) 
 }
 
 impl Control {
-    fn told(&self) -> status::Status {
+    async fn told(&self) -> status::Status {
         let (about, guard) = (&self.about, &self.status.guard);
         let (state, gate) = (self.reloads.state(), self.reloads.gate());
-        let because: Vec<String> = self.status.unready().into_iter().map(str::to_owned).collect();
+        let because: Vec<String> = self.status.unready().await.into_iter().map(str::to_owned).collect();
         let doors = guard.kept::<Edition>().map(|edition| {
             let told = edition.all().map(|behind| {
                 let state = match behind.upstream.standing() {
@@ -169,6 +170,7 @@ impl Control {
             age: ring.age.map(|age| age.as_secs()),
             failed: ring.failed.map(|failed| failed.code().to_owned()),
         });
+        let available = !because.iter().any(|code| code == "audit-unavailable");
         status::Status {
             schema: status::SCHEMA.to_owned(),
             doorward: env!("CARGO_PKG_VERSION").to_owned(),
@@ -194,7 +196,8 @@ impl Control {
             issuers: issuers.collect(),
             audit: status::Audit {
                 store: about.audit.clone(),
-                available: guard.is_recording(),
+                available,
+                lost: self.status.log.lost().gone,
                 waiting: self.status.log.waiting(),
             },
             rates: "per-gateway".to_owned(),

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use metrics::{counter, gauge, histogram};
 use tokio::sync::Notify;
 
-use crate::audit::{Intent, Log, Outcome, Pending, Receipt, Refusals, Unavailable};
+use crate::audit::{Intent, Log, Lost, Outcome, Pending, Receipt, Refusals, Unavailable};
 use crate::model::{Action, Effect};
 
 /// The longest name of a tool or prompt that a line holds, in characters.
@@ -143,6 +143,14 @@ impl Log for Watched {
 
     fn is_available(&self) -> bool {
         self.log.is_available()
+    }
+
+    fn check(&self) -> Pending<'_, bool> {
+        self.log.check()
+    }
+
+    fn lost(&self) -> Lost {
+        self.log.lost()
     }
 
     fn unsigned(&self) -> Option<String> {

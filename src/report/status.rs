@@ -103,6 +103,9 @@ pub struct Audit {
     pub available: bool,
     /// How many rows wait to be durable.
     pub waiting: u64,
+    /// How many durable rows the store has lost, in this process.
+    #[serde(default)]
+    pub lost: u64,
 }
 
 /// What came of an attempt at another policy.
@@ -218,7 +221,8 @@ pub fn human(status: &Status) -> String {
     }
     let available = if audit.available { "can be written" } else { "CANNOT BE WRITTEN" };
     let waiting = if audit.waiting == 0 { String::new() } else { format!(", rows that wait: {}", audit.waiting) };
-    line("audit", &format!("{} {available}{waiting}", audit.store));
+    let lost = if audit.lost == 0 { String::new() } else { format!(", ROWS THAT THE STORE LOST: {}", audit.lost) };
+    line("audit", &format!("{} {available}{waiting}{lost}", audit.store));
     line("rates", &format!("counted {}", status.rates.replace('-', " ")));
     text
 }
@@ -278,7 +282,7 @@ mod tests {
             reload: Some(refused),
             doors: vec![Door { name: "desk".into(), state: "well".into() }],
             issuers: vec![Issuer { name: "corp".into(), keys: 2, age: Some(30), failed: None }],
-            audit: Audit { store: "sqlite:doorward.db".into(), available: false, waiting: 1 },
+            audit: Audit { store: "sqlite:doorward.db".into(), available: false, waiting: 1, lost: 2 },
             rates: "per-gateway".into(),
         }
     }

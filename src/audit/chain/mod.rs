@@ -13,8 +13,8 @@
 //! missed as any row is.
 //!
 //! Every writer must have its `open`, which only the key can make. An `open` names every chain of the
-//! writers that have not closed, and the last seal of those that have: who opens vouches for all that
-//! came before. What was written after the last seal that is left is vouched for by nobody. An
+//! writers that have not closed, and the last seal of those that have, unless an earlier `open` names that
+//! very row: that one is in a chain which is named itself. So who opens vouches for all that came before. What was written after the last seal that is left is vouched for by nobody. An
 //! [`Anchor`], kept elsewhere, says which seal must be left.
 
 mod anchor;
@@ -37,7 +37,9 @@ pub(in crate::audit) use arranged::arranged;
 pub use hash::Hash;
 pub use key::{BadKey, PublicKey, SigningKey};
 pub use row::{COLUMNS, Column, Entry, MAX_DATA, MAX_TEXT, Row};
-pub use seal::{Draft, Mark, SealKind};
+#[cfg(any(feature = "store", test))]
+pub(in crate::audit) use seal::vouched;
+pub use seal::{Draft, Gap, Mark, SealKind};
 pub use tail::Tail;
 pub use verify::{Chain, Fault, Finding, Verdict, Verifier};
 

@@ -3,6 +3,9 @@
 //! The data of a seal hold `heads` (for `prune`: the last rows that were removed), each with
 //! `writer`, `class`, `seq` and `hash`; and, when there is a key, `key` with its id and `signature`,
 //! base64 of the signature over [`DOMAIN`] and the canonical form of the row without `signature`.
+//! A checkpoint or a `close` holds what the writer has to say besides: `away` (how many rows were `refused`
+//! or `lost` before they were durable), `restored` (how many durable rows it put back that the store had
+//! lost) and `missing` (those that it could not put back: `class`, `from`, `to`, and the `hash` of the last).
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -48,7 +51,7 @@ impl SealKind {
 }
 
 /// A row that a seal names.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Mark {
     /// Its writer.
     pub writer: String,
@@ -80,6 +83,42 @@ impl Mark {
         data.get("heads")
             .and_then(Value::as_array)
             .map_or_else(Vec::new, |heads| heads.iter().filter_map(Self::from_json).collect())
+    }
+}
+
+/// Rows that a writer had made durable and found gone from the store: in its seals, under `missing`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Gap {
+    /// Their class.
+    pub class: String,
+    /// The first of them.
+    pub from: i64,
+    /// The last of them.
+    pub to: i64,
+    /// The hash of the last.
+    pub hash: Hash,
+}
+
+impl Gap {
+    /// As it stands in the data of a seal.
+    pub fn to_json(&self) -> Value {
+        json!({"class": self.class, "from": self.from, "to": self.to, "hash": self.hash.to_string()})
+    }
+
+    fn from_json(value: &Value) -> Option<Self> {
+        Some(Self {
+            class: value.get("class")?.as_str()?.to_owned(),
+            from: value.get("from")?.as_i64()?,
+            to: value.get("to")?.as_i64()?,
+            hash: value.get("hash")?.as_str()?.parse().ok()?,
+        })
+    }
+
+    /// Those that the data of a seal name.
+    pub(super) fn all(data: &Map<String, Value>) -> Vec<Self> {
+        data.get("missing")
+            .and_then(Value::as_array)
+            .map_or_else(Vec::new, |gaps| gaps.iter().filter_map(Self::from_json).collect())
     }
 }
 
@@ -136,6 +175,16 @@ pub(super) enum Signed {
     Bad,
     By,
     Not,
+}
+
+/// The rows that an `open` vouches for, where it is what was signed with this key; none otherwise. Without a
+/// key each is believed.
+#[cfg(any(feature = "store", test))]
+pub(in crate::audit) fn vouched(row: &mut Row, key: Option<&PublicKey>) -> Vec<Mark> {
+    let believed = SealKind::of(row) == Some(SealKind::Open)
+        && row.is_whole(&mut Vec::new())
+        && key.is_none_or(|key| signed(row, std::slice::from_ref(key)) == Signed::Good);
+    if believed { Mark::all(&row.entry.data_object()) } else { Vec::new() }
 }
 
 /// Checks the signature of a seal. `By` a key that is not among `keys`.

@@ -13,6 +13,7 @@ mod prune;
 mod select;
 mod sqlite;
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -22,7 +23,7 @@ use futures_util::future::BoxFuture;
 use sqlx::postgres::PgConnectOptions;
 use sqlx::sqlite::SqliteConnectOptions;
 
-use crate::audit::chain::{Mark, Row};
+use crate::audit::chain::{LOG_CLASS, Mark, PublicKey, Row, SealKind, vouched};
 use select::{CLOSED_HEADS, OPEN_HEADS};
 
 pub use error::{StoreError, StoreErrorKind};
@@ -30,6 +31,9 @@ pub use follow::Follow;
 pub use group::{Clock, Health, Logger, LoggerOptions, Placed, Refused};
 pub use prune::{Held, Prune, Pruned, Stub, month};
 pub use select::{Order, Select};
+
+/// How many of the latest `open`s are asked what they name.
+const OPENS: i64 = 4_096;
 
 /// Where an audit log is.
 #[derive(Clone)]
@@ -198,16 +202,46 @@ impl Connection {
     }
 
     /// What who opens vouches for: the heads of the chains of writers that have not closed, and the last
-    /// rows of those that have.
-    pub async fn heads(&mut self) -> Result<Vec<Mark>, StoreError> {
-        let mut heads = Vec::new();
+    /// rows of those that have. Left out are those that an earlier `open` names which is signed with this
+    /// key, or else each later one would name all who ever died.
+    pub async fn heads(&mut self, key: Option<&PublicKey>) -> Result<Vec<Mark>, StoreError> {
+        let mut heads = BTreeSet::new();
         for question in [OPEN_HEADS, CLOSED_HEADS] {
             heads.extend(match &mut self.0 {
                 Inner::Sqlite(connection) => sqlite::heads(connection, question).await?,
                 Inner::Postgres(connection) => connection.heads(question).await?,
             });
         }
-        Ok(heads)
+        let opens = Select {
+            kind: Some(SealKind::Open.name().to_owned()),
+            order: Order::Latest,
+            limit: Some(OPENS),
+            ..Select::class(LOG_CLASS)
+        };
+        let mut take = |mut row: Row| {
+            for mark in vouched(&mut row, key) {
+                heads.remove(&mark);
+            }
+            if heads.is_empty() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        };
+        self.read(&opens, &mut take).await?;
+        Ok(heads.into_iter().collect())
+    }
+
+    /// Whether a row could be written now. Nothing is.
+    pub async fn check(&mut self) -> Result<(), StoreError> {
+        match &mut self.0 {
+            Inner::Sqlite(connection) => sqlite::check(connection).await,
+            Inner::Postgres(connection) => connection.check().await,
+        }
+    }
+
+    /// The last row of a chain up to this one; `None` when there is none.
+    pub async fn last_up_to(&mut self, end: &Mark) -> Result<Option<Mark>, StoreError> {
+        match &mut self.0 {
+            Inner::Sqlite(connection) => sqlite::last_up_to(connection, end).await,
+            Inner::Postgres(connection) => connection.last_up_to(end).await,
+        }
     }
 
     /// Says goodbye.

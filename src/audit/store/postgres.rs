@@ -13,7 +13,7 @@ use time::OffsetDateTime;
 
 use super::Take;
 use super::error::{StoreError, StoreErrorKind};
-use super::select::{Bound, FIRST_ABOUT, Select};
+use super::select::{Bound, FIRST_ABOUT, LAST_UP_TO, Select};
 use crate::audit::chain::{Column, Entry, Hash, Mark, Row, arranged};
 
 /// How long a connection may take to be made.
@@ -98,6 +98,18 @@ impl Postgres {
         written.unwrap_or_else(|_| Err(doubt()))
     }
 
+    /// Whether a row could be written: not on a standby, nor where the server says no to every writer.
+    pub(super) async fn check(&mut self) -> Result<(), StoreError> {
+        let question = "select pg_is_in_recovery() or current_setting('transaction_read_only')::boolean";
+        let away = |why: &str| StoreError::new(StoreErrorKind::Refused, why);
+        match tokio::time::timeout(CONNECT, sqlx::query_scalar(question).fetch_one(&mut self.connection)).await {
+            Ok(Ok(false)) => Ok(()),
+            Ok(Ok(true)) => Err(away("the server takes no rows: it is a standby, or set to read only")),
+            Ok(Err(error)) => Err(StoreError::reading(&error)),
+            Err(_) => Err(away("the server does not answer")),
+        }
+    }
+
     /// Makes the partitions of these rows, and those of the months to come.
     async fn partitions(&mut self, rows: &[Row]) -> Result<(), StoreError> {
         for row in rows {
@@ -151,6 +163,13 @@ impl Postgres {
     pub(super) async fn heads(&mut self, question: &'static str) -> Result<Vec<Mark>, StoreError> {
         let rows = sqlx::query(question).fetch_all(&mut self.connection).await.map_err(|e| StoreError::reading(&e))?;
         rows.iter().map(|row| mark(row).map_err(|e| StoreError::reading(&e))).collect()
+    }
+
+    /// The last row of a chain up to this one.
+    pub(super) async fn last_up_to(&mut self, end: &Mark) -> Result<Option<Mark>, StoreError> {
+        let query = sqlx::query(LAST_UP_TO).bind(&end.class).bind(&end.writer).bind(end.seq);
+        let row = query.fetch_optional(&mut self.connection).await.map_err(|e| StoreError::reading(&e))?;
+        row.as_ref().map(mark).transpose().map_err(|e| StoreError::reading(&e))
     }
 
     /// From here on every question is about one and the same state.

@@ -136,7 +136,7 @@ impl Connection {
     /// Removes rows and writes what went, together: a writer of its own opens, says it and closes. In a
     /// file they go in parts, each with its own stub, so that nobody who writes waits for long.
     pub async fn prune(&mut self, pruned: &Pruned, stub: &Stub<'_>) -> Result<(), StoreError> {
-        let heads = self.heads().await?;
+        let heads = self.heads(stub.signer.map(Signer::public)).await?;
         let (mut writer, mut rows) = Writer::open(pruned, stub, &heads).await?;
         match &mut self.0 {
             Inner::Sqlite(connection) => {

@@ -34,6 +34,10 @@ pub(super) const CLOSED_HEADS: &str = "
 select class, writer, seq, hash from audit_log where class = '.log' and kind = 'close'
 order by written desc, writer limit 256";
 
+/// The last row of a chain up to a place; `$1` is the class, `$2` the writer, `$3` the place.
+pub(super) const LAST_UP_TO: &str = "select class, writer, seq, hash from audit_log
+where class = $1 and writer = $2 and seq <= $3 order by seq desc limit 1";
+
 /// The last row before an instant in each chain of a class, and how many rows there are up to it; `$1`
 /// is the class, `$2` the instant.
 pub(super) const BEFORE: &str = "

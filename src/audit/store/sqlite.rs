@@ -11,7 +11,7 @@ use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, Row as _, SqlSaf
 use super::Take;
 use super::error::{StoreError, StoreErrorKind};
 use super::prune::changed;
-use super::select::{BEFORE, Bound, FIRST_ABOUT, Select};
+use super::select::{BEFORE, Bound, FIRST_ABOUT, LAST_UP_TO, Select};
 use crate::audit::chain::{Column, Entry, Hash, Mark, Row};
 
 /// How long to wait for another process that writes.
@@ -75,6 +75,12 @@ pub(super) async fn insert(connection: &mut SqliteConnection, rows: &[Row], agai
     })?;
     put(&mut transaction, rows, again).await?;
     transaction.commit().await.map_err(failed)
+}
+
+/// Whether a row could be written: nobody else holds the file for long, and it is not for reading alone.
+pub(super) async fn check(connection: &mut SqliteConnection) -> Result<(), StoreError> {
+    let failed = |e: sqlx::Error| StoreError::new(StoreErrorKind::Refused, StoreError::writing(&e).to_string());
+    connection.begin_with("begin immediate").await.map_err(failed)?.rollback().await.map_err(failed)
 }
 
 /// Inserts rows. Where they may be there already, each that is must be the very same.
@@ -183,6 +189,14 @@ fn opened(row: &SqliteRow) -> Result<Row, sqlx::Error> {
 pub(super) async fn heads(connection: &mut SqliteConnection, question: &'static str) -> Result<Vec<Mark>, StoreError> {
     let rows = sqlx::query(question).fetch_all(connection).await.map_err(|e| StoreError::reading(&e))?;
     rows.iter().map(|row| mark(row).map_err(|e| StoreError::reading(&e))).collect()
+}
+
+/// The last row of a chain up to this one.
+pub(super) async fn last_up_to(connection: &mut SqliteConnection, end: &Mark) -> Result<Option<Mark>, StoreError> {
+    let sql = LAST_UP_TO.replace('$', "?");
+    let query = sqlx::query(AssertSqlSafe(sql)).bind(&end.class).bind(&end.writer).bind(end.seq);
+    let row = query.fetch_optional(connection).await.map_err(|e| StoreError::reading(&e))?;
+    row.as_ref().map(mark).transpose().map_err(|e| StoreError::reading(&e))
 }
 
 /// The place of the row that was inserted last; 0 when there is none.

@@ -19,7 +19,7 @@ use std::thread::JoinHandle;
 use sha2::{Digest as _, Sha256};
 
 use super::settings::Refusal;
-use crate::audit::{Intent, Log, Outcome, Pending, Receipt, Refusals, Unavailable};
+use crate::audit::{Intent, Log, Lost, Outcome, Pending, Receipt, Refusals, Unavailable};
 use crate::model::Timestamp;
 use crate::policy::set;
 use crate::traffic::Gap;
@@ -188,6 +188,14 @@ impl Log for Capture {
 
     fn refusals(&self, refusals: Refusals) {
         self.log.refusals(refusals);
+    }
+
+    fn check(&self) -> Pending<'_, bool> {
+        self.log.check()
+    }
+
+    fn lost(&self) -> Lost {
+        self.log.lost()
     }
 
     fn unsigned(&self) -> Option<String> {

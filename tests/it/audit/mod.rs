@@ -1,6 +1,7 @@
 //! The audit log in its databases.
 
 mod commands;
+mod dead;
 mod disk;
 mod example;
 mod failover;

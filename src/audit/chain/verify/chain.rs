@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use super::{Fault, Found, Id};
 use crate::audit::chain::hash::Hash;
 use crate::audit::chain::row::Row;
+use crate::audit::chain::seal::Gap;
 use crate::audit::chain::{CHECKPOINT_EVERY, CHECKPOINT_ROWS};
 
 /// How many of the latest rows are remembered, to tell what a second row in a place is.
@@ -21,6 +22,8 @@ pub(super) struct State {
     marks: BTreeMap<i64, Hash>,
     /// The last row that was pruned.
     pruned: Option<(i64, Hash)>,
+    /// The rows of which the writer has said that the store lost them.
+    pub(super) gone: Vec<Gap>,
     /// The writer has said that this is its last row.
     pub(super) closed: Option<i64>,
     /// The last row that was read, or the last that was pruned; 0 before the first.
@@ -114,6 +117,9 @@ impl State {
         let awaited = self.last.saturating_add(1);
         if row.seq > awaited {
             self.hole(awaited, row.seq - 1, id, found);
+            if self.gone.iter().any(|gap| gap.to == row.seq - 1 && gap.hash != row.prev) {
+                found.push(Fault::Unlinked, id, row.seq - 1, row.seq);
+            }
         } else if self.hash.is_some_and(|hash| hash != row.prev) {
             if self.branches.contains(&row.prev) {
                 // The rows that were read last belong to the other branch.
@@ -148,7 +154,27 @@ impl State {
         if self.holes.len() < HOLES {
             self.holes.insert(from, to);
         } else {
-            found.push(Fault::Deleted, id, from, to);
+            self.missed(Fault::Deleted, (from, to), id, found);
+        }
+    }
+
+    /// Says of missing rows which of them the store lost, and what is wrong with the others.
+    fn missed(&self, fault: Fault, (from, to): (i64, i64), id: &Id, found: &mut Found) {
+        let mut gone: Vec<(i64, i64)> = self.gone.iter().map(|gap| (gap.from.max(from), gap.to.min(to))).collect();
+        gone.retain(|(first, last)| first <= last);
+        gone.sort_unstable();
+        let mut next = from;
+        for (first, last) in gone {
+            if first > next {
+                found.push(fault, id, next, first - 1);
+            }
+            if last >= next {
+                found.push(Fault::Lost, id, first.max(next), last);
+                next = last.saturating_add(1);
+            }
+        }
+        if next <= to {
+            found.push(fault, id, next, to);
         }
     }
 
@@ -189,10 +215,10 @@ impl State {
     pub(super) fn finish(&mut self, id: &Id, found: &mut Found) {
         self.begin();
         for (from, to) in &self.holes {
-            found.push(Fault::Deleted, id, *from, *to);
+            self.missed(Fault::Deleted, (*from, *to), id, found);
         }
         if let Some((last, _)) = self.marks.last_key_value().filter(|(last, _)| **last > self.last) {
-            found.push(Fault::Truncated, id, self.last + 1, *last);
+            self.missed(Fault::Truncated, (self.last + 1, *last), id, found);
         }
         if let Some((first, last)) = self.loose {
             let from = self.named.max(self.pruned()) + 1;

@@ -36,6 +36,8 @@ faults! {
     Edited = "edited", "the row was changed after it was written";
     /// Rows are missing from inside the chain.
     Deleted = "deleted", "rows are missing";
+    /// Rows that are missing, and that their writer has said to be.
+    Lost = "lost", "rows are missing: their writer found them gone when it met the store again, as after a failover, and signed that";
     /// The row is there, behind rows that follow it.
     Reordered = "reordered", "the row stands behind rows that were written after it";
     /// The same row again.

@@ -20,7 +20,7 @@ use super::anchor::Anchor;
 use super::hash::Hash;
 use super::key::PublicKey;
 use super::row::Row;
-use super::seal::{Mark, SealKind, Signed, signed};
+use super::seal::{Gap, Mark, SealKind, Signed, signed};
 use chain::State;
 pub use fault::{Fault, Finding};
 
@@ -171,7 +171,11 @@ impl Verifier {
         self.newest = self.newest.max(Some(row.written));
         // A seal stands for itself too: what it signs holds the hash of the row before it.
         self.chains.entry(id.clone()).or_default().mark(row.seq, row.hash);
-        for Mark { writer, class, seq, hash } in Mark::all(&row.entry.data_object()) {
+        let data = row.entry.data_object();
+        for gap in Gap::all(&data) {
+            self.chains.entry((row.writer.clone(), gap.class.as_str().into())).or_default().gone.push(gap);
+        }
+        for Mark { writer, class, seq, hash } in Mark::all(&data) {
             let state = self.chains.entry((writer.into(), class.into())).or_default();
             match kind {
                 SealKind::Prune => state.prune(seq, hash),

@@ -5,7 +5,7 @@ use proptest::sample::Index;
 use serde_json::{Map, Value, json};
 
 use super::*;
-use crate::audit::chain::{Column, Entry, SigningKey, Tail};
+use crate::audit::chain::{Column, Entry, SigningKey, Tail, vouched};
 
 const CLASSES: [&str; 3] = ["standard", "financial", "a-b.c"];
 
@@ -76,6 +76,11 @@ impl Log {
             let closed = self.is_closed(tail.writer());
             // Of those that have closed the last seal, which names the rest.
             heads.extend(tail.marks().into_iter().filter(|mark| !closed || mark.class == LOG_CLASS));
+        }
+        // What an earlier one has named it does not name again.
+        for row in &self.rows {
+            let named = vouched(&mut row.clone(), Some(self.key.public()));
+            heads.retain(|mark| !named.contains(mark));
         }
         let heads: Vec<Value> = heads.iter().map(Mark::to_json).collect();
         self.tails.push(Tail::new(format!("w{}", self.tails.len()).into()));
@@ -359,4 +364,52 @@ fn what_a_verdict_counts_as_unsealed_could_be_cut_off_in_silence() {
     assert_eq!((verdict.is_whole(), verdict.unsealed()), (true, 0));
     log.rows.truncate(log.rows.len() - 2);
     assert!(verify(&log.rows).is_whole());
+}
+
+/// A store that comes back without its last rows, and the writer that goes on with what it knows.
+fn failed_over(from: i64, to: i64) -> (Vec<Row>, Row) {
+    let mut log = Log::of(&[Step::Row(0, 1), Step::Row(0, 2), Step::Row(0, 3), Step::Row(0, 4)]);
+    let of = |row: &Row, seq: i64| *row.writer == *"w1" && *row.entry.class == *CLASSES[0] && row.seq == seq;
+    let last = log.rows.iter().find(|row| of(row, to)).unwrap().clone();
+    log.rows.retain(|row| !(from..=to).any(|seq| of(row, seq)));
+    let gap = Gap { class: CLASSES[0].to_owned(), from, to, hash: last.hash };
+    let data = json!({"missing": [gap.to_json()]}).as_object().unwrap().clone();
+    log.seal(1, SealKind::Checkpoint, data);
+    log.row(1, 0, 5);
+    (log.rows, last)
+}
+
+#[test]
+fn rows_that_the_store_lost_are_told_from_rows_that_were_deleted() {
+    let found = |rows: &[Row]| verify(rows).findings.iter().map(|f| (f.fault, f.from, f.to)).collect::<Vec<_>>();
+    let (rows, _) = failed_over(3, 4);
+    assert_eq!(found(&rows), [(Fault::Lost, 3, 4)]);
+    // Nothing came after it.
+    assert_eq!(found(&rows[..rows.len() - 1]), [(Fault::Lost, 3, 4)]);
+    // More is missing than the writer said, before it and behind it.
+    let without = |seqs: &[i64]| -> Vec<Row> {
+        let gone = |row: &&Row| *row.writer == *"w1" && *row.entry.class == *CLASSES[0] && seqs.contains(&row.seq);
+        rows.iter().filter(|row| !gone(row)).cloned().collect()
+    };
+    assert_eq!(found(&without(&[2])), [(Fault::Deleted, 2, 2), (Fault::Lost, 3, 4)]);
+    // What is behind the gap must follow the row that the writer said was the last of it.
+    let mut forged = rows.clone();
+    let place = forged.len() - 1;
+    forged[place].prev = Hash::of(b"x");
+    rehash(&mut forged[place]);
+    assert_eq!(found(&forged), [(Fault::Lost, 3, 4), (Fault::Unlinked, 4, 5)]);
+    // The old server comes back, and has them after all.
+    let (_, last) = failed_over(4, 4);
+    let (mut rows, _) = failed_over(4, 4);
+    let place = rows.iter().position(|row| *row.writer == *"w1" && row.seq == 5).unwrap();
+    rows.insert(place, last);
+    assert_eq!(found(&rows), []);
+    // Nobody else can say so.
+    let (mut rows, _) = failed_over(3, 4);
+    let seal = rows.iter_mut().find(|row| row.entry.data().contains("missing")).unwrap();
+    let mut data = seal.entry.data_object();
+    data.insert("signature".to_owned(), "AAAA".into());
+    seal.entry.put_data(crate::audit::chain::row::canonical_data(&Value::Object(data)));
+    rehash(seal);
+    assert!(found(&rows).iter().any(|(fault, from, to)| (*fault, *from, *to) == (Fault::Deleted, 3, 4)));
 }

@@ -5,7 +5,7 @@ use tokio::time::sleep;
 use super::sealing::Seal;
 use super::task::{Owner, PAUSES, Task, Waiting};
 use super::{Placed, Refused};
-use crate::audit::chain::{Anchor, Column, Entry, Row, Tail};
+use crate::audit::chain::{Anchor, Column, Entry, Row};
 use crate::audit::store::{StoreError, StoreErrorKind};
 
 /// What became of rows that were sent.
@@ -70,7 +70,6 @@ impl Task {
     }
 
     async fn attempt(&mut self, items: Vec<Waiting>) -> Attempt {
-        let before = self.tail.clone();
         let now = (self.options.clock)();
         let (mut rows, mut owners) = (Vec::with_capacity(items.len() + 1), Vec::with_capacity(items.len()));
         let seal = self.sealing.take();
@@ -87,11 +86,11 @@ impl Task {
         }
         match self.write(&rows, false).await {
             Written::Yes => {
-                self.acknowledge(&rows, owners, seals);
+                self.acknowledge(rows, owners, seals);
                 Attempt::Done
             }
             Written::No(error) => {
-                let items = self.take_back(before, rows, owners, seals);
+                let items = self.take_back(rows, owners, seals);
                 let impossible = error.kind == StoreErrorKind::Impossible;
                 if let Some(seal) = seal {
                     self.sealing.put_back(seal, impossible && items.is_empty());
@@ -116,12 +115,12 @@ impl Task {
                     }
                 }
                 if self.settle(&rows).await {
-                    self.count(&rows, seals);
+                    self.count(rows, seals);
                     for entry in left {
                         self.keep(Waiting::own(entry));
                     }
                 } else {
-                    let items = self.take_back(before, rows, owners, seals);
+                    let items = self.take_back(rows, owners, seals);
                     if let Some(seal) = seal {
                         self.sealing.put_back(seal, false);
                     }
@@ -135,15 +134,15 @@ impl Task {
         }
     }
 
-    /// Goes back to the state before rows that are not in the store.
-    fn take_back(&mut self, before: Tail, rows: Vec<Row>, owners: Vec<Owner>, seals: usize) -> Vec<Waiting> {
-        self.tail = before;
+    /// Goes back to what is durable: these rows are not in the store.
+    fn take_back(&mut self, rows: Vec<Row>, owners: Vec<Owner>, seals: usize) -> Vec<Waiting> {
+        self.tail = self.durable.tail.clone();
         let entries = rows.into_iter().skip(seals).map(|row| row.entry);
         entries.zip(owners).map(|(entry, owner)| Waiting { entry, owner }).collect()
     }
 
     /// Rows are durable, the first of them seals.
-    fn count(&mut self, rows: &[Row], seals: usize) {
+    fn count(&mut self, rows: Vec<Row>, seals: usize) {
         let more = u32::try_from(rows.len().saturating_sub(seals)).unwrap_or(u32::MAX);
         self.sealing.since.rows = self.sealing.since.rows.saturating_add(more);
         for anchor in rows.iter().filter_map(Anchor::of) {
@@ -154,11 +153,11 @@ impl Task {
             health.rows = health.rows.saturating_add(rows.len() as u64);
             health.batches = health.batches.saturating_add(1);
         });
+        self.durable.advance(self.tail.clone(), rows);
     }
 
-    fn acknowledge(&mut self, rows: &[Row], owners: Vec<Owner>, seals: usize) {
+    fn acknowledge(&mut self, rows: Vec<Row>, owners: Vec<Owner>, seals: usize) {
         self.report.send_if_modified(|health| health.away.take().is_some());
-        self.count(rows, seals);
         let mut gone = Vec::new();
         for (row, owner) in rows.iter().skip(seals).zip(owners) {
             let placed = Placed { class: row.entry.class.clone(), seq: row.seq };
@@ -168,6 +167,7 @@ impl Task {
                 gone.push(unconfirmed(row));
             }
         }
+        self.count(rows, seals);
         for entry in gone {
             self.keep(Waiting::own(entry));
         }
@@ -194,7 +194,7 @@ impl Task {
     async fn write(&mut self, rows: &[Row], again: bool) -> Written {
         let mut connection = match self.connection.take() {
             Some(connection) => connection,
-            None => match self.store.writer().await {
+            None => match self.connect().await {
                 Ok(connection) => connection,
                 Err(error) => return Written::No(error),
             },

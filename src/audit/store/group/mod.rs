@@ -6,6 +6,7 @@
 //! were refused meanwhile.
 
 mod batch;
+mod durable;
 mod sealing;
 mod task;
 
@@ -43,6 +44,10 @@ pub struct LoggerOptions {
     pub open: usize,
     /// How many rows one transaction takes.
     pub batch: usize,
+    /// How many durable rows are kept, to be put back where the store comes back without them,
+    pub kept: usize,
+    /// and how many bytes.
+    pub kept_bytes: usize,
     /// How long a caller waits for its row to be durable.
     pub patience: Duration,
     /// A checkpoint is written after so many rows,
@@ -53,7 +58,7 @@ pub struct LoggerOptions {
 
 impl LoggerOptions {
     /// 4,096 rows of 32 MiB may wait, 512 go into a transaction, a caller waits 2 seconds; a checkpoint
-    /// after 10,000 rows or a minute.
+    /// after 10,000 rows or a minute; the latest 16,384 rows of 16 MiB are kept.
     pub fn new(writer: impl Into<String>, clock: Clock) -> Self {
         Self {
             writer: writer.into(),
@@ -64,6 +69,8 @@ impl LoggerOptions {
             queue_bytes: 32 << 20,
             open: 65_536,
             batch: 512,
+            kept: 16_384,
+            kept_bytes: 16 << 20,
             patience: Duration::from_secs(2),
             checkpoint_rows: CHECKPOINT_ROWS,
             checkpoint_every: CHECKPOINT_EVERY,
@@ -116,6 +123,10 @@ pub struct Health {
     pub batches: u64,
     /// Rows that were refused or given up.
     pub refused: u64,
+    /// Durable rows that the store lost, and that were not kept any more.
+    pub lost: u64,
+    /// Durable rows that the store lost, and that were put back in their places.
+    pub restored: u64,
 }
 
 #[derive(Clone)]
@@ -178,6 +189,15 @@ impl Logger {
             Ok(Err(_)) => Err(Refused::Away),
             Err(_) => Err(Refused::Late),
         }
+    }
+
+    /// Whether a row could be written now, by a look at the store.
+    pub async fn check(&self) -> bool {
+        if self.health.borrow().away.is_some() {
+            return false;
+        }
+        let (reply, answer) = oneshot::channel();
+        self.orders.try_send(Order::Check(reply)).is_ok() && answer.await.unwrap_or(false)
     }
 
     /// Room for a row that will be written without waiting; none when too many are outstanding.

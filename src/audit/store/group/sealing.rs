@@ -10,7 +10,7 @@ use std::time::Duration;
 use futures_util::FutureExt as _;
 use tokio::time::{Instant, sleep_until, timeout};
 
-use crate::audit::chain::{CHECKPOINT_EVERY, CHECKPOINT_ROWS, Draft};
+use crate::audit::chain::{CHECKPOINT_EVERY, CHECKPOINT_ROWS, Draft, Gap};
 use crate::audit::signer::{NotSigned, Signer, signed};
 
 /// How long is waited before a signature is asked for again.
@@ -27,7 +27,7 @@ pub(super) struct Seal {
 }
 
 /// What has happened since the last seal.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Since {
     /// Durable rows that no draft names.
     pub(super) rows: u32,
@@ -35,13 +35,24 @@ pub(super) struct Since {
     pub(super) refused: u64,
     /// Rows for which nobody waited, that were given up.
     pub(super) lost: u64,
+    /// Durable rows that were missing in the store and put back.
+    pub(super) restored: u64,
+    /// Durable rows that are missing in the store and not kept any more.
+    pub(super) missing: Vec<Gap>,
 }
 
 impl Since {
-    const fn add(&mut self, other: Self) {
+    fn add(&mut self, other: Self) {
         self.rows = self.rows.saturating_add(other.rows);
         self.refused = self.refused.saturating_add(other.refused);
         self.lost = self.lost.saturating_add(other.lost);
+        self.restored = self.restored.saturating_add(other.restored);
+        self.missing.extend(other.missing);
+    }
+
+    /// Whether it must be said before anything else is.
+    fn is_pressing(&self) -> bool {
+        self.restored > 0 || !self.missing.is_empty()
     }
 }
 
@@ -94,7 +105,11 @@ impl Sealing {
             State::Paused(until) => *until <= now,
             State::Signing(..) | State::Ready(_) => false,
         };
-        free && self.since.rows > 0 && (self.since.rows >= self.pace.rows || self.last + self.pace.every <= now)
+        free && (self.since.is_pressing() || self.since.rows > 0 && self.is_time(now))
+    }
+
+    fn is_time(&self, now: Instant) -> bool {
+        self.since.rows >= self.pace.rows || self.last + self.pace.every <= now
     }
 
     /// Begins to sign a draft that names every durable row.
@@ -134,8 +149,9 @@ impl Sealing {
                 return self.done(done);
             }
             State::Ready(_) => return Ok(()),
+            State::Idle if self.since.is_pressing() => return Ok(()),
             State::Idle if self.since.rows > 0 => due,
-            State::Paused(until) if self.since.rows >= self.pace.rows => *until,
+            State::Paused(until) if self.since.is_pressing() || self.since.rows >= self.pace.rows => *until,
             State::Paused(until) if self.since.rows > 0 => due.max(*until),
             State::Idle | State::Paused(_) => return std::future::pending().await,
         };
@@ -144,7 +160,7 @@ impl Sealing {
     }
 
     fn done(&mut self, (draft, signature): (Draft, Result<Option<Vec<u8>>, NotSigned>)) -> Result<(), NotSigned> {
-        let says = if let State::Signing(_, says) = &self.state { *says } else { Since::default() };
+        let says = if let State::Signing(_, says) = &mut self.state { std::mem::take(says) } else { Since::default() };
         match signature {
             Ok(signature) => {
                 self.state = State::Ready(Box::new(Seal { draft, signature, says }));

@@ -7,9 +7,10 @@ use serde_json::{Map, Value, json};
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep_until};
 
+use super::durable::Durable;
 use super::sealing::{Pace, Sealing, Since};
 use super::{Health, LoggerOptions, Placed, Refused};
-use crate::audit::chain::{Anchor, Entry, SealKind, Tail};
+use crate::audit::chain::{Anchor, Entry, Gap, SealKind, Tail};
 use crate::audit::signer::{self, NotSigned, Signer};
 use crate::audit::store::{Connection, Store, StoreError, StoreErrorKind};
 
@@ -22,6 +23,8 @@ pub(super) type Reply = oneshot::Sender<Result<Placed, Refused>>;
 #[derive(Debug)]
 pub(super) enum Order {
     Row(Box<Waiting>),
+    /// Whether a row could be written now.
+    Check(oneshot::Sender<bool>),
     Close(oneshot::Sender<()>),
 }
 
@@ -65,26 +68,31 @@ pub(super) struct Task {
     pub(super) options: LoggerOptions,
     pub(super) connection: Option<Connection>,
     pub(super) tail: Tail,
+    pub(super) durable: Durable,
     /// Rows for which nobody waits, that are still to be written.
     pub(super) backlog: VecDeque<Waiting>,
     pub(super) report: watch::Sender<Health>,
     pub(super) sealing: Sealing,
     closing: Option<oneshot::Sender<()>>,
+    checks: Vec<oneshot::Sender<bool>>,
     pub(super) buffer: Vec<u8>,
 }
 
 impl Task {
     pub(super) fn new(store: Store, options: LoggerOptions, report: watch::Sender<Health>) -> Self {
         let pace = Pace { rows: options.checkpoint_rows, every: options.checkpoint_every };
+        let tail = Tail::new(options.writer.as_str().into());
         Self {
             store,
-            tail: Tail::new(options.writer.as_str().into()),
+            durable: Durable::new(tail.clone(), (options.kept, options.kept_bytes)),
+            tail,
             sealing: Sealing::new(options.key.clone(), pace),
             options,
             connection: None,
             backlog: VecDeque::new(),
             report,
             closing: None,
+            checks: Vec::new(),
             buffer: Vec::new(),
         }
     }
@@ -92,7 +100,7 @@ impl Task {
     /// Begins the writer: its first rows name the heads that are in the store.
     pub(super) async fn open(&mut self) -> Result<(), StoreError> {
         let mut connection = self.store.writer().await?;
-        let heads = connection.heads().await?;
+        let heads = connection.heads(self.sealing.signer().map(Signer::public)).await?;
         let mut rows = Vec::new();
         for seal in Tail::opening(&heads, &self.options.node) {
             let now = (self.options.clock)();
@@ -105,6 +113,7 @@ impl Task {
         }
         self.connection = Some(connection);
         self.report.send_modify(|health| (health.rows, health.batches) = (rows.len() as u64, 1));
+        self.durable.advance(self.tail.clone(), rows);
         Ok(())
     }
 
@@ -130,7 +139,7 @@ impl Task {
             }
             // Whoever has gone is not written at all.
             waiting.retain(|row| row.owner.reply.as_ref().is_none_or(|reply| !reply.is_closed()));
-            if !self.batch(&mut waiting).await {
+            if !self.batch(&mut waiting).await || !self.check().await {
                 self.recover(&mut inbox).await;
             }
             if self.sealing.is_due() {
@@ -148,8 +157,33 @@ impl Task {
     fn take(&mut self, order: Order, waiting: &mut Vec<Waiting>) {
         match order {
             Order::Row(row) => waiting.push(*row),
+            Order::Check(reply) => self.checks.push(reply),
             Order::Close(done) => self.closing = Some(done),
         }
+    }
+
+    /// Looks whether a row could be written, where somebody asks. False when not.
+    async fn check(&mut self) -> bool {
+        if self.checks.is_empty() {
+            return true;
+        }
+        let checked = match self.connection.take() {
+            Some(connection) => Ok(connection),
+            None => self.connect().await,
+        };
+        let checked = match checked {
+            Ok(mut connection) => connection.check().await.map(|()| connection),
+            Err(error) => Err(error),
+        };
+        if let Err(error) = &checked {
+            self.away(error);
+        }
+        for reply in self.checks.drain(..) {
+            // Whoever asked may have gone.
+            let _ = reply.send(checked.is_ok());
+        }
+        self.connection = checked.ok();
+        self.connection.is_some()
     }
 
     /// Drafts a seal of everything that is durable, and begins to sign it.
@@ -162,9 +196,18 @@ impl Task {
 
     /// What a seal says of the time since the one before it.
     fn about(&self) -> Map<String, Value> {
-        let Since { refused, lost, .. } = self.sealing.since;
-        let away = json!({"refused": refused, "lost": lost});
-        if refused > 0 || lost > 0 { Map::from_iter([("away".to_owned(), away)]) } else { Map::new() }
+        let Since { refused, lost, restored, missing, .. } = &self.sealing.since;
+        let mut data = Map::new();
+        if *refused > 0 || *lost > 0 {
+            data.insert("away".to_owned(), json!({"refused": refused, "lost": lost}));
+        }
+        if *restored > 0 {
+            data.insert("restored".to_owned(), (*restored).into());
+        }
+        if !missing.is_empty() {
+            data.insert("missing".to_owned(), missing.iter().map(Gap::to_json).collect());
+        }
+        data
     }
 
     /// Says whether seals are signed.
@@ -201,6 +244,7 @@ impl Task {
                                 self.refuse(reply, Refused::Away);
                             }
                         }
+                        Some(Order::Check(reply)) => drop(reply.send(false)),
                         Some(Order::Close(done)) => self.closing = Some(done),
                         None => return,
                     },
@@ -231,7 +275,7 @@ impl Task {
         if self.sealing.is_ready() {
             return self.batch(&mut Vec::new()).await;
         }
-        match self.store.writer().await {
+        match self.connect().await {
             Ok(connection) => {
                 self.connection = Some(connection);
                 self.report.send_modify(|health| health.away = None);
@@ -277,6 +321,10 @@ impl Task {
 
     /// Closes the writer, if the store is there and the seal is signed.
     async fn end(mut self) {
+        if self.connection.is_none() {
+            // What is missing is said before the end.
+            self.connection = self.connect().await.ok();
+        }
         let data = self.about();
         let now = (self.options.clock)();
         self.sealing.begin(self.tail.draft(SealKind::Close, data, now, self.sealing.signer().map(Signer::public)));
