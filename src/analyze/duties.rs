@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::wording;
 use crate::model::Rate;
-use crate::policy::argument::HostPattern;
+use crate::policy::argument::{ArgPath, HostPattern};
 use crate::policy::set::{
     Capture, ClientRequests, Credential, Gateway, GatewayLimits, Hold, Issuer, Item, KeySource, PolicySet, Server,
     Upstream, Vault, item_name,
@@ -28,6 +28,8 @@ pub enum ChangeKind {
     AuditKey,
     /// Rows that stay whatever their class says.
     Hold,
+    /// Arguments that are kept nowhere.
+    Redaction,
     /// The rate.
     Rate,
     /// Where the upstream credential comes from.
@@ -94,6 +96,10 @@ pub(super) fn changes(old: &PolicySet, new: &PolicySet) -> Vec<Change> {
             let kept = |set: &PolicySet, class: &str| set.audit.retention.get(class).copied();
             let weaker = kept(new, classes.1) < kept(old, classes.0);
             add(&of, ChangeKind::AuditClass, classes.0.to_owned(), classes.1.to_owned(), weaker);
+            let both = (redacted(before_item), redacted(after_item));
+            let is_out = |path: &ArgPath| both.1.iter().any(|out| path.is_within(out));
+            let weaker = !both.0.iter().all(is_out);
+            add(&of, ChangeKind::Redaction, paths(both.0), paths(both.1), weaker);
             let both = (rates(before, before_item), rates(after, after_item));
             let weaker = both.0.iter().any(|b| !both.1.iter().any(|a| is_at_least_as_strict(a, b)));
             add(&of, ChangeKind::Rate, rates_text(&both.0), rates_text(&both.1), weaker);
@@ -231,6 +237,17 @@ fn items(server: &Server) -> BTreeMap<String, Option<&Item>> {
         .into_iter()
         .flat_map(|(kind, items)| items.iter().map(move |(n, i)| (item_name(kind, n).into_owned(), Some(i))));
     std::iter::once((String::new(), None)).chain(named).collect()
+}
+
+fn redacted(item: Option<&Item>) -> &[ArgPath] {
+    item.map_or(&[], |item| &item.redact)
+}
+
+fn paths(paths: &[ArgPath]) -> String {
+    if paths.is_empty() {
+        return "none".to_owned();
+    }
+    paths.iter().map(ArgPath::as_str).collect::<Vec<_>>().join(" ")
 }
 
 fn class<'s>(server: &'s Server, item: Option<&'s Item>) -> &'s str {

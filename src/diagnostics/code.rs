@@ -100,6 +100,7 @@ codes! {
     NotDeclared = "not-declared", Warning, "something that the server lists and the policy does not declare";
     UnknownArgument = "unknown-argument", Warning, "a rule on an argument that the tool does not have";
     ArgumentType = "argument-type", Warning, "a rule on an argument that is never of its type";
+    RedactedArgument = "redacted-argument", Warning, "a rule on an argument that is kept nowhere";
     AnalysisLimit = "analysis-limit", Warning, "a question that was too large to answer within the limit";
 }
 

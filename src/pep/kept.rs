@@ -1,13 +1,14 @@
 //! What of a request is kept with its row, so that a policy can judge it again.
 //!
 //! Of the arguments those are kept that a rule of the policy reads or that the tool declares under
-//! `capture`; of the others it is only said that they were there. Secrets that can be known are taken out.
+//! `capture`; of the others it is only said that they were there. What the tool declares under `redact` is
+//! taken out, whoever reads it, and so are secrets that can be known.
 
 use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
-use crate::model::{Action, Fact, Request, Strings, Withheld, WithheldBecause};
+use crate::model::{Action, Fact, Request, ResourceKind, Strings, Withheld, WithheldBecause};
 use crate::policy::CompiledPolicy;
 use crate::simulate::Asked;
 use crate::traffic::{Event, Field, Keep, Wants as _, line};
@@ -59,9 +60,13 @@ fn arguments(policy: &CompiledPolicy, request: &Request<'_>, event: &mut Event) 
         return;
     };
     let Request { resource, .. } = request;
-    let captured = policy.set().servers.get(resource.door).and_then(|server| server.tools.get(resource.name));
+    let declared = policy.set().servers.get(resource.door).and_then(|server| match resource.kind {
+        ResourceKind::Tool => server.tools.get(resource.name),
+        ResourceKind::Prompt => server.prompts.get(resource.name),
+        ResourceKind::Server | ResourceKind::Resource => None,
+    });
     let captured: Vec<&str> =
-        captured.iter().flat_map(|tool| &tool.capture).filter_map(|path| path.segments().next()).collect();
+        declared.iter().flat_map(|item| &item.capture).filter_map(|path| path.segments().next()).collect();
     let asked = Asked::by([policy]).wants(resource);
     let (mut kept, mut left_out) = (Map::new(), Vec::new());
     for (name, value) in object {
@@ -87,6 +92,9 @@ fn arguments(policy: &CompiledPolicy, request: &Request<'_>, event: &mut Event) 
         })
         .collect();
     event.arguments = Field::Present(kept);
+    for path in declared.iter().flat_map(|item| &item.redact) {
+        event.redact_at(path);
+    }
 }
 
 fn list(strings: Strings<'_>) -> Vec<String> {

@@ -93,6 +93,11 @@ impl ArgPath {
         self.only().into_iter().chain(more.iter().map(|s| &**s))
     }
 
+    /// Whether this place is another one, or a part of it.
+    pub fn is_within(&self, whole: &Self) -> bool {
+        is_under(&self.pointer, &whole.pointer)
+    }
+
     /// What is at this place.
     pub fn look<'v>(&self, arguments: &Arguments<'v>) -> Found<'v> {
         let mut segments = self.segments();
@@ -151,8 +156,11 @@ pub enum Found<'v> {
 
 /// Whether one pointer lies at or under the other.
 pub(crate) fn touches(a: &str, b: &str) -> bool {
-    let under = |long: &str, short: &str| long.strip_prefix(short).is_some_and(|r| r.is_empty() || r.starts_with('/'));
-    under(a, b) || under(b, a)
+    is_under(a, b) || is_under(b, a)
+}
+
+fn is_under(long: &str, short: &str) -> bool {
+    long.strip_prefix(short).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 /// An array index as RFC 6901 writes it: no sign, no leading zero.

@@ -218,6 +218,9 @@ pub struct Item {
     /// Arguments whose values recordings keep although no rule reads them. Sorted.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub capture: Vec<ArgPath>,
+    /// Arguments whose values are kept nowhere, whatever reads them. Sorted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub redact: Vec<ArgPath>,
 }
 
 /// A grant or a deny.

@@ -83,6 +83,7 @@ const fn kind(kind: ChangeKind) -> &'static str {
         ChangeKind::AuditStore => "audit store",
         ChangeKind::AuditKey => "audit key",
         ChangeKind::Hold => "hold",
+        ChangeKind::Redaction => "redaction",
         ChangeKind::Rate => "rate",
         ChangeKind::Credential => "credential",
         ChangeKind::CredentialTtl => "credential lifetime",

@@ -11,6 +11,7 @@ use serde_json::{Map, Value};
 
 use super::event::{Event, Field};
 use crate::model::{Withheld, WithheldBecause};
+use crate::policy::argument::ArgPath;
 use crate::policy::{REDACTED, holds_secret, mask_secrets, names_secret};
 
 /// The address of a server as it may be kept: without user, query and fragment.
@@ -113,6 +114,20 @@ impl Event {
         Ok(())
     }
 
+    /// Takes out what stands at a place in the arguments. A list on the way is gone through, element by
+    /// element; any other value in which the way ends before its end is taken out as a whole, since
+    /// what was meant may be in it.
+    pub fn redact_at(&mut self, path: &ArgPath) {
+        let Field::Present(arguments) = &mut self.arguments else { return };
+        let segments: Vec<&str> = path.segments().collect();
+        let Some((first, rest)) = segments.split_first() else { return };
+        let mut found = Vec::new();
+        if let Some(value) = arguments.get_mut(*first) {
+            below(&mut String::new(), first, |pointer| take_out(value, rest, pointer, &mut found));
+        }
+        self.withhold(found);
+    }
+
     fn redact_arguments(&mut self) {
         let Field::Present(arguments) = &mut self.arguments else { return };
         if arguments.keys().any(|key| holds_secret(key)) {
@@ -122,6 +137,11 @@ impl Event {
         }
         let mut found = Vec::new();
         inside(arguments, &mut String::new(), &mut found);
+        self.withhold(found);
+    }
+
+    /// Notes places that were taken out.
+    fn withhold(&mut self, found: Vec<String>) {
         for pointer in found {
             // What was withheld within it is now part of it.
             self.withheld.retain(|w| {
@@ -144,6 +164,31 @@ fn any(list: &[String]) -> bool {
 
 fn claims(claims: &BTreeMap<String, Vec<String>>) -> bool {
     claims.iter().any(|(name, values)| holds_secret(name) || any(values))
+}
+
+/// Puts a stand-in for what is at a place, and notes where.
+fn take_out(value: &mut Value, segments: &[&str], pointer: &mut String, found: &mut Vec<String>) {
+    match (segments.split_first(), &mut *value) {
+        // `null` says that none was given.
+        (_, Value::Null) => {}
+        (Some((first, rest)), Value::Object(object)) => {
+            if let Some(value) = object.get_mut(*first) {
+                below(pointer, first, |pointer| take_out(value, rest, pointer, found));
+            }
+        }
+        (Some((first, rest)), Value::Array(list)) => {
+            for (index, value) in list.iter_mut().enumerate() {
+                let index = index.to_string();
+                // A pointer may name one element.
+                let segments = if *first == index { rest } else { segments };
+                below(pointer, &index, |pointer| take_out(value, segments, pointer, found));
+            }
+        }
+        _ => {
+            *value = Value::from(REDACTED);
+            found.push(pointer.clone());
+        }
+    }
 }
 
 /// Puts a stand-in for each value with a secret, and notes its place.
@@ -190,6 +235,27 @@ fn below(pointer: &mut String, key: &str, visit: impl FnOnce(&mut String)) {
 mod tests {
     use super::*;
     use crate::traffic::{line, read_event};
+
+    #[test]
+    fn what_is_declared_is_taken_out_wherever_it_is() {
+        let arguments = serde_json::json!({
+            "pin": 1234, "empty": null, "whole": {"a": [1]}, "text": "{\"card\": 4111}", "odd": {"a.b": {"/": "x", "c": 1}},
+            "cards": [{"number": "4111", "until": "12/30"}, {"until": "1/31"}, "4222", [{"number": 1}]],
+        });
+        let mut event = Event::new(crate::model::Timestamp(1), "s", crate::model::Action::ToolsCall, "t");
+        event.arguments = Field::Present(arguments.as_object().unwrap().clone());
+        for path in ["pin", "empty", "whole", "text.card", "/odd/a.b/~1", "cards.number", "none.of.it"] {
+            event.redact_at(&ArgPath::new(path).unwrap());
+        }
+        let text = line(&event).unwrap();
+        insta::assert_snapshot!(text);
+        assert_eq!(line(&read_event(text.as_bytes()).unwrap()).unwrap(), text);
+        let mut one = Event::new(crate::model::Timestamp(1), "s", crate::model::Action::ToolsCall, "t");
+        one.arguments = Field::Present(arguments.as_object().unwrap().clone());
+        one.redact_at(&ArgPath::new("cards.0.number").unwrap());
+        let left = one.arguments.present().unwrap()["cards"][0].clone();
+        assert_eq!(left, serde_json::json!({"number": REDACTED, "until": "12/30"}));
+    }
 
     #[test]
     fn an_address_is_kept_without_user_query_and_fragment() {

@@ -140,6 +140,7 @@ fn item(scope: &'static str, uri: Option<&'static str>) -> impl Strategy<Value =
             args: if uri.is_some() { ArgRules::default() } else { args.unwrap_or_default() },
             uri: uri.map(|u| PathGlob::new(u).unwrap()),
             capture: Vec::new(),
+            redact: Vec::new(),
         })
         .boxed()
 }

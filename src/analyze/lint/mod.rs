@@ -5,6 +5,7 @@
 
 mod conditions;
 mod reach;
+mod redacted;
 mod unused;
 mod words;
 
@@ -41,6 +42,7 @@ pub fn lint(loaded: &LoadedPolicy, now: Timestamp) -> Vec<Diagnostic> {
     lint.similar_groups();
     lint.weak_denies();
     lint.risky_wildcards();
+    lint.redacted();
     lint.unused();
     lint.conditions();
     lint.reach();

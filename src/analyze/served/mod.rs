@@ -111,8 +111,11 @@ impl Fit<'_> {
             for (path, matcher) in item.args.iter() {
                 self.rule(&place, schema, path, Some(matcher), self.span(kind, name));
             }
-            for path in &item.capture {
-                self.rule(&place, schema, path, None, self.span(kind, name));
+            // What is taken out may be in every element of a list, so that only its first part is looked up.
+            let first =
+                item.redact.iter().filter_map(|path| path.segments().next().and_then(|first| ArgPath::new(first).ok()));
+            for path in item.capture.iter().cloned().chain(first) {
+                self.rule(&place, schema, &path, None, self.span(kind, name));
             }
             let set = self.policy.compiled.set();
             let spans = &self.policy.spans;
@@ -148,6 +151,7 @@ impl Fit<'_> {
                     None if matcher.is_some_and(|matcher| matcher.optional) => {
                         "the rule is optional and so limits nothing: correct the path".to_owned()
                     }
+                    None if matcher.is_none() => "nothing is there to keep or to take out: correct the path".to_owned(),
                     None => "a grant with a rule on it never applies, a deny always does: correct the path".to_owned(),
                 };
                 let message = format!("`{place}` has no argument `{path}`");

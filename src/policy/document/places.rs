@@ -17,6 +17,8 @@ const STORE: &str = "sqlite:doorward.db";
 /// The audit class of everything that does not say its own.
 pub(super) const CLASS: &str = "standard";
 const RETENTION: u64 = 90 * 86_400;
+/// The most audit classes: `PostgreSQL` has a partition for each, and one for the log itself.
+const CLASSES: usize = 255;
 const STORE_HELP: &str =
     "write `sqlite:PATH`, `postgres://HOST/DATABASE` without a password, `env:NAME` or `file:PATH`";
 
@@ -61,10 +63,19 @@ pub(super) fn audit(reader: &mut Reader<'_>, node: Option<&Node<'_>>) -> Audit {
             audit.retention.insert(CLASS.to_owned(), RETENTION);
         }
         Some(classes) => {
+            if classes.keys().count() > CLASSES {
+                let message = format!("there are more than {CLASSES} audit classes");
+                reader.invalid(Code::TooLarge, classes.span(), message, "keep what lives equally long in one class");
+            }
             for (class, node) in classes.keys() {
                 if !is_plain(class) {
                     let message = format!("`{}` cannot name an audit class", quoted(class));
-                    reader.invalid(Code::InvalidName, node.key_span, message, "use letters, digits, `_`, `-` and `.`");
+                    reader.invalid(
+                        Code::InvalidName,
+                        node.key_span,
+                        message,
+                        "use up to 200 letters, digits, `_`, `-` and `.`",
+                    );
                 }
                 let kept = reader.parsed(classes, class, DURATION_HELP, |text| duration(text).filter(|s| *s > 0));
                 audit.retention.insert(class.to_owned(), kept.map_or(RETENTION, |at| at.value));

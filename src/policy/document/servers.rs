@@ -36,7 +36,7 @@ const KEYS: [&str; 16] = [
     "prompts",
     "resources",
 ];
-const ITEM_KEYS: [&str; 6] = ["scope", "token_ttl", "audit", "rate", "args", "capture"];
+const ITEM_KEYS: [&str; 7] = ["scope", "token_ttl", "audit", "rate", "args", "capture", "redact"];
 const RESOURCE_KEYS: [&str; 5] = ["uri", "scope", "token_ttl", "audit", "rate"];
 
 /// A server with its places.
@@ -223,14 +223,16 @@ fn item(
         rate: reader.parsed(fields, "rate", RATE_HELP, rate).map(|at| at.value),
         args: fields.get("args").map(|node| rules(reader, node, "args").rules).unwrap_or_default(),
         uri: uri.map(|at| at.value),
-        capture: capture(reader, fields),
+        capture: places(reader, fields, "capture"),
+        redact: places(reader, fields, "redact"),
     };
     DeclaredItem { kind, name, item, token_ttl: token_ttl.map(|at| at.span) }
 }
 
-fn capture(reader: &mut Reader<'_>, fields: Fields<'_>) -> Vec<ArgPath> {
+/// Places in arguments.
+fn places(reader: &mut Reader<'_>, fields: Fields<'_>, key: &str) -> Vec<ArgPath> {
     let mut paths = Vec::new();
-    for at in reader.strings(fields, "capture").unwrap_or_default() {
+    for at in reader.strings(fields, key).unwrap_or_default() {
         match ArgPath::new(at.value) {
             Ok(path) => paths.push(path),
             Err(error) => {

@@ -338,7 +338,7 @@ fn item_keys() -> [blocks::Key; 4] {
 }
 
 /// The further keys of what has arguments.
-fn argument_keys() -> [blocks::Key; 2] {
+fn argument_keys() -> [blocks::Key; 3] {
     [
         key(
             "args",
@@ -348,6 +348,11 @@ fn argument_keys() -> [blocks::Key; 2] {
         key(
             "capture",
             "Arguments that recordings keep although no rule reads them. Default: none.",
+            one_or_list(&text()),
+        ),
+        key(
+            "redact",
+            "Arguments whose values are kept nowhere, neither in recordings nor in the audit log. Default: none.",
             one_or_list(&text()),
         ),
     ]

@@ -144,9 +144,18 @@ pub(crate) fn call(id: u64, tool: &str, arguments: &Value) -> Value {
     }})
 }
 
-/// The door `stdio` with a server by hand, which gets a secret.
+/// What the gateway has captured in a directory, as text.
+pub(crate) fn captured(directory: &Path) -> String {
+    let files = std::fs::read_dir(directory).unwrap().map(|file| std::fs::read(file.unwrap().path()).unwrap());
+    files.map(|packed| String::from_utf8(zstd::decode_all(&*packed).unwrap()).unwrap()).collect()
+}
+
+/// The door `stdio` with a server by hand, which gets a secret; the other must not be remembered by an argument.
 fn by_hand(http: SocketAddr) -> String {
     let policy = filled(POLICY, http).replace("FIXTURE=rmcp", "FIXTURE=modern");
+    let policy = policy.replace("[gateway]\n", "[gateway]\ncapture = { directory = \"captured\" }\n");
+    let rule = "args = { a = { max = 100 } }\n";
+    let policy = policy.replace(rule, &format!("{rule}capture = [\"b\"]\nredact = [\"b\"]\n"));
     let door = "[servers.stdio]\n";
     let more = "[servers.stdio]\ncredential = { env = \"CANARY_SECRET\" }\n";
     let tools = "[servers.stdio.tools.echo]\n[servers.stdio.tools.environment]\n[servers.stdio.tools.crash]\n[servers.stdio.tools.pid]";
@@ -165,7 +174,7 @@ async fn no_token_argument_or_secret_is_in_anything_that_it_writes() {
     assert_eq!((status, text.contains("canary-argument")), (200, true), "{text}");
     let (_, variables) = served.call("stdio", &good, &call(2, "environment", &json!({}))).await.unwrap();
     assert!(variables.contains("CANARY_SECRET") && !variables.contains("CANARY_OTHER"), "{variables}");
-    // Refused by the policy (an argument that a rule reads is on record, another is not), not believed, malformed, and
+    // Refused by the policy (an argument that a rule reads is on record, one that is to be redacted is not), not believed, malformed, and
     // a server that breaks.
     let denied = json!({"a": 7000, "b": "canary-argument"});
     let denied = served.call("http", &good, &call(3, "add", &denied)).await.unwrap();
@@ -186,9 +195,13 @@ async fn no_token_argument_or_secret_is_in_anything_that_it_writes() {
     let audit: String = rows(&served.audit()).await.iter().map(Value::to_string).collect();
     assert!(said.contains("\"decided\"") && said.contains("4bf92f3577b34da6a3ce929d0e0e4736"), "{said}");
     assert!(audit.contains("\"decision\":\"deny\"") && audit.contains("token-malformed"), "{audit}");
-    for (name, text) in [("log", &said), ("audit", &audit)] {
+    let recordings = captured(&served.directory.path().join("captured"));
+    for text in [&audit, &recordings] {
+        assert!(text.contains("\"redacted\":[\"/arguments/b\"]") && text.contains("\"a\":7000"), "{text}");
+    }
+    for (name, text) in [("log", &said), ("audit", &audit), ("recordings", &recordings)] {
         for secret in ["canary", &*good, head, signature, "ana"] {
-            let may = name == "audit" && secret == "ana";
+            let may = name != "log" && secret == "ana";
             assert!(may || !text.contains(secret), "`{secret}` is in the {name}: {text}");
         }
     }
