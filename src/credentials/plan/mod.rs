@@ -6,6 +6,7 @@
 //! | each `kv` server | a token role that can make tokens of that server's policies, and no others |
 //! | each `oidc` server | a role that can sign for that server's audience, and no other |
 //! | each `transit` server | a key that signs what the gateway says of its callers |
+//! | an audit log that Vault signs | the key of its seals |
 //! | each `dynamic` server | a path that may be read; what it gives is the operator's to set up |
 //!
 //! What a server's own policies let it do is for the operator to say: they are expected to be there.
@@ -111,7 +112,7 @@ pub struct Plan {
     pub provided: BTreeMap<String, BTreeSet<String>>,
 }
 
-/// Derives the plan. `None` when no server has a credential from Vault, or none is declared.
+/// Derives the plan. `None` when no server has a credential from Vault and it signs nothing, or none is declared.
 pub fn plan(set: &PolicySet) -> Option<Plan> {
     let vault = set.vault.as_ref()?;
     let mut plan = Plan {
@@ -124,7 +125,7 @@ pub fn plan(set: &PolicySet) -> Option<Plan> {
     };
     let mut audiences = BTreeSet::new();
     let mut roles = Vec::new();
-    let mut keys = BTreeSet::new();
+    let mut keys = BTreeMap::new();
     for (name, server) in &set.servers {
         let Credential::Vault { kind, path, ttl, .. } = &server.credential else { continue };
         match kind {
@@ -147,7 +148,7 @@ pub fn plan(set: &PolicySet) -> Option<Plan> {
             VaultKind::Transit => {
                 let why = format!("the statements for {name}");
                 plan.allow(format!("{TRANSIT}/sign/{path}/sha2-256"), &["update"], &why);
-                keys.insert(path.clone());
+                keys.insert(path.as_str(), "ecdsa-p256");
             }
             VaultKind::Dynamic => {
                 plan.provided.entry(path.clone()).or_default().insert(name.clone());
@@ -155,6 +156,11 @@ pub fn plan(set: &PolicySet) -> Option<Plan> {
                 plan.allow("sys/leases/revoke".to_owned(), &["update"], "taking leases back");
             }
         }
+    }
+    if let Some(key) = set.audit.signing_key.as_deref().and_then(|key| key.strip_prefix("transit:")) {
+        plan.allow(format!("{TRANSIT}/keys/{key}"), &["read"], "the public key of the audit log");
+        plan.allow(format!("{TRANSIT}/sign/{key}"), &["update"], "the seals of the audit log");
+        keys.insert(key, "ed25519");
     }
     if plan.expected.is_empty() && plan.provided.is_empty() && audiences.is_empty() && keys.is_empty() {
         return None;
@@ -170,8 +176,8 @@ pub fn plan(set: &PolicySet) -> Option<Plan> {
     if !keys.is_empty() {
         plan.want(Kind::Mount, TRANSIT, format!("sys/mounts/{TRANSIT}"), json!({ "type": "transit" }));
     }
-    for key in &keys {
-        plan.want(Kind::SigningKey, key, format!("{TRANSIT}/keys/{key}"), json!({ "type": "ecdsa-p256" }));
+    for (key, algorithm) in keys {
+        plan.want(Kind::SigningKey, key, format!("{TRANSIT}/keys/{key}"), json!({ "type": algorithm }));
     }
     if let VaultLogin::Approle { mount, role, .. } = &vault.login {
         let path = format!("auth/{mount}/role/{role}/secret-id");

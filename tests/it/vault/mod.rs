@@ -1,6 +1,8 @@
 //! Credentials from a real `OpenBao`, and from a server that misbehaves as one.
 
 pub(crate) mod bao;
+#[cfg(feature = "gateway")]
+mod between;
 #[cfg(feature = "store")]
 mod database;
 mod fake;

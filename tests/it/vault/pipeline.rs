@@ -16,7 +16,7 @@ use super::database::engine;
 use super::served::{Keys, guarded, policy};
 use super::sources::ready;
 use crate::containers::postgres;
-use crate::gateway::process::{Served, call, doorward};
+use crate::gateway::process::{Served, call, captured, doorward};
 
 const LOGIN: &str = r#"login = { approle = "doorward", role_id = "env:ROLE_ID", secret_id = "env:SECRET_ID" }"#;
 
@@ -64,8 +64,8 @@ fn present<T: Clone>(field: &Field<T>) -> T {
     field.present().cloned().unwrap()
 }
 
-/// What the gateway says of an event: `granted`, or the code of its refusal.
-async fn live(served: &Served, event: &Event) -> String {
+/// What the gateway says of an event: `granted`, or the code of its refusal; and the token that it was shown.
+async fn live(served: &Served, event: &Event) -> (String, String) {
     let subject = &event.subject;
     let output = doorward()
         .args(["token", "issue", "--sub", &present(&subject.sub), "--agent", &present(&subject.agent)])
@@ -75,14 +75,14 @@ async fn live(served: &Served, event: &Event) -> String {
         .output()
         .unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let token = String::from_utf8(output.stdout).unwrap();
+    let token = String::from_utf8(output.stdout).unwrap().trim().to_owned();
     let arguments = Value::Object(present(&event.arguments));
-    let (status, said) = served.call(&event.door, token.trim(), &call(1, &event.name, &arguments)).await.unwrap();
+    let (status, said) = served.call(&event.door, &token, &call(1, &event.name, &arguments)).await.unwrap();
     if status == 200 {
-        return "granted".to_owned();
+        return ("granted".to_owned(), token);
     }
     let refused: Value = serde_json::from_str(&said).unwrap_or_else(|_| panic!("{status} {said}"));
-    refused["error"]["data"]["doorward"]["code"].as_str().unwrap_or_else(|| panic!("{said}")).to_owned()
+    (refused["error"]["data"]["doorward"]["code"].as_str().unwrap_or_else(|| panic!("{said}")).to_owned(), token)
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -154,13 +154,14 @@ deny = ["desk:user"]
     let events: Vec<Event> = Reader::new(&bytes[..]).unwrap().map(|item| item.unwrap().event).collect();
     assert_eq!(events.len(), recording().len());
     let mut counts = std::collections::BTreeMap::new();
-    let mut decided = Vec::new();
+    let (mut decided, mut secrets) = (Vec::new(), vec![secret_id.clone()]);
     for (number, event) in events.iter().enumerate() {
         let claims = event.claims();
         let decision = decide(&compiled, &event.request(&claims));
         let offline = if decision.is_allow() { "granted" } else { decision.reason.code() };
         // A caller is told no more than helps it, so its reason may be another; the audit log has the true one.
-        let told = live(&served, event).await;
+        let (told, token) = live(&served, event).await;
+        secrets.push(token);
         assert_eq!(told == "granted", decision.is_allow(), "event {number}: {told}, {offline}: {event:?}");
         decided.push((decision.effect, decision.reason));
         *counts.entry(offline).or_insert(0) += 1;
@@ -170,6 +171,7 @@ deny = ["desk:user"]
         assert!(counts.contains_key(reason), "{reason}: {counts:?}");
     }
 
+    secrets.push(world.read("secret/data/tokens/kept").await["data"]["token"].as_str().unwrap().to_owned());
     served.signal(Signal::TERM);
     assert_eq!(served.child.wait().unwrap().code(), Some(0), "{}", served.said());
     // And back: the audit log in PostgreSQL is a recording that the policy reproduces without a difference.
@@ -189,4 +191,18 @@ deny = ["desk:user"]
     let said = run(&["simulate", "live.jsonl"]);
     let expected = format!("reproduced by the policy that made them: {} recorded decisions", events.len());
     assert!(said.contains(&expected), "{said}");
+
+    // Nothing secret is in anything that was written: neither what callers showed, nor what the gateway did.
+    let lines = run(&["audit", "export"]);
+    let recording = std::fs::read_to_string(served.directory.path().join("live.jsonl")).unwrap();
+    let recordings = captured(&served.directory.path().join("captured"));
+    assert_eq!(recordings.matches("\"decided\":").count(), events.len(), "{recordings}");
+    for (name, written) in
+        [("log", &served.said()), ("audit log", &lines), ("recording", &recording), ("captured", &recordings)]
+    {
+        assert!(!written.contains("eyJ"), "something like a token is in the {name}");
+        for secret in &secrets {
+            assert!(!written.contains(secret), "`{secret}` is in the {name}");
+        }
+    }
 }

@@ -28,7 +28,7 @@ use super::database::{engine, living};
 use super::sources::ready;
 use crate::containers::postgres;
 use crate::gateway::calculator::Calculator;
-use crate::gateway::process::{Served, call, doorward};
+use crate::gateway::process::{Served, call, captured, doorward};
 use crate::gateway::rig::{URL, rows, token};
 
 const LOGIN: &str = r#"login = { approle = "doorward", role_id = "env:ROLE_ID", secret_id = "env:SECRET_ID" }"#;
@@ -39,8 +39,13 @@ pub(super) type Check = Arc<dyn Fn(HeaderMap) -> BoxFuture<'static, bool> + Send
 
 /// A real MCP server that lets nobody in whom it does not know.
 pub(super) async fn guarded(check: Check) -> SocketAddr {
-    let service: StreamableHttpService<Calculator, LocalSessionManager> =
-        StreamableHttpService::new(|| Ok(Calculator::new()), Arc::default(), StreamableHttpServerConfig::default());
+    guarded_as(Calculator::new(), check).await
+}
+
+/// The same of any server.
+pub(super) async fn guarded_as<S: ServerHandler + Clone + Sync>(server: S, check: Check) -> SocketAddr {
+    let service: StreamableHttpService<S, LocalSessionManager> =
+        StreamableHttpService::new(move || Ok(server.clone()), Arc::default(), StreamableHttpServerConfig::default());
     let check = from_fn(move |request: Request, next: Next| {
         let check = Arc::clone(&check);
         async move {
@@ -177,6 +182,7 @@ pub(super) fn policy(world: &World<'_>, login: &str, servers: &str) -> String {
     let (address, namespace) = (world.bao.address(), &world.namespace);
     format!(
         "version = 1\n[gateway]\nlisten = \"127.0.0.1:0\"\nadmin = \"127.0.0.1:0\"\nurl = \"{URL}\"\n\
+         capture = {{ directory = \"captured\" }}\n\
          [issuers.corp]\nurl = \"https://login.example.com\"\njwks_file = \"keys.json\"\n\
          [vault]\naddress = \"{address}\"\nnamespace = \"{namespace}\"\n{login}\n{servers}\n\
          [[grants]]\nname = \"ana\"\nto = {{ subjects = [\"ana\"] }}\nallow = [\"*:*\"]\n"
@@ -321,7 +327,9 @@ credential = {{ vault = "dynamic", path = "database/creds/desk", ttl = "4s", fie
 
     // Nothing secret is in anything that it wrote.
     let audit: String = rows(&served.audit()).await.iter().map(Value::to_string).collect();
-    for (name, written) in [("log", &served.said()), ("audit", &audit)] {
+    let recordings = captured(&served.directory.path().join("captured"));
+    assert!(recordings.contains("\"door\":\"kept\""), "{recordings}");
+    for (name, written) in [("log", &served.said()), ("audit", &audit), ("recordings", &recordings)] {
         for secret in [&*secret_id, &kept_token, "secret-of-variable", "c2VjcmV0LW9mLWZpbGU6eA", &users[0], &ana] {
             assert!(!written.contains(secret), "`{secret}` is in the {name}");
         }
