@@ -11,6 +11,7 @@ use doorward::credentials::vault::{Patience, Tls, Transit, Vault};
 use serde_json::{Value, json};
 
 use super::bao::{ROOT, World, given, own, shared};
+use super::sources::ready;
 use crate::audit::{all, entry, options, verify_with};
 use crate::place::{Place, ran};
 
@@ -89,6 +90,21 @@ async fn a_key_that_is_rotated_goes_on_with_its_version_and_another_kind_of_key_
     world.write("transit/keys/other", json!({"type": "ecdsa-p256"})).await;
     assert_eq!(Transit::open(Arc::clone(&vault), "other").await.unwrap_err(), Unavailable::Malformed);
     assert!(Transit::open(vault, "none").await.is_err());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_plan_makes_the_key_of_the_audit_log_and_lets_the_gateway_sign_with_it() {
+    let Some(bao) = shared("the_plan_makes_the_key_of_the_audit_log") else { return };
+    let world = bao.namespace().await;
+    let login = "login = { approle = \"doorward\", role_id = \"env:ROLE\", secret_id = \"env:SECRET\" }\n";
+    let policy = world.policy(login, "[audit]\nsigning_key = \"transit:audit\"\n");
+    let vault = ready(&world, &policy).await;
+    let key = Transit::open(Arc::clone(&vault), "audit").await.unwrap();
+    let signature = key.sign(b"message").await.unwrap();
+    assert!(key.public().verifies(b"message", &signature));
+    // And with nothing else.
+    world.write("transit/keys/other", json!({"type": "ed25519"})).await;
+    assert!(Transit::open(vault, "other").await.is_err());
 }
 
 /// The commands sign with the key that the policy names.
