@@ -1,7 +1,6 @@
 //! The next policy of a gateway that runs: read where the first one was read, held to its own tests and
 //! invariants, rehearsed on recordings and on the last traffic, and cleared by the gate or not at all.
 
-use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest as _, Sha256};
@@ -9,24 +8,17 @@ use sha2::{Digest as _, Sha256};
 use super::attestation::{TrustArgs, Unsound, sound_and_tested};
 use super::failure::{Failure, Kind};
 use super::files;
+use super::last_traffic::LastTraffic;
 use super::policy::{Named, PolicyArgs, Texts};
 use super::rehearsal::{self, Candidate, Plan, Traffic};
 use super::sources::Format;
-use super::time;
 use crate::attest::{Cleared, Held, Narrowing, Proofs};
-use crate::audit::recorded;
-use crate::audit::store::{Order, Select, Store};
 use crate::gateway::{Ask, Candidates, Evidence, InForce, NotCleared, Refusal};
 use crate::policy::CompiledPolicy;
 use crate::policy::checks::Rollout;
 use crate::report::{Style, simulate as rendered};
-use crate::simulate::{Against, Clock, GateVerdict, Part, Rehearsals, Report, Terms};
-use crate::traffic::{Event, Numbered};
+use crate::simulate::{Against, Clock, GateVerdict, Report, Terms};
 
-/// How many of the last decisions a candidate is rehearsed on, and how far back, in seconds.
-const LAST: (i64, i64) = (20_000, 7 * 86_400);
-/// What the last traffic is called in a report.
-const CAPTURED: &str = "the audit log";
 /// The most threads of a rehearsal: the requests of callers come first.
 const THREADS: usize = 4;
 
@@ -153,56 +145,12 @@ fn rehearse(
     };
     let threads = std::thread::available_parallelism().map_or(1, |cores| (cores.get() / 2).clamp(1, THREADS));
     let mut parts = rehearsal::rehearse(&plan, None, threads)?;
-    for (whole, part) in parts.iter_mut().zip(last(&plan, captured(&in_force.audit)?)) {
+    let last = LastTraffic::read(in_force, plan.traffic.paths())?;
+    for (whole, part) in parts.iter_mut().zip(last.rehearse(&plan)?) {
         whole.merge(part).map_err(|e| Failure::new(Kind::Usage, e.to_string()))?;
     }
     let whole = parts.pop().ok_or_else(|| Failure::new(Kind::NothingToDo, "there is no rehearsal"))?;
     Ok(whole.finish())
-}
-
-/// What the last traffic adds.
-fn last(plan: &Plan, events: Vec<Event>) -> Vec<Part> {
-    let candidates = plan.candidates.iter().map(|one| (&one.policy, one.what_if.clone()));
-    let mut rehearsals = Rehearsals::new(candidates, plan.baseline.as_ref(), &plan.terms);
-    rehearsals.source(CAPTURED);
-    for (number, event) in (1_u64..).zip(events) {
-        rehearsals.item(&Ok(Numbered { place: number.into(), event }));
-    }
-    rehearsals.parts()
-}
-
-/// The last decisions, the earliest first.
-fn captured(store: &Store) -> Result<Vec<Event>, Failure> {
-    let (most, seconds) = LAST;
-    let since = time::clock().plus(-seconds).0.saturating_mul(1_000_000);
-    let decision = |text: &str| (crate::audit::chain::Column::Decision, text.to_owned());
-    let select = Select {
-        texts: vec![decision("allow"), decision("deny")],
-        since: Some(since),
-        order: Order::Latest,
-        limit: Some(most),
-        ..Select::default()
-    };
-    let mut events = Vec::new();
-    let read = async {
-        let mut connection = store.reader().await?;
-        let take = &mut |row| {
-            events.extend(recorded(&row));
-            ControlFlow::Continue(())
-        };
-        let read = connection.read(&select, take).await;
-        connection.close().await;
-        read
-    };
-    let failed = |cause: String| {
-        Failure::new(Kind::CannotRead, format!("the last traffic cannot be read from the audit log: {cause}"))
-            .help("a gate cannot be judged without it; see that the store is up, and reload again")
-    };
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(|e| failed(e.to_string()))?;
-    runtime.block_on(read).map_err(|e| failed(e.to_string()))?;
-    events.reverse();
-    Ok(events)
 }
 
 fn json(report: &Report, verdict: &GateVerdict) -> Option<serde_json::Value> {

@@ -63,7 +63,9 @@ impl GatewayArgs {
     pub(super) fn find(&self, policy: &PolicyArgs, color: When) -> Result<Remote, Failure> {
         let mut directory = PathBuf::new();
         let (mut address, mut token) = (self.gateway.clone(), self.admin_token.clone());
-        if address.is_none() || (token.is_none() && !policy.is_found()) {
+        // A socket asks for no token, so that a policy which cannot be read is no matter to it.
+        let over_socket = address.as_deref().is_some_and(|address| address.starts_with("unix:"));
+        if address.is_none() || (token.is_none() && !policy.is_found() && !over_socket) {
             let opened = policy.open(color)?;
             let gateway = &opened.compiled.set().gateway;
             address = address.or_else(|| Some(gateway.admin.clone()).filter(|admin| !admin.is_empty()));

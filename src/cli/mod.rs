@@ -23,6 +23,8 @@ mod interrupt;
 mod keyfile;
 #[cfg(feature = "gateway")]
 mod keys;
+#[cfg(feature = "gateway")]
+mod last_traffic;
 mod policy;
 mod reference;
 mod rehearsal;

@@ -17,6 +17,7 @@ use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
 use super::admin::Status;
+use super::capture::Capture;
 use super::edition::Edition;
 use super::open::System;
 use super::reload::{Ask, Reloads};
@@ -40,6 +41,7 @@ pub(super) enum Key {
 pub(super) struct Control {
     pub(super) status: Arc<Status>,
     pub(super) reloads: Reloads,
+    pub(super) capture: Option<Arc<Capture>>,
     pub(super) system: System,
     pub(super) key: Key,
     /// Where the audit log is, the host, and when the process started.
@@ -200,6 +202,10 @@ impl Control {
                 lost: self.status.log.lost().gone,
                 waiting: self.status.log.waiting(),
             },
+            capture: self.capture.as_ref().map(|capture| {
+                let (directory, written, dropped) = capture.counts();
+                status::Capture { directory: directory.display().to_string(), written, dropped }
+            }),
             rates: "per-gateway".to_owned(),
         }
     }

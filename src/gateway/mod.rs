@@ -24,7 +24,7 @@ mod watched;
 
 pub use admin::Metrics;
 pub use body::{Body, BoxError, empty, full};
-pub use capture::{Capture, CaptureOptions};
+pub use capture::{Capture, CaptureOptions, Captured};
 pub use door::Upstream;
 pub use issuer::serve_dev_issuer;
 pub use open::{Options, System, open};

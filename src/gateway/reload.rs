@@ -9,10 +9,11 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::spawn_blocking;
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::capture::{Capture, Captured};
 use super::edition::Edition;
 use super::open::{self, Options, System};
 use super::settings::{Refusal, Settings};
@@ -25,6 +26,8 @@ use crate::report::status::{Attempt, Reloaded};
 
 /// How often it is looked whether the files say something else.
 const LOOK: Duration = Duration::from_secs(1);
+/// How long the recording of the traffic may take to close its file.
+const SETTLE: Duration = Duration::from_secs(10);
 
 /// Where the next policy comes from, and what clears it. It is asked where it may block.
 pub trait Candidates: fmt::Debug + Send + Sync + 'static {
@@ -51,6 +54,8 @@ pub struct InForce {
     pub gate: Gate,
     /// Where the audit log is, which holds the last traffic.
     pub audit: Store,
+    /// What was recorded for rehearsals, where that is asked.
+    pub captured: Option<Captured>,
 }
 
 /// What is told of a rehearsal.
@@ -168,6 +173,7 @@ pub(super) struct Reloader {
     pub(super) settings: Settings,
     pub(super) system: System,
     pub(super) audit: Store,
+    pub(super) capture: Option<Arc<Capture>>,
     pub(super) draining: CancellationToken,
     inbox: mpsc::Receiver<Asked>,
     shared: Arc<Shared>,
@@ -182,13 +188,14 @@ pub(super) struct Beginning<'c> {
     pub(super) settings: Settings,
     pub(super) system: System,
     pub(super) audit: Store,
+    pub(super) capture: Option<Arc<Capture>>,
     pub(super) draining: CancellationToken,
 }
 
 impl Reloader {
     /// Both ends.
     pub(super) fn new(beginning: Beginning<'_>) -> (Self, Reloads) {
-        let Beginning { cleared, guard, options, settings, system, audit, draining } = beginning;
+        let Beginning { cleared, guard, options, settings, system, audit, capture, draining } = beginning;
         let (queue, inbox) = mpsc::channel(1);
         let evidence = cleared.evidence();
         let state = State { since: open::time(), evidence: (evidence.word(), evidence.to_string()), last: None };
@@ -196,7 +203,7 @@ impl Reloader {
         let shared = Arc::new(Shared { gate: Mutex::new(cleared.gate().clone()), state: Mutex::new(state), watching });
         let reloads = Reloads { queue, shared: Arc::clone(&shared) };
         let retiring = TaskTracker::new();
-        (Self { guard, options, settings, system, audit, draining, inbox, shared, retiring }, reloads)
+        (Self { guard, options, settings, system, audit, capture, draining, inbox, shared, retiring }, reloads)
     }
 
     /// Reloads whenever it is asked to, or the files say so, until the gateway goes down. Then waits for what is
@@ -296,7 +303,8 @@ impl Reloader {
             return Err(refused(Refusal::new("no-candidate", message, "start it with a policy in a file")));
         };
         let gate = self.shared.gate.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let in_force = InForce { policy: self.guard.policy(), gate, audit: self.audit.clone() };
+        let captured = self.captured().await.map_err(refused)?;
+        let in_force = InForce { policy: self.guard.policy(), gate, audit: self.audit.clone(), captured };
         let next = spawn_blocking(move || candidates.next(&in_force, ask)).await;
         let next = next.unwrap_or_else(|_| {
             let message = "a fault in doorward: the candidate could not be judged";
@@ -316,6 +324,23 @@ impl Reloader {
                 Err(Box::new(NotCleared { digest, why, detail: detail.join("\n"), evidence }))
             }
         }
+    }
+
+    /// Everything that was recorded until now, where that is asked.
+    async fn captured(&self) -> Result<Option<Captured>, Refusal> {
+        let Some(capture) = self.capture.clone() else { return Ok(None) };
+        let settled = timeout(SETTLE, spawn_blocking(move || capture.settle())).await;
+        settled.ok().and_then(Result::ok).map_or_else(
+            || {
+                let message = "the recording of the traffic does not answer";
+                Err(Refusal::new(
+                    "capture",
+                    message,
+                    "see that the disk of `gateway.capture` answers, and reload again",
+                ))
+            },
+            Ok,
+        )
     }
 
     /// Puts what was cleared in force, and sends off what it does without.

@@ -175,7 +175,8 @@ impl Gateway {
         let settling = Arc::clone(&log);
         let app = router::router(&guard, &bounds);
         let status = Arc::new(Status { guard: guard.clone(), log, draining: draining.clone(), metrics });
-        let control = Control { status: Arc::clone(&status), reloads, system, key, about };
+        let recording = capture.clone();
+        let control = Control { status: Arc::clone(&status), reloads, capture: recording, system, key, about };
         let admin_app = admin::router(status).merge(control::router(control));
         let renewing = settings.tls.clone().zip(tls.clone());
         let handle = Handle::new();

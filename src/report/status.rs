@@ -15,8 +15,9 @@ pub const RELOAD_SCHEMA: &str = "doorward.reload/v1";
 
 /// The state of one gateway.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema), schemars(deny_unknown_fields))]
 pub struct Status {
-    /// [`SCHEMA`].
+    /// The format of this document.
     pub schema: String,
     /// The version of doorward.
     pub doorward: String,
@@ -42,12 +43,15 @@ pub struct Status {
     pub issuers: Vec<Issuer>,
     /// The audit log.
     pub audit: Audit,
+    /// The recording of the traffic, where there is one.
+    pub capture: Option<Capture>,
     /// Whether rates are counted for each gateway or for all together.
     pub rates: String,
 }
 
 /// A policy in force.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema), schemars(deny_unknown_fields))]
 pub struct InForce {
     /// Its digest.
     pub digest: String,
@@ -63,6 +67,7 @@ pub struct InForce {
 
 /// What is asked of the next policy.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema), schemars(deny_unknown_fields))]
 pub struct Gate {
     /// Whether anything is asked.
     pub open: bool,
@@ -74,6 +79,7 @@ pub struct Gate {
 
 /// A door.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema), schemars(deny_unknown_fields))]
 pub struct Door {
     /// Its name.
     pub name: String,
@@ -83,6 +89,7 @@ pub struct Door {
 
 /// An issuer.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema), schemars(deny_unknown_fields))]
 pub struct Issuer {
     /// Its name.
     pub name: String,
@@ -96,6 +103,7 @@ pub struct Issuer {
 
 /// The audit log.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema), schemars(deny_unknown_fields))]
 pub struct Audit {
     /// Where it is, without a password.
     pub store: String,
@@ -108,8 +116,21 @@ pub struct Audit {
     pub lost: u64,
 }
 
+/// The recording of the traffic, for rehearsals.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema), schemars(deny_unknown_fields))]
+pub struct Capture {
+    /// The folder.
+    pub directory: String,
+    /// How many events were written since the process started.
+    pub written: u64,
+    /// How many could not be, of which recordings and rehearsals know.
+    pub dropped: u64,
+}
+
 /// What came of an attempt at another policy.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Reloaded {
     /// It is in force.
@@ -134,6 +155,7 @@ impl Reloaded {
 
 /// An attempt at another policy.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema), schemars(deny_unknown_fields))]
 pub struct Attempt {
     /// When, in RFC 3339.
     pub time: String,
@@ -160,16 +182,36 @@ pub fn json(status: &Status) -> String {
     written(&json!(status))
 }
 
+/// What came of a reload, as JSON.
+#[derive(Serialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
+struct ReloadReport<'r> {
+    /// The format of this document.
+    schema: &'static str,
+    #[serde(flatten)]
+    attempt: &'r Attempt,
+    /// The problems in full, for a person. In the report that is kept, and not in the answer to who asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    detail: Option<&'r str>,
+    /// The rehearsal, where there was one (`doorward.simulation/v1`). In the report that is kept.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    simulation: Option<&'r Value>,
+}
+
+/// The answer to who asked for a reload, as JSON.
+pub fn answer(attempt: &Attempt) -> String {
+    written(&json!(ReloadReport { schema: RELOAD_SCHEMA, attempt, detail: None, simulation: None }))
+}
+
 /// The report of an attempt as JSON: with the problems in full, and the rehearsal.
 pub fn attempt(attempt: &Attempt, detail: &str, simulation: Option<&Value>) -> String {
-    let mut report = json!(attempt);
-    if let Some(report) = report.as_object_mut() {
-        report.remove("report");
-        report.insert("schema".to_owned(), json!(RELOAD_SCHEMA));
-        report.insert("detail".to_owned(), json!(detail));
-        report.insert("simulation".to_owned(), json!(simulation));
-    }
-    written(&report)
+    written(&json!(ReloadReport { schema: RELOAD_SCHEMA, attempt, detail: Some(detail), simulation }))
+}
+
+/// The schemas of a status and of what came of a reload.
+#[cfg(feature = "cli")]
+pub fn schemas() -> (schemars::Schema, schemars::Schema) {
+    (schemars::schema_for!(Status), schemars::schema_for!(ReloadReport<'_>))
 }
 
 fn written(value: &Value) -> String {
@@ -223,6 +265,11 @@ pub fn human(status: &Status) -> String {
     let waiting = if audit.waiting == 0 { String::new() } else { format!(", rows that wait: {}", audit.waiting) };
     let lost = if audit.lost == 0 { String::new() } else { format!(", ROWS THAT THE STORE LOST: {}", audit.lost) };
     line("audit", &format!("{} {available}{waiting}{lost}", audit.store));
+    if let Some(capture) = &status.capture {
+        let dropped =
+            if capture.dropped == 0 { String::new() } else { format!(", {} COULD NOT BE KEPT", capture.dropped) };
+        line("capture", &format!("{} has {} events of this process{dropped}", capture.directory, capture.written));
+    }
     line("rates", &format!("counted {}", status.rates.replace('-', " ")));
     text
 }
@@ -283,6 +330,7 @@ mod tests {
             doors: vec![Door { name: "desk".into(), state: "well".into() }],
             issuers: vec![Issuer { name: "corp".into(), keys: 2, age: Some(30), failed: None }],
             audit: Audit { store: "sqlite:doorward.db".into(), available: false, waiting: 1, lost: 2 },
+            capture: Some(Capture { directory: "captured".into(), written: 12, dropped: 2 }),
             rates: "per-gateway".into(),
         }
     }

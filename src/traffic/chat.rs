@@ -126,7 +126,7 @@ impl Import<'_> {
             self.counts.records += 1;
             self.counts.documents + 1
         };
-        let mut unreadable = Unreadable { place: Place { record, call }, code, message: message.into() };
+        let mut unreadable = Unreadable { place: Place { record, call }, code, message: message.into(), gap: None };
         unreadable.redact();
         (self.sink)(Err(unreadable));
     }

@@ -133,7 +133,7 @@ impl<'w> Lines<'w> {
     fn parsed<'a>(&mut self, text: &'a str, number: u64, ended: bool) -> Result<(Own<'a>, Parts), Unreadable> {
         let line: EventIn<'a> = serde_json::from_str(text).map_err(|error| {
             if let Some(gap) = Gap::read(text) {
-                return Unreadable::new(number, UnreadableCode::Gap, gap.to_string());
+                return Unreadable::left_out(number, gap);
             }
             // A number can be told to be cut only where the text ends with its beginning.
             let cut = error.is_eof() || text.ends_with(['-', '+', '.', 'e', 'E']);

@@ -137,7 +137,7 @@ impl Log<'_> {
     }
 
     pub(super) fn wrong(&mut self, place: Place, code: UnreadableCode, message: impl Into<String>) {
-        self.unreadable(Unreadable { place, code, message: message.into() });
+        self.unreadable(Unreadable { place, code, message: message.into(), gap: None });
     }
 
     fn unreadable(&mut self, mut unreadable: Unreadable) {

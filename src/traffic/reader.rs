@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::batch::{Batch, Position};
 use super::event::{Event, Header, SCHEMA};
+use super::gap::Gap;
 use super::keep::Everything;
 use super::lines::Lines;
 use super::newline::{Line, read_line, skip_line};
@@ -128,11 +129,18 @@ pub struct Unreadable {
     pub code: UnreadableCode,
     /// What is wrong, in one line.
     pub message: String,
+    /// What was left out here, where that is what is wrong.
+    pub gap: Option<Gap>,
 }
 
 impl Unreadable {
     pub(super) fn new(line: u64, code: UnreadableCode, message: impl Into<String>) -> Self {
-        Self { place: line.into(), code, message: message.into() }
+        Self { place: line.into(), code, message: message.into(), gap: None }
+    }
+
+    /// Where events were left out.
+    pub fn left_out(line: u64, gap: Gap) -> Self {
+        Self { gap: Some(gap), ..Self::new(line, UnreadableCode::Gap, gap.to_string()) }
     }
 
     /// What is wrong with a line that `serde_json` refused. `at_end` says that it may have been cut.

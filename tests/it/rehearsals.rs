@@ -167,7 +167,7 @@ fn the_gate_breaks_holds_or_cannot_tell_and_never_holds_by_accident() {
     assert_eq!(judge(vec![pay(80, &["staff"])]), GateVerdict::Broken { breaches: vec![breach] });
     assert!(matches!(judge(vec![]), GateVerdict::CannotTell { .. }));
     assert!(matches!(gate(&limits, &rehearse(&new, None, vec![pay(1, &["staff"])])), GateVerdict::CannotTell { .. }));
-    let unreadable = Unreadable { place: Place::from(3), code: UnreadableCode::NotJson, message: "x".into() };
+    let unreadable = Unreadable { place: Place::from(3), code: UnreadableCode::NotJson, message: "x".into(), gap: None };
     let items = vec![Ok(Numbered { place: 2.into(), event: pay(10, &["staff"]) }), Err(unreadable)];
     let report = simulate(&new, Some(&old), "a.jsonl", items);
     assert!(matches!(gate(&limits, &report), GateVerdict::CannotTell { .. }));
@@ -275,7 +275,7 @@ proptest! {
             (2u64..).zip(events).map(|(line, event)| Ok(Numbered { place: line.into(), event })).collect();
         for index in bad.iter().filter(|_| !items.is_empty()).map(|b| b.index(items.len())).collect::<Vec<_>>() {
             let place = Place::from(index as u64 + 2);
-            items[index] = Err(Unreadable { place, code: UnreadableCode::NotJson, message: "x".into() });
+            items[index] = Err(Unreadable { place, code: UnreadableCode::NotJson, message: "x".into(), gap: None });
         }
         let whole = simulate(&new, baseline, "a.jsonl", items.clone());
 

@@ -8,7 +8,7 @@ use std::sync::LazyLock;
 
 use doorward::diagnostics::Code;
 use doorward::policy::{Layers, load};
-use doorward::report::schema::{policy_schema, simulation_schema, suggestion_schema};
+use doorward::report::schema::{policy_schema, reload_schema, simulation_schema, status_schema, suggestion_schema};
 use jsonschema::Validator;
 use serde_json::{Value, json};
 use toml::de::{DeTable, DeValue};
@@ -66,9 +66,13 @@ fn tables(schema: &Value, pointer: &str, found: &mut Vec<(String, Value)>) {
 
 #[test]
 fn the_stored_schema_is_the_one_the_program_writes() {
-    for (name, schema) in
-        [("policies", policy_schema()), ("simulation", simulation_schema()), ("suggestion", suggestion_schema())]
-    {
+    for (name, schema) in [
+        ("policies", policy_schema()),
+        ("simulation", simulation_schema()),
+        ("suggestion", suggestion_schema()),
+        ("status", status_schema()),
+        ("reload", reload_schema()),
+    ] {
         let file = root().join(format!("docs/{name}.schema.json"));
         if std::env::var_os("DOORWARD_BLESS").is_some() {
             fs::write(&file, format!("{schema:#}\n")).unwrap();
@@ -84,6 +88,20 @@ pub(crate) fn assert_fits_simulation(report: &Value) {
         LazyLock::new(|| jsonschema::options().build(&simulation_schema()).unwrap());
     let errors: Vec<_> = VALIDATOR.iter_errors(report).map(|e| format!("{}: {e}", e.instance_path())).take(5).collect();
     assert!(errors.is_empty(), "{errors:#?}");
+}
+
+/// Fails when what a gateway says of itself does not fit its schema, or fits with a field more or less.
+#[cfg(feature = "gateway")]
+pub(crate) fn assert_fits(schema: &Value, told: &Value) {
+    let validator = jsonschema::options().build(schema).unwrap();
+    let errors: Vec<_> = validator.iter_errors(told).map(|e| format!("{}: {e}", e.instance_path())).take(5).collect();
+    assert!(errors.is_empty(), "{errors:#?}");
+    let mut changed = told.clone();
+    changed.as_object_mut().unwrap().insert("stranger".to_owned(), json!(1));
+    assert!(!validator.is_valid(&changed), "an unknown field fits");
+    let mut changed = told.clone();
+    changed.as_object_mut().unwrap().remove("schema");
+    assert!(!validator.is_valid(&changed), "without `schema` it fits");
 }
 
 #[test]

@@ -167,7 +167,7 @@ impl Import {
                         Err(message) => (UnreadableCode::NotAnEvent, message),
                     };
                     refused += 1;
-                    Unreadable { place, code, message }
+                    Unreadable { place, code, message, gap: None }
                 }
                 Err(unreadable) => unreadable,
             };

@@ -7,7 +7,7 @@ use crate::cli::failure::{Failure, Kind};
 use crate::cli::gateway::GatewayArgs;
 use crate::cli::policy::PolicyArgs;
 use crate::cli::terminal::When;
-use crate::report::status::{Attempt, Reloaded, reloaded};
+use crate::report::status::{Attempt, Reloaded, answer, reloaded};
 
 /// How to write the answer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -63,7 +63,7 @@ impl Args {
         })?;
         let text = match self.format {
             Format::Human => reloaded(&attempt),
-            Format::Json => serde_json::to_string_pretty(&attempt).unwrap_or_default() + "\n",
+            Format::Json => answer(&attempt),
         };
         Ok(Answer::new(text, attempt.result != Reloaded::Refused).to(self.output))
     }

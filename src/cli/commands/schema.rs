@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use crate::cli::answer::Answer;
 use crate::cli::failure::{Failure, Kind};
-use crate::report::schema::{policy_schema, simulation_schema, suggestion_schema};
+use crate::report::schema::{policy_schema, reload_schema, simulation_schema, status_schema, suggestion_schema};
 
 /// What to describe.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -17,6 +17,10 @@ enum Of {
     Simulation,
     /// The JSON report of `suggest`
     Suggestion,
+    /// The JSON answer of `status`
+    Status,
+    /// The JSON answer of `reload`, and the report that the gateway keeps
+    Reload,
 }
 
 /// Print the JSON Schema of the policy language or of a report
@@ -41,6 +45,8 @@ impl Args {
             Of::Policy => policy_schema(),
             Of::Simulation => simulation_schema(),
             Of::Suggestion => suggestion_schema(),
+            Of::Status => status_schema(),
+            Of::Reload => reload_schema(),
         };
         let text = serde_json::to_string_pretty(&schema)
             .map_err(|e| Failure::new(Kind::BadInput, format!("the schema has no JSON form: {e}")))?;

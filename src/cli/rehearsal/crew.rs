@@ -141,6 +141,7 @@ fn work(
                         place: Place::default(),
                         code: UnreadableCode::ReadFailed,
                         message: "the file changed while it was read".to_owned(),
+                        gap: None,
                     }),
                 }
             }

@@ -85,10 +85,7 @@ impl Files {
 
     /// Begins a file.
     pub(super) fn open(&mut self, now: Timestamp, policy: Option<&str>) -> Result<Open, WriteError> {
-        let begun = OffsetDateTime::from_unix_timestamp(now.0).unwrap_or(OffsetDateTime::UNIX_EPOCH);
-        let (hour, minute, second) = begun.to_hms();
-        let (year, month, day) = (begun.year(), u8::from(begun.month()), begun.day());
-        let begun = format!("{year:04}{month:02}{day:02}T{hour:02}{minute:02}{second:02}Z");
+        let begun = stamp(now);
         let part = format!("{}{begun}-{}-{:04}{}{PART}", NAME.0, self.name, self.next, NAME.1);
         let part = self.options.directory.join(part);
         self.next = self.next.wrapping_add(1);
@@ -119,16 +116,7 @@ impl Files {
     }
 
     fn prune(&self) -> io::Result<()> {
-        let mut files = Vec::new();
-        for entry in fs::read_dir(&self.options.directory)? {
-            let entry = entry?;
-            let name = entry.file_name();
-            if name.to_str().is_some_and(|name| name.starts_with(NAME.0) && name.ends_with(NAME.1)) {
-                files.push((name, entry.path(), entry.metadata().map_or(0, |data| data.len())));
-            }
-        }
-        // A name begins with a time: the oldest is the first.
-        files.sort();
+        let files = closed(&self.options.directory)?;
         let mut total: u64 = files.iter().map(|(_, _, bytes)| bytes).sum();
         for (_, path, bytes) in files {
             if total <= self.options.total {
@@ -144,6 +132,47 @@ impl Files {
         }
         Ok(())
     }
+}
+
+/// The closed files of a folder with their names and sizes. A name begins with a time: the oldest is the first.
+fn closed(directory: &Path) -> io::Result<Vec<(String, PathBuf, u64)>> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(directory)? {
+        let entry = entry?;
+        let Ok(name) = entry.file_name().into_string() else { continue };
+        if name.starts_with(NAME.0) && name.ends_with(NAME.1) {
+            files.push((name, entry.path(), entry.metadata().map_or(0, |data| data.len())));
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+/// The closed files that were begun at an instant or later, the oldest first, and of those the last so many bytes,
+/// but the last one in any case.
+pub(super) fn last(directory: &Path, since: Timestamp, most: u64) -> io::Result<Vec<PathBuf>> {
+    let mut files = closed(directory)?;
+    let first = format!("{}{}", NAME.0, stamp(since));
+    files.retain(|(name, _, _)| *name >= first);
+    let mut total = 0_u64;
+    let mut last = Vec::new();
+    for (_, path, bytes) in files.into_iter().rev() {
+        total = total.saturating_add(bytes);
+        if total > most && !last.is_empty() {
+            break;
+        }
+        last.push(path);
+    }
+    last.reverse();
+    Ok(last)
+}
+
+/// An instant as it stands in a name.
+fn stamp(at: Timestamp) -> String {
+    let at = OffsetDateTime::from_unix_timestamp(at.0).unwrap_or(OffsetDateTime::UNIX_EPOCH);
+    let (hour, minute, second) = at.to_hms();
+    let (year, month, day) = (at.year(), u8::from(at.month()), at.day());
+    format!("{year:04}{month:02}{day:02}T{hour:02}{minute:02}{second:02}Z")
 }
 
 /// A new file for its owner alone.

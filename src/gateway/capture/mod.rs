@@ -11,7 +11,7 @@ mod tests;
 
 use std::fmt;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -53,6 +53,34 @@ impl CaptureOptions {
     }
 }
 
+/// What has been recorded, for whoever rehearses on it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Captured {
+    /// The folder. Everything until now is in its closed files.
+    pub directory: PathBuf,
+    /// What could not be kept, and not even be said in a file.
+    pub unsaid: Option<Gap>,
+}
+
+impl Captured {
+    /// The closed files that were begun at an instant or later, the earliest first, and of those the last so many
+    /// bytes.
+    ///
+    /// # Errors
+    ///
+    /// When the folder cannot be read.
+    pub fn files(&self, since: Timestamp, most: u64) -> std::io::Result<Vec<PathBuf>> {
+        file::last(&self.directory, since, most)
+    }
+}
+
+/// What the writing thread is told.
+enum Told {
+    Take(Taken),
+    /// Close the file, so that all of it can be read, and say what is in none.
+    Close(SyncSender<Option<Gap>>),
+}
+
 /// An event that waits.
 struct Taken {
     intent: Intent,
@@ -66,11 +94,15 @@ struct Shared {
     bytes: AtomicUsize,
     /// What could not be kept since the last line.
     gap: Mutex<Option<Gap>>,
+    /// How many events were written, and how many were not, since the start.
+    written: AtomicU64,
+    dropped: AtomicU64,
 }
 
 impl Shared {
     fn drop_at(&self, time: Timestamp, events: u64) {
         metrics::counter!("doorward_capture_dropped_total").increment(events);
+        self.dropped.fetch_add(events, Ordering::Relaxed);
         let mut gap = self.gap.lock().unwrap_or_else(PoisonError::into_inner);
         let before = gap.unwrap_or(Gap { since: time, until: time, dropped: 0 });
         *gap = Some(Gap {
@@ -78,6 +110,10 @@ impl Shared {
             until: before.until.max(time),
             dropped: before.dropped.saturating_add(events),
         });
+    }
+
+    fn gap(&self) -> Option<Gap> {
+        *self.gap.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn take_gap(&self) -> Option<Gap> {
@@ -88,10 +124,11 @@ impl Shared {
 /// A log that also records.
 pub struct Capture {
     log: Arc<dyn Log>,
+    directory: PathBuf,
     percent: u8,
     shared: Arc<Shared>,
     /// Both gone once it is closed.
-    writing: Mutex<Option<(SyncSender<Taken>, JoinHandle<()>)>>,
+    writing: Mutex<Option<(SyncSender<Told>, JoinHandle<()>)>>,
 }
 
 impl Capture {
@@ -107,9 +144,9 @@ impl Capture {
         name: &str,
         now: impl Fn() -> Timestamp + Send + 'static,
     ) -> Result<Self, Refusal> {
-        let directory = options.directory.display().to_string();
+        let directory = options.directory.clone();
         let refused = |error: &std::io::Error| {
-            let message = format!("`{directory}` cannot take recordings: {}", error.kind());
+            let message = format!("`{}` cannot take recordings: {}", directory.display(), error.kind());
             Refusal::new("capture", message, "make `gateway.capture.directory` a folder that the gateway may write to")
         };
         let percent = options.percent;
@@ -119,7 +156,7 @@ impl Capture {
         let task = task::Task::new(files, Arc::clone(&shared), now);
         let thread = std::thread::Builder::new().name("capture".to_owned()).spawn(move || task.run(&receiver));
         let thread = thread.map_err(|error| refused(&error))?;
-        Ok(Self { log, percent, shared, writing: Mutex::new(Some((sender, thread))) })
+        Ok(Self { log, directory, percent, shared, writing: Mutex::new(Some((sender, thread))) })
     }
 
     /// Writes what waits and closes the file. Waits for the disk: not to be called where others run.
@@ -129,6 +166,22 @@ impl Capture {
             drop(sender);
             _ = thread.join();
         }
+    }
+
+    /// Closes the file that is being written, so that all that was recorded can be read; `None` when nothing is
+    /// recorded any more. Waits for the disk: not to be called where others run.
+    pub fn settle(&self) -> Option<Captured> {
+        let sender = self.writing.lock().unwrap_or_else(PoisonError::into_inner).as_ref()?.0.clone();
+        let (answer, answered) = sync_channel(1);
+        sender.send(Told::Close(answer)).ok()?;
+        let unsaid = answered.recv().ok()?;
+        Some(Captured { directory: self.directory.clone(), unsaid })
+    }
+
+    /// Where it records, how many events were written and how many were not, since the start.
+    pub(super) fn counts(&self) -> (&std::path::Path, u64, u64) {
+        let count = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        (&self.directory, count(&self.shared.written), count(&self.shared.dropped))
     }
 
     /// Whether the session of a request is one of those that are recorded.
@@ -154,7 +207,8 @@ impl Capture {
         let writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
         let sent = fits
             && writing.as_ref().is_some_and(|(sender, _)| {
-                sender.try_send(Taken { intent: Intent { event: None, ..intent }, line }).is_ok()
+                let taken = Taken { intent: Intent { event: None, ..intent }, line };
+                sender.try_send(Told::Take(taken)).is_ok()
             });
         drop(writing);
         if !sent {

@@ -8,9 +8,9 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
 use super::file::{Files, Open};
-use super::{Shared, Taken};
+use super::{Shared, Taken, Told};
 use crate::model::Timestamp;
-use crate::traffic::WriteError;
+use crate::traffic::{Gap, WriteError};
 
 /// How long what was written may wait before it is put where others can read it, and how long no file is
 /// begun after a failure.
@@ -35,25 +35,41 @@ impl<N: Fn() -> Timestamp> Task<N> {
     }
 
     /// Writes until nobody records any more.
-    pub(super) fn run(mut self, taken: &Receiver<Taken>) {
+    pub(super) fn run(mut self, told: &Receiver<Told>) {
         loop {
-            match taken.recv_timeout(PAUSE) {
-                Ok(taken) => {
+            match told.recv_timeout(PAUSE) {
+                Ok(Told::Take(taken)) => {
                     self.shared.bytes.fetch_sub(taken.line.len(), Ordering::Relaxed);
                     self.take(&taken);
+                }
+                Ok(Told::Close(answer)) => {
+                    let unsaid = self.settle();
+                    // Whoever asked may have gone.
+                    let _ = answer.try_send(unsaid);
                 }
                 Err(RecvTimeoutError::Timeout) => self.rest(),
                 Err(RecvTimeoutError::Disconnected) => break,
             }
         }
-        let gap = self.shared.take_gap();
-        if let Some(gap) = gap {
-            let now = (self.now)();
-            if let Err(error) = self.write(now, None, |open| open.gap(gap)) {
-                tracing::error!(code = "capture-failed", %error, dropped = gap.dropped, "the traffic is not recorded");
-            }
+        if let Some(gap) = self.settle() {
+            tracing::error!(code = "capture-failed", dropped = gap.dropped, "the traffic is not recorded");
+        }
+    }
+
+    /// Closes the file with everything that is to be said in it, and gives what could not be.
+    fn settle(&mut self) -> Option<Gap> {
+        let now = (self.now)();
+        let unsaid = self.shared.gap();
+        // To open a file says it.
+        if unsaid.is_some()
+            && let Err(WriteError::Io(error)) = self.write(now, None, |_| Ok(()))
+        {
+            let events = self.unflushed;
+            self.fail(now, &error);
+            self.shared.drop_at(now, events);
         }
         self.close();
+        self.shared.gap()
     }
 
     fn take(&mut self, Taken { intent, line }: &Taken) {
@@ -67,6 +83,7 @@ impl<N: Fn() -> Timestamp> Task<N> {
             Ok(()) => {
                 self.failed = None;
                 self.unflushed += 1;
+                self.shared.written.fetch_add(1, Ordering::Relaxed);
                 metrics::counter!("doorward_capture_events_total").increment(1);
             }
             // It is one event that no recording can hold.

@@ -69,7 +69,7 @@ fn capture(directory: &Path, clock: &Arc<AtomicI64>, change: impl FnOnce(&mut Ca
 }
 
 /// The names of the files, and what is in all of them: requests, and how many a gap counts.
-fn captured(directory: &Path) -> (Vec<String>, Vec<Result<String, String>>) {
+fn captured_in(directory: &Path) -> (Vec<String>, Vec<Result<String, String>>) {
     let mut names: Vec<String> =
         fs::read_dir(directory).unwrap().map(|file| file.unwrap().file_name().into_string().unwrap()).collect();
     names.sort();
@@ -101,7 +101,7 @@ fn files_are_closed_when_they_are_full_and_the_oldest_goes() {
         capture.record(intent);
     }
     capture.close();
-    let (names, lines) = captured(directory.path());
+    let (names, lines) = captured_in(directory.path());
     assert!(names.len() > 1 && names.len() < 20, "{names:?}");
     assert!(names.iter().all(|name| name.starts_with("capture-20260302T130300Z-here-")), "{names:?}");
     assert_eq!(lines.last(), Some(&Ok("r19".to_owned())), "the newest stays");
@@ -130,9 +130,43 @@ fn what_cannot_be_kept_is_counted_where_it_would_have_stood() {
     capture.close();
     capture.record(intent(4, "s"));
     assert_eq!(capture.shared.take_gap().map(|gap| gap.dropped), Some(1), "nobody writes any more");
-    let (_, lines) = captured(&folder);
+    let (_, lines) = captured_in(&folder);
     let gap = "2 events were not recorded between 1970-01-01T00:00:01Z and 1970-01-01T00:00:02Z";
     assert_eq!(lines, [Err(gap.to_owned()), Ok("r3".to_owned())]);
+}
+
+#[test]
+fn everything_until_now_can_be_read_when_somebody_asks_and_what_no_file_says_is_told() {
+    let directory = tempfile::tempdir().unwrap();
+    let folder = directory.path().join("captured");
+    let clock = Arc::new(AtomicI64::new(1_772_456_580));
+    let capture = capture(&folder, &clock, |_| ());
+    capture.record(intent(1, "s"));
+    let captured = capture.settle().unwrap();
+    assert_eq!(captured, Captured { directory: folder.clone(), unsaid: None });
+    assert_eq!(captured.files(Timestamp(1_772_456_580), 1).unwrap().len(), 1);
+    assert_eq!(captured.files(Timestamp(1_772_456_581), 1).unwrap(), Vec::<PathBuf>::new());
+    clock.fetch_add(5, Ordering::SeqCst);
+    capture.record(intent(2, "s"));
+    capture.settle().unwrap();
+    let (names, lines) = captured_in(&folder);
+    assert_eq!((names.len(), lines), (2, vec![Ok("r1".to_owned()), Ok("r2".to_owned())]));
+    // The last bytes, and of files the last one in any case.
+    let last = |most| captured.files(Timestamp(0), most).unwrap().len();
+    assert_eq!((last(0), last(u64::MAX)), (1, 2));
+
+    fs::remove_dir_all(&folder).unwrap();
+    clock.fetch_add(5, Ordering::SeqCst);
+    capture.record(intent(3, "s"));
+    let captured = capture.settle().unwrap();
+    assert_eq!(captured.unsaid.map(|gap| gap.dropped), Some(1));
+    assert_eq!(capture.counts(), (folder.as_path(), 2, 1));
+    fs::create_dir(&folder).unwrap();
+    assert_eq!(capture.settle().unwrap().unsaid, None);
+    let (_, lines) = captured_in(&folder);
+    assert!(matches!(lines.as_slice(), [Err(gap)] if gap.starts_with("1 event was not recorded")), "{lines:?}");
+    capture.close();
+    assert_eq!(capture.settle(), None);
 }
 
 #[test]

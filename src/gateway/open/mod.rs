@@ -129,6 +129,7 @@ pub async fn open(cleared: &Cleared, options: &Options) -> Result<Gateway, Vec<R
         settings: settings.clone(),
         system: system.clone(),
         audit: audit.store,
+        capture: capture.clone(),
         draining: draining.clone(),
     };
     let reloading = Reloader::new(beginning);

@@ -10,7 +10,7 @@ mod reports;
 mod statements;
 
 #[cfg(feature = "cli")]
-pub use reports::{simulation_schema, suggestion_schema};
+pub use reports::{reload_schema, simulation_schema, status_schema, suggestion_schema};
 
 use serde_json::{Value, json};
 

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::report::{simulate, suggest};
+use crate::report::{simulate, status, suggest};
 
 /// The schema (draft 2020-12) of the JSON report of `simulate`, `doorward.simulation/v1`.
 pub fn simulation_schema() -> Value {
@@ -22,14 +22,47 @@ pub fn simulation_schema() -> Value {
 
 /// The schema (draft 2020-12) of the JSON report of `suggest`, `doorward.suggestion/v1`.
 pub fn suggestion_schema() -> Value {
-    let mut schema = suggest::schema().to_value();
+    titled(
+        suggest::schema().to_value(),
+        "doorward suggestion",
+        "The least policy that keeps recorded traffic working.",
+        suggest::SCHEMA,
+    )
+}
+
+/// The schema (draft 2020-12) of what a gateway says of itself, `doorward.status/v1`.
+pub fn status_schema() -> Value {
+    titled(
+        status::schemas().0.to_value(),
+        "doorward status",
+        "Which policy a gateway enforces, and how it fares.",
+        status::SCHEMA,
+    )
+}
+
+/// The schema (draft 2020-12) of what came of a reload, `doorward.reload/v1`.
+pub fn reload_schema() -> Value {
+    let mut schema = titled(
+        status::schemas().1.to_value(),
+        "doorward reload",
+        "What came of an attempt at another policy.",
+        status::RELOAD_SCHEMA,
+    );
+    if let Some(object) = schema.as_object_mut() {
+        object.remove("additionalProperties");
+        object.insert("unevaluatedProperties".to_owned(), json!(false));
+    }
+    schema
+}
+
+fn titled(mut schema: Value, title: &str, description: &str, version: &str) -> Value {
     plain(&mut schema);
     if let Some(object) = schema.as_object_mut() {
-        object.insert("title".to_owned(), json!("doorward suggestion"));
-        object.insert("description".to_owned(), json!("The least policy that keeps recorded traffic working."));
+        object.insert("title".to_owned(), json!(title));
+        object.insert("description".to_owned(), json!(description));
     }
-    if let Some(version) = schema.pointer_mut("/properties/schema").and_then(Value::as_object_mut) {
-        version.insert("const".to_owned(), json!(suggest::SCHEMA));
+    if let Some(named) = schema.pointer_mut("/properties/schema").and_then(Value::as_object_mut) {
+        named.insert("const".to_owned(), json!(version));
     }
     schema
 }

@@ -8,11 +8,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use doorward::report::schema::{reload_schema, status_schema};
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use super::process::{Served, call, doorward};
 use super::rig::{rows, token};
+use crate::schema::assert_fits;
 
 const POLICY: &str = r#"
 version = 1
@@ -36,10 +38,10 @@ allow = ["http:add"]
 "#;
 
 /// The calls that a server got, by their number.
-type Seen = Arc<Mutex<Vec<u64>>>;
+pub(crate) type Seen = Arc<Mutex<Vec<u64>>>;
 
 /// A server that answers every call, and keeps a list.
-async fn server() -> (SocketAddr, Seen) {
+pub(crate) async fn server() -> (SocketAddr, Seen) {
     let seen: Seen = Arc::default();
     let kept = Arc::clone(&seen);
     let app = axum::Router::new().fallback(axum::routing::any(move |body: String| {
@@ -58,36 +60,36 @@ async fn server() -> (SocketAddr, Seen) {
     (address, seen)
 }
 
-fn policy(http: SocketAddr) -> String {
+pub(super) fn policy(http: SocketAddr) -> String {
     POLICY.replace("HTTP/", &format!("{http}/"))
 }
 
-fn start(policy: &str) -> Served {
+pub(super) fn start(policy: &str) -> Served {
     let served = Served::start(policy, &[]);
     std::fs::write(served.directory.path().join("admin.token"), "hunter2\n").unwrap();
     served
 }
 
 /// Writes a file as editors and volumes do: whole, under its name at once.
-fn write(directory: &Path, text: &str) {
+pub(super) fn write(directory: &Path, text: &str) {
     let made = directory.join("policies.toml.new");
     std::fs::write(&made, text).unwrap();
     std::fs::rename(made, directory.join("policies.toml")).unwrap();
 }
 
 /// A command of doorward about that gateway.
-fn ask(served: &Served, command: &[&str]) -> Output {
+pub(super) fn ask(served: &Served, command: &[&str]) -> Output {
     let gateway = ["--gateway", &served.admin, "--admin-token", "file:admin.token"];
     doorward().args(command).args(gateway).current_dir(served.directory.path()).output().unwrap()
 }
 
-fn status(served: &Served) -> Value {
+pub(super) fn status(served: &Served) -> Value {
     let said = ask(served, &["status", "--format", "json"]);
     serde_json::from_slice(&said.stdout).unwrap_or_else(|_| panic!("{}", String::from_utf8_lossy(&said.stderr)))
 }
 
 /// The status once it is as it should be.
-async fn until(served: &Served, what: &str, is: impl Fn(&Value) -> bool) -> Value {
+pub(super) async fn until(served: &Served, what: &str, is: impl Fn(&Value) -> bool) -> Value {
     let begin = Instant::now();
     loop {
         let status = status(served);
@@ -99,7 +101,7 @@ async fn until(served: &Served, what: &str, is: impl Fn(&Value) -> bool) -> Valu
     }
 }
 
-async fn add(served: &Served, subject: &str, number: u64) -> u16 {
+pub(super) async fn add(served: &Served, subject: &str, number: u64) -> u16 {
     let token = token(&served.signer, subject, &json!({}));
     served.call("http", &token, &call(1, "add", &json!({"a": number, "b": 0}))).await.unwrap().0
 }
@@ -134,6 +136,11 @@ async fn a_policy_is_taken_when_its_gate_holds_on_the_last_traffic_and_stays_out
     assert_eq!((&report["schema"], &report["code"]), (&json!("doorward.reload/v1"), &json!("gate-broken")));
     assert!(report["simulation"]["report"]["totals"]["newly_allowed"].as_u64().unwrap() > 0, "{report:#}");
     assert_eq!(report["in_force"], taken["policy"]["digest"]);
+    assert_fits(&reload_schema(), &report);
+    assert_fits(&status_schema(), &refused);
+    let answer = ask(&served, &["reload", "--format", "json"]);
+    assert_eq!(answer.status.code(), Some(1));
+    assert_fits(&reload_schema(), &serde_json::from_slice(&answer.stdout).unwrap());
 
     // What is no policy at all is refused in its own words, and what decides as before is no change.
     write(served.directory.path(), "version = 1\n[servers.x]\nurl = \"nowhere\"\n");
@@ -336,6 +343,10 @@ async fn a_socket_in_the_file_system_needs_no_token_and_questions_go_to_the_poli
     assert!(code == Some(0) && said.contains("adders"), "{said}");
     let (code, said) = run(&[&who[..], &["--set", "servers.http.token_ttl=1m"]].concat());
     assert!(code == Some(2) && said.contains("[usage]"), "{said}");
+    // Nor is it read, should it be no policy at all.
+    std::fs::write(served.directory.path().join("policies.toml"), "version = 1\nnothing = 1\n").unwrap();
+    let (code, said) = run(&["status", "--policy", "policies.toml"]);
+    assert!(code == Some(0) && said.contains("ready      yes"), "{said}");
     served.signal(Signal::TERM);
     assert_eq!(served.child.wait().unwrap().code(), Some(0));
     assert!(!socket.exists(), "it takes its socket with it");
