@@ -376,6 +376,8 @@ mod tests {
                 Breach { what: Measure::NewlyDenied, count: denied, limit: denied },
                 Breach { what: Measure::NewlyAllowed, count: 0, limit: 0 },
             ],
+            floor: super::super::Floor::default(),
+            seconds: 0,
             verdict: Verdict::Holds,
             tests: 0,
             invariants: 0,

@@ -44,6 +44,11 @@ pub struct Attestation {
     pub reproduced: Reproduced,
     /// Every limit of the gate that was set, with what it measured. All of them hold.
     pub limits: Vec<Breach>,
+    /// How much traffic there had to be.
+    #[serde(default, skip_serializing_if = "Floor::is_none")]
+    pub floor: Floor,
+    /// The time from the first event to the last, in seconds.
+    pub seconds: u64,
     /// What the gate said.
     pub verdict: Verdict,
     /// Inline tests that passed, which is all of them.
@@ -84,6 +89,25 @@ pub struct Reproduced {
     pub checked: u64,
     /// How many of them come out as recorded.
     pub same: u64,
+}
+
+/// How much traffic a gate asked for. There was that much.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Floor {
+    /// `min_events`
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub events: Option<u64>,
+    /// `min_window`, in seconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seconds: Option<u64>,
+}
+
+impl Floor {
+    /// Whether nothing was asked for.
+    pub const fn is_none(&self) -> bool {
+        self.events.is_none() && self.seconds.is_none()
+    }
 }
 
 /// What the gate said. There is no other word: what did not pass is not attested.
@@ -191,6 +215,8 @@ mod tests {
             counts: Counts { events: 3, ..Counts::default() },
             reproduced: Reproduced { checked: 3, same: 3 },
             limits: Vec::new(),
+            floor: Floor::default(),
+            seconds: 60,
             verdict: Verdict::Holds,
             tests: 1,
             invariants: 0,

@@ -174,7 +174,7 @@ fn thin(rollout: &Rollout, report: &Report) -> impl Iterator<Item = String> {
     let events = report.totals.events;
     let few = rollout.min_events.filter(|least| events < *least);
     let few = few.map(|least| format!("min_events = {least}, and there are {events}"));
-    let seconds = report.window.map_or(0, |window| u64::try_from(window.last.since(window.first)).unwrap_or(0));
+    let seconds = report.seconds();
     let short = rollout.min_window.filter(|least| seconds < *least);
     let short = short.map(|least| format!("min_window = {}, and they span {}", written(least), written(seconds)));
     few.into_iter().chain(short)

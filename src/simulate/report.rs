@@ -400,6 +400,11 @@ fn merge_numbers(into: &mut BTreeMap<String, u64>, more: BTreeMap<String, u64>) 
 }
 
 impl Report {
+    /// The time from the first event to the last, in seconds.
+    pub fn seconds(&self) -> u64 {
+        self.window.map_or(0, |window| u64::try_from(window.last.since(window.first)).unwrap_or(0))
+    }
+
     /// Adds up what adds up. A [`Part`](super::Part) knows the rest.
     pub(super) fn merge(&mut self, other: Self) -> Result<(), NotOneWhole> {
         let rules = |r: &Self| r.statements.iter().map(|s| s.rule.clone()).collect::<Vec<_>>();

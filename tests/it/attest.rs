@@ -100,6 +100,11 @@ fn a_rehearsal_whose_gate_holds_is_attested_for_exactly_its_policy() {
         (&true.into(), &Value::Null, &"doorward.attest-verify/v1".into())
     );
 
+    // How much traffic was asked for is attested as well.
+    assert_eq!(said(at, &["simulate", "--attest", "attest.key", "--min-events", "2"]).0, 0);
+    let (_, text) = verify(&["--trust", "attest.pub"]);
+    assert!(text.contains(", where min_events = 2 was asked for\n"), "{text}");
+
     // A comment is no other policy; another grant is.
     edit(at, "[[grants]]", "# who\n[[grants]]");
     assert_eq!(verify(&["--trust", "attest.pub"]).0, 0);

@@ -11,7 +11,7 @@ use crate::cli::failure::{Failure, Kind};
 use crate::cli::policy::PolicyArgs;
 use crate::cli::terminal::When;
 use crate::cli::{attestation, files};
-use crate::policy::Digest;
+use crate::policy::{Digest, written};
 use crate::report::{harmless, plural};
 
 /// How to write the answer.
@@ -103,6 +103,13 @@ fn human(name: &str, policy: Digest, rejected: Option<Rejected>, verified: Optio
         "  gate      holds: {} events, {} newly denied, {} newly allowed, {} undecidable",
         counts.events, counts.newly_denied, counts.newly_allowed, counts.undecidable
     );
+    let floor = [
+        said.floor.events.map(|least| format!("min_events = {least}")),
+        said.floor.seconds.map(|least| format!("min_window = {}", written(least))),
+    ];
+    let floor: Vec<String> = floor.into_iter().flatten().collect();
+    let asked = if floor.is_empty() { String::new() } else { format!(", where {} was asked for", floor.join(", ")) };
+    let _ = writeln!(text, "  window    {}{asked}", written(said.seconds));
     let _ = writeln!(text, "  recorded  {} of {} decisions reproduced", reproduced.same, reproduced.checked);
     let _ = writeln!(
         text,

@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 
 use super::question::Question;
-use crate::attest::{Attestation, File, Reproduced, SCHEMA, SigningKey, Subject, Verdict};
+use crate::attest::{Attestation, File, Floor, Reproduced, SCHEMA, SigningKey, Subject, Verdict};
 use crate::cli::attestation::{self, Sound};
 use crate::cli::failure::{Failure, Kind};
 use crate::cli::rehearsal::{Plan, Traffic};
@@ -97,6 +97,8 @@ impl Pending {
             counts: report.totals,
             reproduced: Reproduced { checked: report.drift.decidable(), same: report.drift.same },
             limits: limits(gated, report),
+            floor: Floor { events: gated.min_events, seconds: gated.min_window },
+            seconds: report.seconds(),
             verdict: Verdict::Holds,
             tests: 0,
             invariants: 0,
