@@ -4,6 +4,7 @@
 
 mod faults;
 mod killed;
+mod pair;
 mod parity;
 pub(super) mod server;
 
@@ -52,6 +53,7 @@ impl Place {
 [gateway]
 listen = \"127.0.0.1:0\"
 admin = \"127.0.0.1:0\"
+admin_token = \"file:admin.token\"
 url = \"http://gateway.example.com\"
 [issuers.dev]
 url = \"http://127.0.0.1:{port}/dev-issuer\"
@@ -64,6 +66,7 @@ url = \"http://127.0.0.1:{port}/dev-issuer\"
         tokio::spawn(serve_dev_issuer(listener, Arc::clone(&issuer), now, std::future::pending()));
         let directory = tempfile::tempdir().unwrap();
         std::fs::write(directory.path().join("policies.toml"), policy).unwrap();
+        std::fs::write(directory.path().join("admin.token"), "hunter2\n").unwrap();
         Self { directory, issuer }
     }
 
@@ -149,9 +152,14 @@ impl Caller {
 
     /// Asks for a number to be entered.
     async fn enter(&self, gateway: std::net::SocketAddr, n: u64) -> Answer {
+        self.enter_at(gateway, DOOR, n).await
+    }
+
+    /// The same at some door.
+    async fn enter_at(&self, gateway: std::net::SocketAddr, door: &str, n: u64) -> Answer {
         let request = self
             .client
-            .post(format!("http://{gateway}/{DOOR}/mcp"))
+            .post(format!("http://{gateway}/{door}/mcp"))
             .bearer_auth(&self.token)
             .header("accept", "application/json, text/event-stream")
             .header("content-type", "application/json")
