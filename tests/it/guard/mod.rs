@@ -6,6 +6,7 @@ mod bindings;
 #[cfg(feature = "gateway")]
 mod examples;
 mod gated;
+mod interleaved;
 mod journal;
 mod lists;
 mod promises;

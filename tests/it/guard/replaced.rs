@@ -4,13 +4,15 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
+use doorward::attest::{Gate, Proofs};
 use doorward::pep::{Body, BoxError};
+use doorward::policy::checks::Rollout;
 use http::{Request, Response};
 use http_body_util::{BodyExt as _, StreamBody};
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
-use super::world::{POLICY, World, call, modern, post};
+use super::world::{POLICY, World, call, compile, modern, post};
 
 /// A stream of events that the test feeds.
 fn streaming(world: &World) -> mpsc::UnboundedSender<String> {
@@ -161,4 +163,21 @@ async fn what_stood_beside_a_policy_stays_with_the_requests_that_it_decided() {
     let kept: Vec<_> = journal.iter().map(|seen| (seen.permit.generation(), seen.permit.kept::<u64>())).collect();
     assert_eq!(kept, [(0, None), (1, Some(std::sync::Arc::new(1)))]);
     assert_eq!((world.guard.generation(), world.guard.kept::<u64>().as_deref()), (1, Some(&1)));
+}
+
+#[tokio::test]
+async fn an_answer_that_is_one_document_is_given_whatever_policy_came_meanwhile() {
+    let world = World::new();
+    let (guard, first) = (world.guard.clone(), world.guard.policy().digest().to_string());
+    let cleared = Gate::default().first(compile(&without_staff()), &Rollout::default(), Proofs::default()).unwrap();
+    world.answers(move |seen| {
+        // The call is done, and its answer is on its way.
+        guard.replace(&cleared, std::sync::Arc::new(()));
+        super::world::result(seen, &json!({ "content": [] }))
+    });
+    let reply = world.call(&world.ana(), "find", &json!({})).await;
+    assert_eq!((reply.status, world.guard.generation()), (200, 1));
+    assert_eq!(world.ends(), ["answered"]);
+    assert_eq!(world.rows.intents.lock().unwrap()[0].policy, first);
+    assert_eq!(world.call(&world.ana(), "find", &json!({})).await.status, 403);
 }
