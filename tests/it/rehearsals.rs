@@ -167,7 +167,8 @@ fn the_gate_breaks_holds_or_cannot_tell_and_never_holds_by_accident() {
     assert_eq!(judge(vec![pay(80, &["staff"])]), GateVerdict::Broken { breaches: vec![breach] });
     assert!(matches!(judge(vec![]), GateVerdict::CannotTell { .. }));
     assert!(matches!(gate(&limits, &rehearse(&new, None, vec![pay(1, &["staff"])])), GateVerdict::CannotTell { .. }));
-    let unreadable = Unreadable { place: Place::from(3), code: UnreadableCode::NotJson, message: "x".into(), gap: None };
+    let unreadable =
+        Unreadable { place: Place::from(3), code: UnreadableCode::NotJson, message: "x".into(), gap: None };
     let items = vec![Ok(Numbered { place: 2.into(), event: pay(10, &["staff"]) }), Err(unreadable)];
     let report = simulate(&new, Some(&old), "a.jsonl", items);
     assert!(matches!(gate(&limits, &report), GateVerdict::CannotTell { .. }));

@@ -109,7 +109,8 @@ pub(crate) fn made(name: &str) -> Report {
         named,
         elsewhere,
     ];
-    let unreadable = Unreadable { place: Place::from(3), code: UnreadableCode::NotJson, message: name.to_owned(), gap: None };
+    let unreadable =
+        Unreadable { place: Place::from(3), code: UnreadableCode::NotJson, message: name.to_owned(), gap: None };
     let numbered = (4u64..).zip(events).map(|(line, event)| Ok(Numbered { place: line.into(), event }));
     simulate(&after, Some(&before), name, std::iter::once(Err(unreadable)).chain(numbered))
 }

@@ -3,8 +3,8 @@
 mod acceptance;
 mod audited;
 mod breaking;
-mod captured;
 pub(crate) mod calculator;
+mod captured;
 mod conformance;
 mod demo;
 mod durable;
