@@ -1,15 +1,18 @@
 //! TOML text as a tree in which every key and value knows its place.
 //!
-//! The `toml` crate reads; this module keeps what it read. It knows nothing of the policy language,
-//! and never works on a text that is too large, too deep or not UTF-8.
+//! The `toml_parser` crate reads; this module keeps what it read. It knows nothing of the policy
+//! language, and never works on a text that is too large, too deep or not UTF-8.
 
-use std::collections::BTreeSet;
+mod tree;
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 
 use serde_json::Value;
 use toml::de::{DeTable, DeValue};
-use toml_parser::lexer::TokenKind;
+use toml_parser::lexer::{Token, TokenKind};
+
+use self::tree::Built;
 
 use crate::diagnostics::{Code, Diagnostic, SourceId, Sources, Span};
 
@@ -23,6 +26,8 @@ const MAX_DEPTH: usize = 64;
 const MAX_SYNTAX_ERRORS: usize = 50;
 /// The most bytes of a file of which every syntax error is looked for, and not just the first.
 const MAX_RECOVERY: usize = 1 << 20;
+/// What is said where nothing better is known.
+const NOT_TOML: &str = "this is not TOML";
 
 /// A value with its place.
 #[derive(Clone, Debug)]
@@ -116,32 +121,26 @@ pub(super) fn read<'t>(
         }
     };
     let source = sources.add(name, text);
-    match measure(text) {
-        Size::Fits => {}
-        Size::TooMany => {
+    let tokens = match lex(text) {
+        Ok(tokens) => tokens,
+        Err(Oversize::TooMany) => {
             problems.push(oversize(&format!("{MAX_TOKENS} tokens")));
             return None;
         }
-        Size::TooDeep(start, end) => {
+        Err(Oversize::TooDeep(start, end)) => {
             let problem = Diagnostic::new(Code::TooLarge, format!("nested more than {MAX_DEPTH} levels deep"))
                 .at(Span { source, start: offset(start), end: offset(end) }, "")
                 .help("remove the inner levels: no key of the language is this deep");
             problems.push(problem);
             return None;
         }
-    }
-    let (root, errors) = parse(text);
-    if !errors.is_empty() {
-        let mut lines = BTreeSet::new();
-        let found = errors.iter().take(MAX_SYNTAX_ERRORS).map(|error| syntax(error, text, source));
-        // What follows on the same line is mostly the first error again, seen from further on.
-        problems
-            .extend(found.filter(|p| p.primary.as_ref().is_none_or(|l| lines.insert(sources.position(l.span).line))));
+    };
+    let Some(built) = tree::document(text, &tokens, source) else {
+        problems.extend(syntax_errors(text, source, sources));
         return None;
-    }
-    let mut tree = Tree { source, base: 0, problems };
+    };
     let here = Span { source, start: 0, end: 0 };
-    Some(Node { span: here, key_span: here, kind: Kind::Table(tree.table(root?)) })
+    Some(Node { span: here, key_span: here, kind: Kind::Table(small(built, problems)) })
 }
 
 /// Reads one value that stands in a source from byte `base` on; `key_span` is its key. A text that is
@@ -155,31 +154,54 @@ pub(super) fn value<'t>(
     let source = key_span.source;
     let end = base.saturating_add(text.len());
     let whole = Span { source, start: offset(base), end: offset(end) };
-    if !matches!(measure(text), Size::Fits) {
+    let Ok(tokens) = lex(text) else {
         let message = format!("the value is nested more than {MAX_DEPTH} levels deep, or too long");
         let help = "write it into an overlay: `policies.NAME.toml` and --profile NAME";
         problems.push(Diagnostic::new(Code::TooLarge, message).at(whole, "").help(help));
         return None;
+    };
+    if let Some(built) = tree::value(text, &tokens, source, base) {
+        return Some(Node { span: whole, key_span, ..small(built, problems) });
     }
-    match DeValue::parse(text) {
-        Ok(parsed) => Some(Tree { source, base, problems }.node(key_span, whole, parsed.into_inner())),
-        Err(error) if text.starts_with(['"', '\'', '[', '{']) => {
-            let help = "mend the value, or put it in quotes to mean the text itself";
-            let message = super::name::quoted_line(error.message());
-            problems.push(Diagnostic::new(Code::TomlSyntax, message).at(whole, "").help(help));
-            None
-        }
-        Err(_) => Some(Node { span: whole, key_span, kind: Kind::String(text.into()) }),
+    if text.starts_with(['"', '\'', '[', '{']) {
+        let help = "mend the value, or put it in quotes to mean the text itself";
+        let error = DeValue::parse(text).err();
+        let message = super::name::quoted_line(error.as_ref().map_or(NOT_TOML, |error| error.message()));
+        problems.push(Diagnostic::new(Code::TomlSyntax, message).at(whole, "").help(help));
+        return None;
     }
+    Some(Node { span: whole, key_span, kind: Kind::String(text.into()) })
 }
 
-/// Parses twice at most: all errors cost memory, so a large file gets only its first.
-fn parse(text: &str) -> (Option<DeTable<'_>>, Vec<toml::de::Error>) {
-    match DeTable::parse(text) {
-        Ok(root) => (Some(root.into_inner()), Vec::new()),
-        Err(_) if text.len() <= MAX_RECOVERY => (None, DeTable::parse_recoverable(text).1),
-        Err(first) => (None, vec![first]),
+/// What was built, with a problem for each integer that does not fit.
+fn small<T>(built: Built<T>, problems: &mut Vec<Diagnostic>) -> T {
+    problems.extend(built.too_large.into_iter().map(|span| {
+        Diagnostic::new(Code::InvalidValue, "the integer is too large")
+            .at(span, "")
+            .help("write an integer of at most 64 bits")
+    }));
+    built.value
+}
+
+/// What is wrong with a text that is no TOML: every error, or of a large text the first, for all of
+/// them cost memory.
+fn syntax_errors(text: &str, source: SourceId, sources: &Sources) -> Vec<Diagnostic> {
+    let errors = if text.len() <= MAX_RECOVERY {
+        DeTable::parse_recoverable(text).1
+    } else {
+        DeTable::parse(text).err().into_iter().collect()
+    };
+    if errors.is_empty() {
+        // Not reachable: the two agree on what is TOML. Were it reached, the file is still refused.
+        let start = Span { source, start: 0, end: 0 };
+        return vec![
+            Diagnostic::new(Code::TomlSyntax, NOT_TOML).at(start, "").help("https://toml.io shows the syntax"),
+        ];
     }
+    let mut lines = BTreeSet::new();
+    let found = errors.iter().take(MAX_SYNTAX_ERRORS).map(|error| syntax(error, text, source));
+    // What follows on the same line is mostly the first error again, seen from further on.
+    found.filter(|p| p.primary.as_ref().is_none_or(|l| lines.insert(sources.position(l.span).line))).collect()
 }
 
 fn syntax(error: &toml::de::Error, text: &str, source: SourceId) -> Diagnostic {
@@ -194,20 +216,21 @@ fn syntax(error: &toml::de::Error, text: &str, source: SourceId) -> Diagnostic {
     }
 }
 
-enum Size {
-    Fits,
+enum Oversize {
     TooMany,
     TooDeep(usize, usize),
 }
 
-/// Whether the parser, and whatever walks its tree, can afford the text.
-fn measure(text: &str) -> Size {
+/// The tokens of a text, unless the parser, or whatever walks its tree, cannot afford them.
+fn lex(text: &str) -> Result<Vec<Token>, Oversize> {
+    // As many as a policy has: most tokens are short.
+    let mut tokens = Vec::with_capacity(text.len().min(MAX_BYTES) / 4);
     // For each open bracket, the dots of the key that leads to it.
     let mut open = vec![0usize];
     let mut dots = 0usize;
-    for (count, token) in toml_parser::Source::new(text).lex().enumerate() {
-        if count > MAX_TOKENS {
-            return Size::TooMany;
+    for token in toml_parser::Source::new(text).lex() {
+        if tokens.len() > MAX_TOKENS {
+            return Err(Oversize::TooMany);
         }
         match token.kind() {
             TokenKind::LeftSquareBracket | TokenKind::LeftCurlyBracket => open.push(0),
@@ -228,63 +251,11 @@ fn measure(text: &str) -> Size {
             _ => {}
         }
         if open.len() + dots > MAX_DEPTH {
-            return Size::TooDeep(token.span().start(), token.span().end());
+            return Err(Oversize::TooDeep(token.span().start(), token.span().end()));
         }
+        tokens.push(token);
     }
-    Size::Fits
-}
-
-struct Tree<'a> {
-    source: SourceId,
-    /// Where the text that was parsed begins in the source.
-    base: usize,
-    problems: &'a mut Vec<Diagnostic>,
-}
-
-impl Tree<'_> {
-    fn table<'t>(&mut self, table: DeTable<'t>) -> Table<'t> {
-        table
-            .into_iter()
-            .map(|(key, value)| {
-                let key_span = self.span(&key.span());
-                let span = self.span(&value.span());
-                (key.into_inner(), self.node(key_span, span, value.into_inner()))
-            })
-            .collect()
-    }
-
-    fn node<'t>(&mut self, key_span: Span, span: Span, value: DeValue<'t>) -> Node<'t> {
-        let kind = match value {
-            DeValue::String(text) => Kind::String(text),
-            DeValue::Boolean(value) => Kind::Boolean(value),
-            DeValue::Integer(value) => {
-                Kind::Integer(i128::from_str_radix(value.as_str(), value.radix()).unwrap_or_else(|_| {
-                    let problem = Diagnostic::new(Code::InvalidValue, "the integer is too large")
-                        .at(span, "")
-                        .help("write an integer of at most 64 bits");
-                    self.problems.push(problem);
-                    0
-                }))
-            }
-            DeValue::Float(value) => Kind::Float(value.as_str().parse().unwrap_or(f64::NAN)),
-            DeValue::Datetime(value) => Kind::Datetime(value.to_string().into()),
-            DeValue::Array(list) => Kind::Array(
-                list.into_iter()
-                    .map(|item| {
-                        let span = self.span(&item.span());
-                        self.node(span, span, item.into_inner())
-                    })
-                    .collect(),
-            ),
-            DeValue::Table(table) => Kind::Table(self.table(table)),
-        };
-        Node { span, key_span, kind }
-    }
-
-    fn span(&self, range: &std::ops::Range<usize>) -> Span {
-        let at = |byte: usize| offset(self.base.saturating_add(byte));
-        Span { source: self.source, start: at(range.start), end: at(range.end) }
-    }
+    Ok(tokens)
 }
 
 fn offset(byte: usize) -> u32 {
