@@ -15,7 +15,7 @@ use crate::analyze::Who;
 use crate::diagnostics::did_you_mean;
 use crate::model::{Action, ResourceKind, Timestamp};
 use crate::policy::CompiledPolicy;
-use crate::policy::set::{Item, PolicySet};
+use crate::policy::set::{Item, PolicySet, named_item};
 use crate::traffic::{Event, Field, Identity, TokenFacts, read_arguments, read_event};
 
 /// The largest request that is read, in bytes.
@@ -89,15 +89,7 @@ impl CallArgs {
                 "a prompt is `SERVER:prompt:NAME`, a resource `SERVER:resource:NAME`, the server itself `SERVER:`",
             ));
         };
-        let (kind, name) = if let Some(name) = item.strip_prefix("prompt:") {
-            (ResourceKind::Prompt, name)
-        } else if let Some(name) = item.strip_prefix("resource:") {
-            (ResourceKind::Resource, name)
-        } else if item.is_empty() {
-            (ResourceKind::Server, item)
-        } else {
-            (ResourceKind::Tool, item)
-        };
+        let (kind, name) = named_item(item);
         Ok((server, kind, name))
     }
 

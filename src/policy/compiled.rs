@@ -11,7 +11,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::index::Index;
 use super::set::{PolicySet, Statement};
-use crate::model::{Position, ResourceKind};
+use crate::model::Position;
 
 /// How many bytes of the canonical form are hashed at once.
 const BUFFER: usize = 8 << 10;
@@ -38,8 +38,8 @@ pub struct Positions {
     pub issuers: BTreeMap<String, Position>,
     /// The servers.
     pub servers: BTreeMap<String, Position>,
-    /// The items, by server, kind and name.
-    pub items: BTreeMap<(Arc<str>, ResourceKind, Arc<str>), Position>,
+    /// The items.
+    pub items: Vec<Position>,
     /// The grants.
     pub grants: Vec<Position>,
     /// The denies.
@@ -51,6 +51,7 @@ impl CompiledPolicy {
     pub fn compile(mut set: PolicySet, mut positions: Positions) -> Self {
         order(&mut set.grants, &mut positions.grants);
         order(&mut set.denies, &mut positions.denies);
+        positions.items.resize(set.items().count(), Position::default());
         let digest = Digest::of(&set);
         let index = Index::new(&set, &positions);
         Self(Arc::new(Inner { set, positions, digest, index }))

@@ -10,7 +10,9 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::compiled::{CompiledPolicy, Digest, Positions};
-use super::set::{PolicySet, Statement};
+use super::lookup::Lookup;
+use super::name::{is_item, is_plain, quoted};
+use super::set::{Item, PolicySet, Statement};
 use super::weight::weigh;
 use crate::model::{Position, ResourceKind};
 
@@ -113,7 +115,7 @@ impl CompiledPolicy {
             format: FORMAT,
             digest: self.digest().to_string(),
             policy: self.set(),
-            positions: Places::of(self.positions()),
+            positions: Places::of(self.positions(), self.set()),
         };
         let mut bytes = serde_json::to_vec(&written).map_err(|e| FileError::Malformed(e.to_string()))?;
         bytes.push(b'\n');
@@ -129,7 +131,8 @@ impl CompiledPolicy {
         }
         let read: Read = serde_json::from_slice(bytes).map_err(malformed)?;
         promises(&read.policy).map_err(FileError::Invalid)?;
-        let policy = Self::compile(read.policy, read.positions.into());
+        let positions = read.positions.positions(&read.policy);
+        let policy = Self::compile(read.policy, positions);
         let actual = policy.digest();
         if Digest::parse(&read.digest) != Some(actual) {
             return Err(FileError::Digest { claimed: read.digest, actual });
@@ -146,6 +149,7 @@ fn promises(set: &PolicySet) -> Result<(), String> {
         must(issuer.max_lifetime > 0, format!("issuer `{name}` has no `max_lifetime`"))?;
     }
     for (name, server) in &set.servers {
+        must(is_plain(name), format!("`{}` cannot name a server", quoted(name)))?;
         must(!server.resource.is_empty(), format!("server `{name}` has no resource identifier"))?;
         must(
             set.audit.retention.contains_key(&server.audit),
@@ -156,6 +160,7 @@ fn promises(set: &PolicySet) -> Result<(), String> {
         }
     }
     for (server, _, name, item) in set.items() {
+        must(is_item(name), format!("`{}` cannot name what is behind `{server}`", quoted(name)))?;
         must(!item.scopes.is_empty(), format!("`{server}:{name}` has no scope"))?;
         let class = item.audit.as_ref();
         must(
@@ -177,28 +182,34 @@ fn promises(set: &PolicySet) -> Result<(), String> {
 }
 
 impl Places {
-    fn of(positions: &Positions) -> Self {
+    fn of(positions: &Positions, set: &PolicySet) -> Self {
         let named = |map: &std::collections::BTreeMap<String, Position>| {
             map.iter().map(|(k, v)| (k.clone(), v.clone())).collect()
         };
         Self {
             issuers: named(&positions.issuers),
             servers: named(&positions.servers),
-            items: positions.items.iter().map(|((s, k, n), p)| (s.to_string(), *k, n.to_string(), p.clone())).collect(),
+            items: set
+                .items()
+                .zip(&positions.items)
+                .map(|((server, kind, name, _), place)| (server.to_owned(), kind, name.to_owned(), place.clone()))
+                .collect(),
             grants: positions.grants.clone(),
             denies: positions.denies.clone(),
         }
     }
-}
 
-impl From<Places> for Positions {
-    fn from(places: Places) -> Self {
-        Self {
-            issuers: places.issuers.into_iter().collect(),
-            servers: places.servers.into_iter().collect(),
-            items: places.items.into_iter().map(|(s, k, n, p)| ((s.into(), k, n.into()), p)).collect(),
-            grants: places.grants,
-            denies: places.denies,
+    /// The places in the order of the set. What the set does not have is left out.
+    fn positions(self, set: &PolicySet) -> Positions {
+        let items: Lookup<_, _> =
+            self.items.iter().map(|(s, k, n, place)| ((s.as_str(), *k, n.as_str()), place)).collect();
+        let place = |(s, k, n, _): (_, _, _, &Item)| items.get(&(s, k, n)).map(|place| (*place).clone());
+        Positions {
+            items: set.items().map(|item| place(item).unwrap_or_default()).collect(),
+            issuers: self.issuers.into_iter().collect(),
+            servers: self.servers.into_iter().collect(),
+            grants: self.grants,
+            denies: self.denies,
         }
     }
 }

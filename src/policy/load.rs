@@ -120,7 +120,8 @@ fn positions(spans: &Spans, sources: &Sources) -> Positions {
     Positions {
         issuers: spans.issuers.iter().map(|(name, span)| (name.clone(), place(span))).collect(),
         servers: spans.servers.iter().map(|(name, span)| (name.clone(), place(span))).collect(),
-        items: spans.items.iter().map(|(name, span)| (name.clone(), place(span))).collect(),
+        // Both go by server, kind and name.
+        items: spans.items.values().map(place).collect(),
         grants: spans.grants.iter().map(|s| place(&s.head)).collect(),
         denies: spans.denies.iter().map(|s| place(&s.head)).collect(),
     }

@@ -357,6 +357,16 @@ pub fn item_name(kind: ResourceKind, name: &str) -> Cow<'_, str> {
     }
 }
 
+/// The kind and name that the right side of a reference says: the way back from [`item_name`].
+pub fn named_item(item: &str) -> (ResourceKind, &str) {
+    if item.is_empty() {
+        return (ResourceKind::Server, item);
+    }
+    let prompt = item.strip_prefix("prompt:").map(|name| (ResourceKind::Prompt, name));
+    let resource = item.strip_prefix("resource:").map(|name| (ResourceKind::Resource, name));
+    prompt.or(resource).unwrap_or((ResourceKind::Tool, item))
+}
+
 impl fmt::Display for ItemPattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}", self.server, self.item)

@@ -69,14 +69,9 @@ impl Covered {
                 lines.push(CoverageLine { rule, covered });
             }
         }
-        for (door, kind, name, _) in set.items() {
+        for ((door, kind, name, _), position) in set.items().zip(&positions.items) {
             let key = (door.to_owned(), kind, name.to_owned());
-            let at = positions
-                .items
-                .get(&(door.into(), kind, name.into()))
-                .filter(|p| p.line > 0)
-                .map(ToString::to_string)
-                .unwrap_or_default();
+            let at = if position.line > 0 { position.to_string() } else { String::new() };
             let rule = RuleName { kind: RuleKind::Item, name: format!("{door}:{}", item_name(kind, name)), at };
             lines.push(CoverageLine { rule, covered: self.items.contains(&key) });
         }

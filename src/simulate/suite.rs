@@ -19,7 +19,7 @@ use crate::model::{
 use crate::pdp;
 use crate::policy::CompiledPolicy;
 use crate::policy::checks::{Expectation, PolicyTest};
-use crate::policy::set::{Item, ItemPattern, item_name};
+use crate::policy::set::{Item, ItemPattern, item_name, named_item};
 use crate::policy::uri::example;
 
 /// What came of all tests.
@@ -159,7 +159,7 @@ impl Run<'_, '_> {
         }
         // What is not declared can still be asked for by name, and must then be denied.
         if let (Some(door), Some(item)) = (call.server.literal(), call.item.literal()) {
-            let (kind, name) = undeclared(item);
+            let (kind, name) = named_item(item);
             let asked = Asked { door, kind, name, target: expectation.uri.as_deref().unwrap_or(name) };
             self.check(asked, expectation, expected, result);
             return;
@@ -335,14 +335,4 @@ impl Run<'_, '_> {
 fn target(item: &Item, uri: Option<&str>) -> Option<String> {
     let pattern = item.uri.as_ref()?;
     uri.map(str::to_owned).or_else(|| example(pattern))
-}
-
-/// The kind and name in the right side of a reference to something that is not declared.
-fn undeclared(item: &str) -> (ResourceKind, &str) {
-    if item.is_empty() {
-        return (ResourceKind::Server, item);
-    }
-    let prompt = item.strip_prefix("prompt:").map(|name| (ResourceKind::Prompt, name));
-    let resource = item.strip_prefix("resource:").map(|name| (ResourceKind::Resource, name));
-    prompt.or(resource).unwrap_or((ResourceKind::Tool, item))
 }

@@ -193,7 +193,7 @@ fn item(
         );
     }
     let scopes = match reader.strings(fields, "scope") {
-        None => vec![format!("{server}:{}", item_name(kind, &name.value))],
+        None => vec![[server, ":", &item_name(kind, &name.value)].concat()],
         Some(list) => {
             if let (true, Some(node)) = (list.is_empty(), fields.get("scope")) {
                 let help = "name the scopes that carry it, or leave `scope` out";

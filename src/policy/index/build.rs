@@ -2,7 +2,6 @@
 //!
 //! Runs once for a policy. Nothing here decides, and nothing reads what a request says.
 
-use std::borrow::Cow;
 use std::hash::BuildHasher;
 
 use hashbrown::HashTable;
@@ -10,7 +9,7 @@ use hashbrown::HashTable;
 use super::super::compiled::Positions;
 use super::super::glob::NameGlob;
 use super::super::lookup::Lookup;
-use super::super::set::{Credential, Item, ItemPattern, PolicySet, Selector, Server, Statement, item_name};
+use super::super::set::{Credential, Item, ItemPattern, PolicySet, Selector, Server, Statement, item_name, named_item};
 use super::{
     Door, Entry, Filed, GroupHash, GroupSet, HASHER, Index, IssuerEntry, ItemRules, Named, RuleNumbers, Run, Target,
     Text, count, name_hash,
@@ -65,9 +64,6 @@ pub(super) struct Builder<'s> {
     set: &'s PolicySet,
     positions: &'s Positions,
     index: Index,
-    /// The numbers of the targets, by door and item name.
-    items: Lookup<(u32, Cow<'s, str>), u32>,
-    door_numbers: Lookup<&'s str, u32>,
     group_numbers: Lookup<&'s str, u32>,
 }
 
@@ -76,28 +72,20 @@ impl<'s> Builder<'s> {
         let (doors, items) = (set.servers.len(), set.items().count());
         let index =
             Index { doors: Vec::with_capacity(doors), targets: Vec::with_capacity(doors + items), ..Index::default() };
-        let mut builder = Self {
-            set,
-            positions,
-            index,
-            items: Lookup::default(),
-            door_numbers: Lookup::default(),
-            group_numbers: Lookup::default(),
-        };
-        builder.items.reserve(doors + items);
-        builder
+        Self { set, positions, index, group_numbers: Lookup::default() }
     }
 
     pub(super) fn build(mut self) -> Index {
         self.add_issuers();
         let set = self.set;
+        let mut places = self.positions.items.iter();
         for (name, server) in &set.servers {
-            self.add_door(name, server);
+            self.add_door(name, server, &mut places);
         }
+        self.add_lookups();
         self.add_bundles();
         self.file(&set.grants, true);
         self.file(&set.denies, false);
-        self.add_lookups();
         self.index
     }
 
@@ -127,20 +115,14 @@ impl<'s> Builder<'s> {
         self.index.identities.sort();
     }
 
-    fn add_door(&mut self, name: &'s str, server: &'s Server) {
+    fn add_door(&mut self, name: &'s str, server: &'s Server, places: &mut std::slice::Iter<'s, Position>) {
         let number = count(self.index.doors.len());
         let position = self.positions.servers.get(name).cloned().unwrap_or_default();
-        self.door_numbers.insert(name, number);
         let door = Entrance { number, name, server };
         let session = self.add_target(door, (ResourceKind::Server, ""), None, position.clone());
-        // Both are sorted by kind and name, so one walk finds the places without making a key for each.
-        let first = (name.into(), ResourceKind::Tool, "".into());
-        let mut places = self.positions.items.range(first..).take_while(|((s, ..), _)| **s == *name).peekable();
         let mut uris = Vec::new();
         for (kind, item, declared) in server.items() {
-            while places.next_if(|((_, k, n), _)| (*k, &**n) < (kind, item)).is_some() {}
-            let found = places.next_if(|((_, k, n), _)| (*k, &**n) == (kind, item));
-            let position = found.map(|(_, position)| position.clone()).unwrap_or_default();
+            let position = places.next().cloned().unwrap_or_default();
             let target = self.add_target(door, (kind, item), Some(declared), position);
             if let Some(uri) = &declared.uri {
                 uris.push((uri.clone(), target));
@@ -182,7 +164,6 @@ impl<'s> Builder<'s> {
         let audit = add_text(texts, declared.and_then(|d| d.audit.as_deref()).unwrap_or(&server.audit));
         let end = reference.0.end;
         let within = Text(Run { start: end - count(item.len()).min(end), end });
-        self.items.insert((door, item), number);
         let rates = server.rate.iter().chain(declared.and_then(|d| d.rate.as_ref())).copied();
         self.index.targets.push(Target {
             door,
@@ -233,7 +214,9 @@ impl<'s> Builder<'s> {
         for door in self.doors_of(&pattern.server) {
             match pattern.item.literal() {
                 Some(item) => {
-                    self.items.get(&(door, item.into())).into_iter().for_each(|number| visit(door, *number));
+                    let (kind, name) = named_item(item);
+                    let found = self.index.target_number(self.door_name(door), kind, name);
+                    found.into_iter().for_each(|number| visit(door, number));
                 }
                 None => {
                     let matching = self.targets_of(door).filter(|(_, t)| pattern.item.matches(self.index.text(t.item)));
@@ -339,7 +322,7 @@ impl<'s> Builder<'s> {
     /// The doors of the servers that a pattern names, in order.
     fn doors_of(&self, server: &'s NameGlob) -> impl Iterator<Item = u32> {
         let (one, several) = match server.literal() {
-            Some(name) => (self.door_numbers.get(name).copied(), 0..0),
+            Some(name) => (self.index.door_number(name), 0..0),
             None => (None, 0..count(self.index.doors.len())),
         };
         one.into_iter().chain(several.filter(|door| server.matches(self.door_name(*door))))

@@ -218,16 +218,12 @@ impl Index {
     }
 
     pub(crate) fn door(&self, name: &str) -> Option<&Door> {
-        let number = self
-            .door_by_name
-            .find(HASHER.hash_one(name), |n| self.doors.get(*n as usize).is_some_and(|d| self.text(d.name) == name))?;
-        self.doors.get(*number as usize)
+        self.doors.get(self.door_number(name)? as usize)
     }
 
     /// The tool or prompt of that name, with its door.
     pub(crate) fn target(&self, door: &str, kind: ResourceKind, name: &str) -> Option<(&Door, &Target)> {
-        let fits = |n: &u32| self.targets.get(*n as usize).is_some_and(|t| self.is(t, door, kind, name));
-        let target = self.targets.get(*self.target_by_name.find(name_hash(door, name), fits)? as usize)?;
+        let target = self.targets.get(self.target_number(door, kind, name)? as usize)?;
         Some((self.door_of(target)?, target))
     }
 
@@ -358,6 +354,16 @@ impl Index {
 }
 
 impl Index {
+    fn door_number(&self, name: &str) -> Option<u32> {
+        let fits = |n: &u32| self.doors.get(*n as usize).is_some_and(|d| self.text(d.name) == name);
+        self.door_by_name.find(HASHER.hash_one(name), fits).copied()
+    }
+
+    fn target_number(&self, door: &str, kind: ResourceKind, name: &str) -> Option<u32> {
+        let fits = |n: &u32| self.targets.get(*n as usize).is_some_and(|t| self.is(t, door, kind, name));
+        self.target_by_name.find(name_hash(door, name), fits).copied()
+    }
+
     fn is(&self, target: &Target, door: &str, kind: ResourceKind, name: &str) -> bool {
         // One comparison in one place: `door`, what stands between, and `name`.
         let reference = self.text(target.reference);
