@@ -1,4 +1,5 @@
-//! An MCP server made with rmcp, which knows nothing of doorward: a program that speaks over stdin and stdout.
+//! An MCP server made with rmcp, which knows nothing of doorward: a program that speaks over stdin and stdout, or with
+//! an address as its argument over HTTP: `notes_server 127.0.0.1:9000`.
 //!
 //! `docs/quickstart.md` puts the gateway in front of it.
 
@@ -6,6 +7,8 @@ use std::error::Error;
 
 use rmcp::handler::server::wrapper::Parameters;
 use rmcp::schemars::{self, JsonSchema};
+use rmcp::transport::streamable_http_server::session::local::LocalSessionManager;
+use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, StreamableHttpService};
 use rmcp::{ServiceExt as _, tool, tool_router};
 use serde::Deserialize;
 
@@ -41,8 +44,20 @@ impl Notes {
     }
 }
 
+/// Whatever name it is asked by: only the gateway reaches it.
+async fn over_http(address: &str) -> Result<(), Box<dyn Error>> {
+    let config = StreamableHttpServerConfig::default().disable_allowed_hosts();
+    let service: StreamableHttpService<Notes, LocalSessionManager> =
+        StreamableHttpService::new(|| Ok(Notes), Default::default(), config);
+    let listener = tokio::net::TcpListener::bind(address).await?;
+    Ok(axum::serve(listener, axum::Router::new().nest_service("/mcp", service)).await?)
+}
+
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
+    if let Some(address) = std::env::args().nth(1) {
+        return over_http(&address).await;
+    }
     Notes.serve(rmcp::transport::stdio()).await?.waiting().await?;
     Ok(())
 }

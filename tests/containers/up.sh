@@ -57,6 +57,11 @@ fi
 docker ps -a --filter label=doorward-test --format '{{.ID}} {{.Label "doorward-test"}}' | while read -r left process; do
     [ -d "/proc/$process" ] || docker rm -f "$left" >/dev/null || true
 done
+docker ps -a --filter label=com.docker.compose.project --format '{{.ID}} {{.Label "com.docker.compose.project"}}' |
+    while read -r left project; do
+        case "$project" in doorward-test-*) ;; *) continue ;; esac
+        [ -d "/proc/${project##*-}" ] || docker rm -f -v "$left" >/dev/null || true
+    done
 
 work="$(mktemp -d)"
 trap 'rm -rf "$work"' EXIT

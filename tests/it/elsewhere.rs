@@ -25,13 +25,14 @@ pub(crate) fn interop(variable: &str) -> Option<PathBuf> {
     there(path.filter(|path| path.exists()), "DOORWARD_INTEROP", &format!("{variable} names nothing that is there"))
 }
 
-fn there(path: Option<PathBuf>, switch: &str, lacking: &str) -> Option<PathBuf> {
-    assert!(path.is_some() || !is_required(switch), "{lacking}, and {switch} is required");
-    if path.is_none() {
+/// What must be there where the switch says so; its lack is said aloud.
+pub(crate) fn there<T>(found: Option<T>, switch: &str, lacking: &str) -> Option<T> {
+    assert!(found.is_some() || !is_required(switch), "{lacking}, and {switch} is required");
+    if found.is_none() {
         #[expect(clippy::print_stderr, reason = "a test that is skipped says so")]
         {
             eprintln!("SKIPPED: {lacking}");
         }
     }
-    path
+    found
 }

@@ -51,6 +51,8 @@ mod load;
 mod logs;
 mod oracle;
 mod outputs;
+#[cfg(feature = "gateway")]
+mod packaged;
 mod place;
 mod questions;
 mod rates;
