@@ -32,7 +32,7 @@ pub enum Shape {
     Real,
     /// The same as another system records it, without a decision: about 500 B a line.
     Short,
-    /// Every event by another subject, so that no two questions are the same.
+    /// Every event by another subject.
     AllDistinct,
 }
 

@@ -20,7 +20,7 @@ mod unmet;
 
 pub use advice::Edit;
 pub use explain::{Check, Condition, Considered, Explanation, Outcome, explain};
-pub(crate) use stance::stance;
+pub(crate) use stance::{stance, token_stance};
 pub(crate) use survey::{Covering, Reach, Survey};
 
 use crate::model::{Decision, Effect, Reason, Request, Verdict};

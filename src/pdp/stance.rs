@@ -1,12 +1,13 @@
-//! What of a subject a policy can see, for whoever judges many requests and remembers answers.
+//! What of a subject and of a token a policy can see, for whoever judges many requests and remembers answers.
 //!
 //! It never judges. It says which statements are about the subject, in the order in which a judgement
-//! comes to them.
+//! comes to them, and how the lists of the token come out of the checks that look at them.
 
-use super::evaluate::{Groups, resolve};
+use super::evaluate::{Checks, Groups, resolve};
 use super::selector::selects;
+use super::token::audience;
 use super::truth::Truth;
-use crate::model::{Fact, Request};
+use crate::model::{Fact, FactSet, Request};
 use crate::policy::set::Statement;
 use crate::policy::{CompiledPolicy, Entry};
 
@@ -32,6 +33,24 @@ pub(crate) fn stance(policy: &CompiledPolicy, request: &Request<'_>, out: &mut V
     };
     case.filed_grants().for_each(|place| list(&set.grants, place));
     case.filed_denies().for_each(|place| list(&set.denies, place));
+}
+
+/// What the policy sees of the lists of a token, as a number below 16.
+///
+/// Where two requests of one [`stance`] differ in the audience and the scopes of their tokens alone and this number is
+/// the same, they are judged alike, also with other arguments or at another time.
+pub(crate) fn token_stance(policy: &CompiledPolicy, request: &Request<'_>) -> u8 {
+    let Ok(case) = resolve(policy, request) else { return 0 };
+    let (mut of_audience, mut of_scopes) = (Checks::default(), Checks::default());
+    audience(&case.standard(), request, &mut of_audience);
+    case.check_scope(&mut of_scopes);
+    let number = |checks: &Checks<'_>| match checks.outcome() {
+        (Some(_), _) => 1,
+        (None, missing) if missing.is_empty() => 0,
+        (None, missing) if missing.facts.contains(FactSet::ISSUER) => 2,
+        (None, _) => 3,
+    };
+    number(&of_audience) << 2 | number(&of_scopes)
 }
 
 /// What ends a list. No statement has this number.

@@ -52,7 +52,7 @@ fn issuer<'p>(standard: &Standard<'p>, _: &Request<'_>, checks: &mut Checks<'p>)
     }
 }
 
-fn audience<'p>(standard: &Standard<'p>, request: &Request<'_>, checks: &mut Checks<'p>) {
+pub(super) fn audience<'p>(standard: &Standard<'p>, request: &Request<'_>, checks: &mut Checks<'p>) {
     let accepted = match (standard.issuer, request.context.token.audience) {
         // An issuer that is not declared has failed already.
         (Fact::Absent, _) => return,

@@ -141,7 +141,8 @@ impl<'p> Accounts<'p> {
     }
 
     /// Adds an event.
-    pub(super) fn observe(&mut self, judged: &Judged<'_>, covered: &Covered<'p>) {
+    pub(super) fn observe(&mut self, judged: &Judged<'_>) {
+        let covered = &judged.class.covered;
         let spot = self.sources.spot(judged.witness.time, judged.witness.place);
         let age = covered.door.map_or(0, |door| self.ages.add(door, judged));
         self.sessions.add(&self.sources, spot, judged, age);
@@ -149,7 +150,7 @@ impl<'p> Accounts<'p> {
             self.rates.add(&self.sources, spot, judged, &covered.held);
         }
         for board in &covered.gauged {
-            self.gauges.add(*board, &judged.seen.request.context.arguments);
+            self.gauges.add(*board, &judged.context.arguments);
         }
         self.movers.add(judged);
     }

@@ -63,15 +63,15 @@ pub(super) struct Reached {
 impl Reached {
     /// Counts a call; how many of [`TTLS`] its token reaches, 0 unless it is allowed.
     fn count(&mut self, judged: &Judged<'_>) -> u8 {
-        let context = &judged.seen.request.context;
+        let (context, counts) = (judged.context, &judged.class.counts);
         match context.token.issued_at {
-            Fact::Known(issued) if judged.counts.allowed > 0 => {
+            Fact::Known(issued) if counts.allowed > 0 => {
                 let age = context.now.since(issued);
                 let reach = TTLS.partition_point(|ttl| age >= i64::from(*ttl));
                 self.by_reach.get_mut(reach).into_iter().for_each(|count| *count += 1);
                 u8::try_from(reach).unwrap_or(u8::MAX)
             }
-            Fact::Unknown if judged.counts.undecidable > 0 => {
+            Fact::Unknown if counts.undecidable > 0 => {
                 self.unknown += 1;
                 0
             }

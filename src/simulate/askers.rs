@@ -3,12 +3,14 @@
 //! Many who ask are one to the policies: they get the same answers, and are told apart only to be
 //! counted. Nothing here judges.
 
+use std::hash::BuildHasher as _;
 use std::sync::Arc;
 
+use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 
 use super::labels::{shown, write_subject};
-use crate::model::Request;
+use crate::model::{Request, Subject};
 use crate::pdp;
 use crate::policy::CompiledPolicy;
 use crate::traffic::Numbers;
@@ -24,13 +26,25 @@ pub(super) struct Who {
     /// `issuer/sub`
     pub(super) subject: Arc<str>,
     pub(super) agent: Arc<str>,
+    /// Whether it is known under whom a call counts.
+    pub(super) subject_known: bool,
+    pub(super) agent_known: bool,
+    /// A hash of `subject`.
+    pub(super) hash: u64,
 }
 
 impl Who {
     pub(super) fn of(request: &Request<'_>) -> Self {
         let mut subject = String::new();
         write_subject(&mut subject, &request.subject);
-        Self { subject: subject.into(), agent: shown(request.subject.agent).into() }
+        let Subject { issuer, id, agent, .. } = request.subject;
+        Self {
+            hash: FixedState::default().hash_one(subject.as_str()),
+            subject: subject.into(),
+            agent: shown(agent).into(),
+            subject_known: !issuer.is_unknown() && !id.is_unknown(),
+            agent_known: !agent.is_unknown(),
+        }
     }
 }
 
@@ -48,10 +62,10 @@ pub(super) struct Asker {
 pub(super) struct Askers<'p> {
     policies: Vec<&'p CompiledPolicy>,
     /// By the item and the subject, and by what is missing: what is absent and what is not known differ.
-    pairs: HashMap<(u64, u32), Asker, foldhash::fast::FixedState>,
-    stances: HashMap<Vec<u64>, u32, foldhash::fast::FixedState>,
+    pairs: HashMap<(u64, u32), Asker, FixedState>,
+    stances: HashMap<Vec<u64>, u32, FixedState>,
     scratch: Vec<u64>,
-    numbers: HashMap<(u32, u32), u32, foldhash::fast::FixedState>,
+    numbers: HashMap<(u32, u32), u32, FixedState>,
     who: Vec<Who>,
     /// By the way in which an event comes out, then by who asked: how many.
     counted: Vec<Vec<u64>>,

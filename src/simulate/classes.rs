@@ -13,6 +13,7 @@ use super::accounts::Covered;
 use super::answer::Side;
 use super::counts::Counts;
 use super::outcome::{Drifted, compare, recorded};
+use super::rated::Standing;
 use super::report::{Column, Columns, Kind};
 use crate::model::Verdict;
 use crate::traffic::Observed;
@@ -35,6 +36,8 @@ pub(super) struct Class<'p> {
     pub(super) counts: Counts,
     /// Whether and how one event is worth a line.
     pub(super) kind: Option<Kind>,
+    /// How sure it is that each side lets one event through: what is compared with, and the candidate.
+    pub(super) standings: (Standing, Standing),
     pub(super) columns: Columns,
     pub(super) covered: Covered<'p>,
 }
@@ -51,12 +54,13 @@ impl<'p> Class<'p> {
         let (recorded, after) = (recorded(seen), Side::Judged(&candidate));
         let before = baseline.as_ref().map_or(recorded, Side::Judged);
         let (counts, kind) = compare(&before, &after);
+        let standings = (Standing::of(&before), Standing::of(&after));
         let columns = Columns {
             recorded: Column::of(&recorded),
             baseline: baseline.as_ref().map(|verdict| Column::of(&Side::Judged(verdict))),
             candidate: Column::of(&after),
         };
-        Self { item, door, way: 0, candidate, baseline, drift, counts, kind, columns, covered }
+        Self { item, door, way: 0, candidate, baseline, drift, counts, kind, standings, columns, covered }
     }
 
     /// What is compared with.
@@ -91,6 +95,7 @@ impl<'p> Class<'p> {
             && Arc::ptr_eq(&self.item, &other.item)
             && same(&self.candidate, &other.candidate)
             && self.kind == other.kind
+            && self.standings == other.standings
             && self.columns == other.columns
             && self.counts == other.counts
             && self.covered.is_like(&other.covered)

@@ -13,14 +13,16 @@ use serde::{Deserialize, Serialize};
 
 use super::ages::TTLS;
 use super::answer::Answer;
+use super::askers::Who;
 use super::counts::Range;
 use super::judged::Judged;
 use super::order::{Sources, Spot};
+use super::rated::Standing;
 use super::report::Window;
 use super::sessions::{
     BreakingItem, BrokenSession, MAX_LISTED, MAX_SESSION_CALLS, MAX_SESSIONS, Sessions, UnblockedSession,
 };
-use crate::model::{Effect, Fact, Timestamp};
+use crate::model::{Fact, Timestamp};
 
 /// The sessions while events come. At most a quarter more than [`MAX_SESSIONS`] are held.
 #[derive(Debug, Default)]
@@ -37,42 +39,49 @@ struct Key {
     rank: u64,
     session: Box<str>,
     subject: Arc<str>,
+    /// A hash of the subject.
+    hash: u64,
 }
 
 /// A key that borrows, to look up with.
 #[derive(Clone, Copy)]
 struct Probe<'a> {
     session: &'a str,
-    subject: &'a Arc<str>,
+    who: &'a Who,
 }
 
 impl Hash for Key {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        (&*self.session, &*self.subject).hash(state);
+        (self.hash, &*self.session).hash(state);
     }
 }
 
 impl Hash for Probe<'_> {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        (self.session, &**self.subject).hash(state);
+        (self.who.hash, self.session).hash(state);
     }
 }
 
 impl Equivalent<Key> for Probe<'_> {
     fn equivalent(&self, key: &Key) -> bool {
         // Who asks is mostly one text in one place.
-        self.session == &*key.session && (Arc::ptr_eq(self.subject, &key.subject) || *self.subject == key.subject)
+        let subject = &self.who.subject;
+        self.session == &*key.session && (Arc::ptr_eq(subject, &key.subject) || *subject == key.subject)
     }
 }
 
 impl Key {
-    /// Ranked by FNV-1a with a final mix: the same on every machine and in every build.
-    fn new(session: &str, subject: Arc<str>) -> Self {
+    fn new(session: &str, subject: Arc<str>, hash: u64) -> Self {
+        Self { rank: Self::rank(session, &subject), session: session.into(), subject, hash }
+    }
+
+    /// By FNV-1a with a final mix: the same on every machine and in every build.
+    fn rank(session: &str, subject: &str) -> u64 {
         let bytes = session.bytes().chain([0xff]).chain(subject.bytes());
         let hash =
             bytes.fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
         let mixed = (hash ^ (hash >> 33)).wrapping_mul(0xff51_afd7_ed55_8ccd);
-        Self { rank: mixed ^ (mixed >> 33), session: session.into(), subject }
+        mixed ^ (mixed >> 33)
     }
 }
 
@@ -133,12 +142,12 @@ struct Break {
 impl Following {
     /// Adds a call. `age` is how many of [`TTLS`] the token of an allowed call reaches.
     pub(super) fn add(&mut self, sources: &Sources, spot: Spot, judged: &Judged<'_>, age: u8) {
-        let session = match judged.seen.session {
+        let session = match judged.session {
             Fact::Known(session) => session,
             Fact::Absent => return self.rest.outside += 1,
             Fact::Unknown => return self.rest.unknown += 1,
         };
-        let probe = Probe { session, subject: judged.witness.subject };
+        let probe = Probe { session, who: judged.witness.who };
         let course = match self.map.get_mut(&probe) {
             Some(course) => course,
             None => match self.begin(probe, judged.witness.time) {
@@ -155,8 +164,13 @@ impl Following {
     }
 
     fn begin(&mut self, probe: Probe<'_>, time: Timestamp) -> Option<&mut Course> {
+        let Probe { session, who } = probe;
+        // Most calls of those that are given up end here.
+        if self.last.as_ref().is_some_and(|last| Key::rank(session, &who.subject) > last.rank) {
+            return None;
+        }
         let over = |last: &Option<Key>, key: &Key| last.as_ref().is_some_and(|last| key > last);
-        let key = Key::new(probe.session, Arc::clone(probe.subject));
+        let key = Key::new(session, Arc::clone(&who.subject), who.hash);
         if over(&self.last, &key) {
             return None;
         }
@@ -217,18 +231,18 @@ impl Course {
         self.window = self.window.join(Window::at(spot.time));
         self.calls += 1;
         self.oldest = self.oldest.max(age);
-        self.gained += judged.counts.newly_allowed;
-        self.stopped += u64::from(judged.counts.allowed == 0);
+        self.gained += judged.class.counts.newly_allowed;
+        self.stopped += u64::from(judged.class.counts.allowed == 0);
         let (lost, may_be_lost) = (judged.is_lost(), judged.may_be_lost());
         self.lost += u64::from(lost);
         self.may_be_lost += u64::from(may_be_lost);
         let first = |known: Option<&Spot>| known.is_none_or(|known| sources.order(&spot, known) == Ordering::Less);
-        if judged.before.effect() == Some(Effect::Deny) && first(self.refused.as_ref()) {
+        if judged.class.standings.0 == Standing::No && first(self.refused.as_ref()) {
             self.refused = Some(spot);
         }
         let here = || {
-            let (item, agent) = (judged.item.to_owned(), judged.witness.agent.to_string());
-            Box::new(Break { at: spot, item, after: judged.after.answer(), agent })
+            let (item, agent) = (judged.class.item.to_string(), judged.witness.who.agent.to_string());
+            Box::new(Break { at: spot, item, after: judged.after().answer(), agent })
         };
         if may_be_lost && first(self.perhaps.as_ref().map(|b| &b.at)) {
             self.perhaps = Some(here());
@@ -317,7 +331,7 @@ struct Followed {
 
 impl Followed {
     fn key(&self) -> Key {
-        Key::new(&self.session, self.subject.as_str().into())
+        Key::new(&self.session, self.subject.as_str().into(), 0)
     }
 }
 

@@ -263,6 +263,10 @@ impl Reading {
 /// A value as a short text.
 fn shown(value: &Value) -> Cow<'_, str> {
     let text = value.as_str().map_or_else(|| Cow::Owned(value.to_string()), Cow::Borrowed);
+    // No text has more characters than bytes.
+    if text.len() <= MAX_TEXT {
+        return text;
+    }
     match text.char_indices().nth(MAX_TEXT) {
         None => text,
         Some(_) => text.chars().take(MAX_TEXT).chain(['…']).collect::<String>().into(),

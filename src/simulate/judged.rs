@@ -2,31 +2,24 @@
 //!
 //! It borrows all it shows. A part of a report copies what it keeps and nothing more.
 
-use std::sync::Arc;
-
 use super::answer::Side;
-use super::counts::Counts;
-use super::report::{Kind, Sample};
-use crate::model::Timestamp;
-use crate::traffic::{Observed, Place};
+use super::askers::Who;
+use super::classes::Class;
+use super::report::Sample;
+use crate::model::{Context, Fact, Timestamp};
+use crate::traffic::Place;
 
 /// An event and what came of it.
 #[derive(Clone, Copy)]
 pub(super) struct Judged<'a> {
-    /// The event.
-    pub(super) seen: &'a Observed<'a>,
+    /// The instant, the times of the token and the arguments, as recorded.
+    pub(super) context: &'a Context<'a>,
+    /// The session.
+    pub(super) session: Fact<&'a str>,
     /// The event as a witness.
     pub(super) witness: Witness<'a>,
-    /// The tool, prompt or resource, as `door:item`.
-    pub(super) item: &'a str,
-    /// What is compared with: the baseline, or else the recorded decision.
-    pub(super) before: Side<'a>,
-    /// The candidate.
-    pub(super) after: Side<'a>,
-    /// The event in numbers.
-    pub(super) counts: &'a Counts,
-    /// Whether and how that is worth a line.
-    pub(super) kind: Option<Kind>,
+    /// What it came to.
+    pub(super) class: &'a Class<'a>,
 }
 
 /// An event as a witness, before it is copied.
@@ -38,21 +31,26 @@ pub(super) struct Witness<'a> {
     pub(super) place: Place,
     /// When.
     pub(super) time: Timestamp,
-    /// `issuer/sub`
-    pub(super) subject: &'a Arc<str>,
-    /// The client that acted.
-    pub(super) agent: &'a Arc<str>,
+    /// Who asked.
+    pub(super) who: &'a Who,
 }
 
-impl Judged<'_> {
+impl<'a> Judged<'a> {
+    /// What the candidate answers.
+    pub(super) const fn after(&self) -> Side<'a> {
+        Side::Judged(&self.class.candidate)
+    }
+
     /// Whether the call is denied now and was not denied before, as far as that is known.
     pub(super) const fn is_lost(&self) -> bool {
-        self.counts.newly_denied > 0 || (self.counts.uncompared > 0 && self.counts.denied > 0)
+        let counts = &self.class.counts;
+        counts.newly_denied > 0 || (counts.uncompared > 0 && counts.denied > 0)
     }
 
     /// Whether the call may turn out to be such a one.
     pub(super) const fn may_be_lost(&self) -> bool {
-        self.counts.maybe_newly_denied > 0 || (self.counts.uncompared > 0 && self.counts.undecidable > 0)
+        let counts = &self.class.counts;
+        counts.maybe_newly_denied > 0 || (counts.uncompared > 0 && counts.undecidable > 0)
     }
 }
 
@@ -62,9 +60,9 @@ impl Witness<'_> {
         Sample {
             source: self.source.to_owned(),
             place: self.place,
-            about: self.subject.to_string(),
+            about: self.who.subject.to_string(),
             time: Some(self.time),
-            agent: Some(self.agent.to_string()),
+            agent: Some(self.who.agent.to_string()),
             why: None,
         }
     }

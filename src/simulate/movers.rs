@@ -109,17 +109,18 @@ impl MoversPart {
     pub(super) fn add(&mut self, judged: &Judged<'_>) {
         let names = if judged.is_lost() {
             &mut self.losers
-        } else if judged.counts.newly_allowed > 0 {
+        } else if judged.class.counts.newly_allowed > 0 {
             &mut self.winners
         } else {
             return;
         };
         let about = &judged.witness;
-        let by = [&**about.subject, about.agent, judged.seen.request.resource.door, judged.item];
+        let class = judged.class;
+        let by = [&*about.who.subject, &about.who.agent, &class.door, &class.item];
         for (names, name) in names.iter_mut().zip(by) {
             let Some(calls) = names.of(name) else { continue };
             calls.calls += 1;
-            if let Some(count) = calls.items.of(judged.item) {
+            if let Some(count) = calls.items.of(&class.item) {
                 *count += 1;
             }
             let here = (about.source, about.place);

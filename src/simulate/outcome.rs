@@ -62,13 +62,23 @@ pub(super) struct Late {
 impl Late {
     /// Counts an event, if it can be no sample.
     pub(super) fn takes(&mut self, place: Place, time: Timestamp) -> bool {
-        if self.behind.is_none_or(|behind| place <= behind) {
-            return false;
+        let takes = !self.may_sample(place);
+        if takes {
+            self.take(time);
         }
+        takes
+    }
+
+    /// Whether an event at that place can be a sample.
+    pub(super) fn may_sample(&self, place: Place) -> bool {
+        self.behind.is_none_or(|behind| place <= behind)
+    }
+
+    /// Counts an event that can be no sample.
+    pub(super) fn take(&mut self, time: Timestamp) {
         self.count += 1;
         let now = Window::at(time);
         self.window = Some(self.window.map_or(now, |w| w.join(now)));
-        true
     }
 }
 

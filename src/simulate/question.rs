@@ -9,6 +9,7 @@ use std::sync::Arc;
 use hashbrown::HashMap;
 
 use crate::model::{Arguments, Context, Fact, Resource, ResourceKind, Timestamp};
+use crate::pdp;
 use crate::policy::CompiledPolicy;
 use crate::policy::argument::{ArgPath, Found};
 use crate::policy::matcher::{ArgRules, Match, Matcher};
@@ -28,10 +29,17 @@ const FEW: usize = 21;
 pub(super) struct Question {
     /// What the lists of missing fields say, and how the one who asks for the item stands to it.
     asker: u64,
-    /// The lists of the token, and the recorded decision.
+    /// How the lists of the token come out, and the recorded decision.
     token: u64,
     /// The number of its [`Bearing`].
     bearing: u32,
+}
+
+impl Question {
+    /// The number of how the arguments and the times lie to all that they are held against.
+    pub(super) const fn bearing(self) -> u32 {
+        self.bearing
+    }
 }
 
 /// What of a question is not a fact: how the arguments and the times of an event lie to all that they are
@@ -87,10 +95,15 @@ impl<'p> Questions<'p> {
         }
     }
 
+    /// Whether the numbers are of the space of those before.
+    pub(super) fn is_in(&self, space: &Arc<()>) -> bool {
+        self.space.as_ref().is_some_and(|own| Arc::ptr_eq(own, space))
+    }
+
     /// Whether the numbers are of another space than those before. Then all that was remembered of
     /// earlier ones is void.
     pub(super) fn enter(&mut self, numbers: &Numbers<'_>) -> bool {
-        if self.space.as_ref().is_some_and(|space| Arc::ptr_eq(space, numbers.space())) {
+        if self.is_in(numbers.space()) {
             return false;
         }
         self.space = Some(Arc::clone(numbers.space()));
@@ -119,13 +132,29 @@ impl<'p> Questions<'p> {
             self.items.resize_with(number + 1, || None);
         }
         let slot = self.items.get_mut(number)?;
-        let terms = slot.get_or_insert_with(|| ItemTerms::of(&self.policies, &seen.request.resource));
+        slot.get_or_insert_with(|| ItemTerms::of(&self.policies, &seen.request.resource));
+        let bearing = self.bearing(numbers, &seen.request.context, asked)?;
+        // There are at most two, each of which says less than 16.
+        let stances = self.policies.iter().map(|policy| u64::from(pdp::token_stance(policy, &seen.request)));
+        let token = stances.fold(0, |all, one| all << 4 | one);
+        let [lists, .., verdict, _] = numbers.of().map(u64::from);
+        Some(Question { asker: lists << 32 | u64::from(stance), token: token << 32 | verdict, bearing })
+    }
+
+    /// How the arguments and the times of an event lie to all that they are held against, by a number. None where no
+    /// event of the item has been met, or they are not told apart exactly.
+    pub(super) fn bearing(
+        &mut self,
+        numbers: &Numbers<'_>,
+        recorded: &Context<'_>,
+        asked: &Context<'_>,
+    ) -> Option<u32> {
+        let terms = self.items.get(numbers.item() as usize)?.as_ref()?;
         let few = |list: &[u32]| list.len() <= MOST;
         let exact = few(&terms.ttls) && few(&self.skews) && few(&self.lifetimes);
         if !exact || self.expiries.len() >= MOST_EXPIRIES {
             return None;
         }
-        let recorded = &seen.request.context;
         let limits = (&*self.skews, &*self.lifetimes, &*self.expiries);
         let at_recording = position(recorded, &terms.ttls, limits);
         let times = if asked.now == recorded.now {
@@ -138,9 +167,7 @@ impl<'p> Questions<'p> {
         let arguments = packed(&self.scratch, &mut self.answers);
         // There are never more than questions are remembered.
         let next = u32::try_from(self.bearings.len()).ok()?;
-        let bearing = *self.bearings.entry(Bearing { arguments, times }).or_insert(next);
-        let [lists, _, token, verdict, _] = numbers.of().map(u64::from);
-        Some(Question { asker: lists << 32 | u64::from(stance), token: token << 32 | verdict, bearing })
+        Some(*self.bearings.entry(Bearing { arguments, times }).or_insert(next))
     }
 }
 

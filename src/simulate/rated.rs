@@ -13,7 +13,7 @@ use super::judged::Judged;
 use super::order::{Sources, Spot};
 use super::rates::Rates;
 use super::replay::replay;
-use crate::model::{Effect, Fact, Rate};
+use crate::model::{Effect, Rate};
 use crate::pdp::Survey;
 
 /// How sure it is that a side lets a call through to its rates.
@@ -28,6 +28,18 @@ pub(super) enum Standing {
     Yes,
     /// There is nothing to compare with.
     NoSide,
+}
+
+impl Standing {
+    /// How sure it is of one side.
+    pub(super) fn of(side: &Side<'_>) -> Self {
+        match (side, side.effect()) {
+            (Side::Nothing, _) => Self::NoSide,
+            (_, Some(Effect::Allow)) => Self::Yes,
+            (_, Some(Effect::Deny)) => Self::No,
+            (_, None) => Self::Perhaps,
+        }
+    }
 }
 
 /// What calls have in common that are counted alike.
@@ -154,8 +166,8 @@ impl Rated {
 
     /// Adds a call under the rates of either side.
     pub(super) fn add(&mut self, sources: &Sources, spot: Spot, judged: &Judged<'_>, held: &Held<'_>) {
-        let request = &judged.seen.request;
-        let (now, before) = (standing(&judged.after), standing(&judged.before));
+        let who = judged.witness.who;
+        let (before, now) = judged.class.standings;
         let (rates_before, rates_now) = (held.before.rates, held.now.rates);
         if rates_now.is_empty() && rates_before.is_empty() {
             return;
@@ -169,20 +181,19 @@ impl Rated {
         let probe = Probe {
             rates: (place(rates_before), place(rates_now)),
             standing: (before, now),
-            subject: judged.witness.subject,
-            agent: judged.witness.agent,
+            subject: &who.subject,
+            agent: &who.agent,
         };
         let number = match self.numbers.get(&probe) {
             Some(number) => *number,
             None => {
-                let subject = &request.subject;
                 let class = Class {
                     before,
                     now,
-                    subject: judged.witness.subject.to_string(),
-                    subject_known: !subject.issuer.is_unknown() && !subject.id.is_unknown(),
-                    agent: judged.witness.agent.to_string(),
-                    agent_known: !matches!(subject.agent, Fact::Unknown),
+                    subject: who.subject.to_string(),
+                    subject_known: who.subject_known,
+                    agent: who.agent.to_string(),
+                    agent_known: who.agent_known,
                     rates_before: held.before.named(),
                     rates_now: held.now.named(),
                 };
@@ -276,15 +287,6 @@ impl Held<'_> {
 
     pub(super) const fn is_free(&self) -> bool {
         self.before.rates.is_empty() && self.now.rates.is_empty()
-    }
-}
-
-fn standing(side: &Side<'_>) -> Standing {
-    match (side, side.effect()) {
-        (Side::Nothing, _) => Standing::NoSide,
-        (_, Some(Effect::Allow)) => Standing::Yes,
-        (_, Some(Effect::Deny)) => Standing::No,
-        (_, None) => Standing::Perhaps,
     }
 }
 

@@ -49,7 +49,7 @@ impl Rows {
         why: impl FnOnce() -> Why,
     ) -> Option<Place> {
         let about = judged.witness;
-        let probe = Probe { kind, item: judged.item, before, after };
+        let probe = Probe { kind, item: &judged.class.item, before, after };
         let row = match self.map.get_mut(&probe) {
             Some(row) => row,
             None => match self.insert(&probe, about.time) {
@@ -69,9 +69,9 @@ impl Rows {
             || Sample {
                 source: about.source.to_owned(),
                 place: about.place,
-                about: about.subject.to_string(),
+                about: about.who.subject.to_string(),
                 time: Some(about.time),
-                agent: Some(about.agent.to_string()),
+                agent: Some(about.who.agent.to_string()),
                 why: Some(Box::new(why())),
             },
         );

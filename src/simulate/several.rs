@@ -20,7 +20,7 @@ pub struct Rehearsals<'p> {
     /// The terms that matter to the baseline are the same for all.
     terms: Terms,
     each: Vec<Rehearsal<'p>>,
-    /// Which records are fed; the others are passed over before they are read.
+    /// Which records are fed; the others are passed over before they are read. Of columns, whoever reads them knows.
     shard: Option<Shard>,
 }
 
@@ -70,30 +70,43 @@ impl<'p> Rehearsals<'p> {
         }
     }
 
-    /// Feeds rows of a recording in columns.
+    /// Feeds a row group of a recording in columns, or what stands in its place. It belongs to one shard as a whole:
+    /// whoever reads it knows which.
     #[cfg(feature = "parquet")]
-    pub fn rows(&mut self, lines: &mut Lines<'_>, rows: &mut Rows) {
-        while let Some((number, line)) = rows.next(lines) {
-            self.line(number, line);
+    pub fn rows(&mut self, lines: &mut Lines<'_>, rows: Result<Rows, Unreadable>) {
+        match rows {
+            Ok(mut rows) => {
+                while let Some((number, line)) = rows.next(lines) {
+                    self.line(number, line);
+                }
+            }
+            Err(unreadable) => self.lost(&unreadable),
         }
     }
 
     fn line(&mut self, number: u64, line: Result<Line<'_>, Unreadable>) {
         match line {
-            _ if !self.takes(number.into()) => {}
             Ok(line) => {
-                let claims = line.claims();
-                self.observe(number.into(), &line.observe(&claims));
+                let (place, glance) = (number.into(), line.glance());
+                let whole = self.each.iter_mut().filter_map(|one| (!one.recall(place, &glance)).then_some(one));
+                let mut whole = whole.peekable();
+                if whole.peek().is_some() {
+                    let claims = line.claims();
+                    judge(whole, (self.baseline, &self.terms), place, &line.observe(&claims));
+                }
             }
-            Err(unreadable) => self.unreadable(&unreadable),
+            Err(unreadable) => self.lost(&unreadable),
         }
     }
 
     /// Feeds a record that could not be read.
     pub fn unreadable(&mut self, unreadable: &Unreadable) {
-        if !self.takes(unreadable.place) {
-            return;
+        if self.takes(unreadable.place) {
+            self.lost(unreadable);
         }
+    }
+
+    fn lost(&mut self, unreadable: &Unreadable) {
         self.each.iter_mut().for_each(|one| one.unreadable(unreadable));
     }
 
@@ -113,15 +126,25 @@ impl<'p> Rehearsals<'p> {
 
     /// Feeds an event that is borrowed from wherever it stands.
     pub fn observe(&mut self, place: Place, seen: &Observed<'_>) {
-        let mut known = None;
-        for one in &mut self.each {
-            let judge = || self.baseline.map(|policy| pdp::judge(policy, &self.terms.before(seen.request)));
-            one.observe_against(place, seen, || *known.get_or_insert_with(judge));
-        }
+        judge(self.each.iter_mut(), (self.baseline, &self.terms), place, seen);
     }
 
     /// What each rehearsal adds to its whole, in the order of the candidates.
     pub fn parts(self) -> Vec<Part> {
         self.each.into_iter().map(Rehearsal::part).collect()
+    }
+}
+
+/// Feeds an event to these. The baseline is asked once, if at all.
+fn judge<'r, 'p: 'r>(
+    rehearsals: impl Iterator<Item = &'r mut Rehearsal<'p>>,
+    (baseline, terms): (Option<&'p CompiledPolicy>, &Terms),
+    place: Place,
+    seen: &Observed<'_>,
+) {
+    let mut known = None;
+    for one in rehearsals {
+        let judge = || baseline.map(|policy| pdp::judge(policy, &terms.before(seen.request)));
+        one.observe_against(place, seen, || *known.get_or_insert_with(judge));
     }
 }

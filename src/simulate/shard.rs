@@ -24,9 +24,9 @@ pub struct Shard {
 }
 
 impl Shard {
-    /// Whether a record belongs to it, by its number in its file.
-    pub const fn takes(self, record: u64) -> bool {
-        record % self.of as u64 == (self.index - 1) as u64
+    /// Whether a record belongs to it, by its number in its file; or a row group, by its number among those of all files.
+    pub const fn takes(self, number: u64) -> bool {
+        number % self.of as u64 == (self.index - 1) as u64
     }
 
     /// Whether it is the first.

@@ -3,7 +3,6 @@
 //! Such a text is read in one pass over its bytes. Whatever is written otherwise in any way, or is wrong, is left to
 //! the JSON parser, which then says what is wrong.
 
-use memchr::memchr2;
 use serde_json::{Map, Value};
 
 /// The most keys that are compared one by one.
@@ -20,19 +19,20 @@ enum Flat<'a> {
 /// Reads arguments and keeps those of these names in the place of others. None when they are written otherwise; then
 /// what is kept means nothing.
 pub(super) fn read(text: &str, names: &[String], kept: &mut Map<String, Value>) -> Option<()> {
-    let mut rest = text.strip_prefix('{')?;
+    let mut rest = Rest { text, at: 0 };
+    rest.eat(b'{')?;
     let mut came = [""; MOST];
     let mut count = 0;
-    if rest != "}" {
+    if rest.eat(b'}').is_none() {
         loop {
-            let key = string(&mut rest)?;
-            rest = rest.strip_prefix(':')?;
+            let key = rest.string()?;
+            rest.eat(b':')?;
             if came.get(..count)?.contains(&key) {
                 return None;
             }
             *came.get_mut(count)? = key;
             count += 1;
-            let value = value(&mut rest)?;
+            let value = rest.value()?;
             if names.iter().any(|name| *name == *key) {
                 match (kept.get_mut(key), value) {
                     (Some(Value::String(kept)), Flat::Text(text)) => text.clone_into(kept),
@@ -40,13 +40,13 @@ pub(super) fn read(text: &str, names: &[String], kept: &mut Map<String, Value>) 
                     (None, value) => drop(kept.insert(key.to_owned(), value.into())),
                 }
             }
-            match rest.strip_prefix(',') {
-                Some(more) => rest = more,
-                None => break,
+            if rest.eat(b',').is_none() {
+                rest.eat(b'}')?;
+                break;
             }
         }
     }
-    if rest != "}" {
+    if rest.at != text.len() {
         return None;
     }
     let came = came.get(..count)?;
@@ -63,41 +63,67 @@ impl From<Flat<'_>> for Value {
     }
 }
 
-/// A string without escapes.
-fn string<'a>(rest: &mut &'a str) -> Option<&'a str> {
-    let inner = rest.strip_prefix('"')?;
-    let (text, behind) = inner.split_at_checked(memchr2(b'"', b'\\', inner.as_bytes())?)?;
-    *rest = behind.strip_prefix('"')?;
-    (!has_controls(text)).then_some(text)
+/// What is left of a text.
+#[derive(Clone, Copy)]
+struct Rest<'a> {
+    text: &'a str,
+    at: usize,
+}
+
+impl<'a> Rest<'a> {
+    fn bytes(&self) -> &'a [u8] {
+        self.text.as_bytes().get(self.at..).unwrap_or_default()
+    }
+
+    fn eat(&mut self, byte: u8) -> Option<()> {
+        let is = self.text.as_bytes().get(self.at) == Some(&byte);
+        self.at += usize::from(is);
+        is.then_some(())
+    }
+
+    /// The next bytes, so many.
+    fn take(&mut self, count: usize) -> Option<&'a str> {
+        let taken = self.text.get(self.at..self.at + count)?;
+        self.at += count;
+        Some(taken)
+    }
+
+    /// A string without escapes.
+    fn string(&mut self) -> Option<&'a str> {
+        self.eat(b'"')?;
+        let text = self.take(self.bytes().iter().position(|byte| matches!(byte, b'"' | b'\\' | ..b' '))?)?;
+        self.eat(b'"').map(|()| text)
+    }
+
+    fn value(&mut self) -> Option<Flat<'a>> {
+        let (word, value) = match self.bytes().first()? {
+            b'"' => return self.string().map(Flat::Text),
+            b't' => ("true", true.into()),
+            b'f' => ("false", false.into()),
+            b'n' => ("null", Value::Null),
+            _ => return self.number(),
+        };
+        self.take(word.len()).filter(|taken| *taken == word)?;
+        Some(Flat::Plain(value))
+    }
+
+    /// A whole number.
+    fn number(&mut self) -> Option<Flat<'a>> {
+        let bytes = self.bytes();
+        let sign = usize::from(bytes.first() == Some(&b'-'));
+        let digits = bytes.iter().skip(sign).take_while(|byte| byte.is_ascii_digit()).count();
+        let number = self.take(sign + digits)?;
+        // Zero has a sign, and no other number begins with it, for the parser.
+        let whole = digits <= DIGITS && (bytes.get(sign)? != &b'0' || number == "0");
+        let ends = matches!(self.bytes().first(), Some(b',' | b'}'));
+        Some(Flat::Plain(number.parse::<i64>().ok().filter(|_| whole && ends)?.into()))
+    }
 }
 
 /// Whether a text holds what a JSON string may hold only escaped. All of it is looked at, many bytes at a time: that is
 /// faster than to stop at the first.
 pub(super) fn has_controls(text: &str) -> bool {
     text.bytes().fold(0, |found, byte| found | u8::from(byte < b' ')) != 0
-}
-
-fn value<'a>(rest: &mut &'a str) -> Option<Flat<'a>> {
-    let plain = |behind, value: Value| Some((behind, Flat::Plain(value)));
-    let (behind, value) = match rest.as_bytes().first()? {
-        b'"' => return string(rest).map(Flat::Text),
-        b't' => plain(rest.strip_prefix("true")?, true.into()),
-        b'f' => plain(rest.strip_prefix("false")?, false.into()),
-        b'n' => plain(rest.strip_prefix("null")?, Value::Null),
-        b'-' | b'0'..=b'9' => {
-            let sign = usize::from(rest.starts_with('-'));
-            let digits = rest.bytes().skip(sign).take_while(u8::is_ascii_digit).count();
-            let (number, behind) = rest.split_at_checked(sign + digits)?;
-            // Zero has a sign, and no other number begins with it, for the parser.
-            let whole =
-                digits <= DIGITS && (number.trim_start_matches('-').as_bytes().first()? != &b'0' || number == "0");
-            let ends = behind.starts_with([',', '}']);
-            plain(behind, number.parse::<i64>().ok().filter(|_| whole && ends)?.into())
-        }
-        _ => None,
-    }?;
-    *rest = behind;
-    Some(value)
 }
 
 #[cfg(test)]

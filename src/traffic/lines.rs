@@ -14,7 +14,7 @@ use super::flat;
 use super::gap::Gap;
 use super::incoming::{self, Bad, EventIn, Own, Shared, SubjectIn, TokenLists, Verdicts};
 use super::keep::{Again, Keep, Kept, MAX_AGAIN, Wants};
-use super::observed::{Numbers, Observed};
+use super::observed::{Glance, Numbers, Observed};
 use super::pointer::{Optional, Statuses};
 use super::reader::{Unreadable, UnreadableCode};
 use super::scan::scan;
@@ -303,9 +303,37 @@ impl Line<'_> {
         })
     }
 
+    /// The event for whoever has met one of the same numbers.
+    pub fn glance(&self) -> Glance<'_> {
+        let lists = self.common.lists;
+        let session = lists.fact(Optional::Session, self.own.session.as_deref());
+        let context = Context { now: self.own.time, token: self.times(), arguments: self.arguments() };
+        Glance { numbers: self.numbers, context, session }
+    }
+
+    /// The times of the token.
+    fn times(&self) -> Token<'_> {
+        let (own, lists) = (&self.own, self.common.lists);
+        Token {
+            issued_at: lists.fact(Optional::Iat, own.iat),
+            expires_at: lists.fact(Optional::Exp, own.exp),
+            not_before: lists.fact(Optional::Nbf, own.nbf),
+            ..Token::default()
+        }
+    }
+
+    fn arguments(&self) -> Arguments<'_> {
+        let lists = self.common.lists;
+        match lists.fact(Optional::Arguments, self.arguments.as_deref()) {
+            Fact::Known(object) => Arguments { object: Some(object), withheld: &lists.withheld },
+            Fact::Absent => Arguments::NONE,
+            Fact::Unknown => Arguments { object: None, withheld: &ALL_WITHHELD },
+        }
+    }
+
     /// The event as a rehearsal sees it. `claims` is what [`Line::claims`] gives.
     pub fn observe<'s>(&'s self, claims: &'s [Claim<'s>]) -> Observed<'s> {
-        let Self { own, common, arguments, numbers } = self;
+        let Self { own, common, numbers, .. } = self;
         let Common { lists, subject, token, verdicts, item } = *common;
         let text = |field, value: Option<&'s str>| lists.fact(field, value);
         let list = |field, value: &'s Option<Vec<String>>| lists.fact(field, value.as_ref().map(Strings::from));
@@ -325,15 +353,9 @@ impl Line<'_> {
                     token: Token {
                         audience: list(Optional::Aud, &token.aud),
                         scopes: list(Optional::Scopes, &token.scopes),
-                        issued_at: lists.fact(Optional::Iat, own.iat),
-                        expires_at: lists.fact(Optional::Exp, own.exp),
-                        not_before: lists.fact(Optional::Nbf, own.nbf),
+                        ..self.times()
                     },
-                    arguments: match lists.fact(Optional::Arguments, arguments.as_deref()) {
-                        Fact::Known(object) => Arguments { object: Some(object), withheld: &lists.withheld },
-                        Fact::Absent => Arguments::NONE,
-                        Fact::Unknown => Arguments { object: None, withheld: &ALL_WITHHELD },
-                    },
+                    arguments: self.arguments(),
                 },
             },
             id: text(Optional::Id, own.id.as_deref()),

@@ -41,7 +41,7 @@ pub use gap::Gap;
 pub use imported::Imported;
 pub use keep::{Everything, Keep, Wants};
 pub use lines::{Line, Lines};
-pub use observed::{Numbers, Observed};
+pub use observed::{Glance, Numbers, Observed};
 pub use reader::{MAX_LINE, Numbered, Place, Reader, Unreadable, UnreadableCode};
 pub(crate) use secrets::mask_value;
 pub use single::{read_arguments, read_event};

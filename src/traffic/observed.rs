@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::event::Decided;
 use super::foreign::Foreign;
-use crate::model::{Fact, Request};
+use crate::model::{Context, Fact, Request};
 
 /// One recorded request, with what the recording says besides.
 #[derive(Clone, Copy, Debug)]
@@ -24,6 +24,17 @@ pub struct Observed<'a> {
     pub foreign: Option<&'a Foreign>,
     /// Numbers for the facts, where whoever read them has numbered them.
     pub numbers: Option<Numbers<'a>>,
+}
+
+/// What of an event is not in its numbers: all in which two events of the same numbers can differ.
+#[derive(Clone, Copy, Debug)]
+pub struct Glance<'a> {
+    /// The numbers.
+    pub numbers: Numbers<'a>,
+    /// The instant, the times of the token and the arguments. The lists of the token have a number and are not in it.
+    pub context: Context<'a>,
+    /// The session it belongs to.
+    pub session: Fact<&'a str>,
 }
 
 /// Numbers that stand for facts: within one space, equal numbers are equal facts. They cover all of

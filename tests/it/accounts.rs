@@ -49,7 +49,7 @@ pub(crate) fn any_recorded() -> impl Strategy<Value = Vec<Recorded>> {
 }
 
 /// What is hidden of an event, by a small number.
-fn hide(event: &mut Event, what: u8) {
+pub(crate) fn hide(event: &mut Event, what: u8) {
     match what {
         0 => event.arguments = Field::NotRecorded,
         1 => event.subject.groups = Field::Redacted,

@@ -2,7 +2,7 @@
 //! what it recorded comes out as recorded, and no short cut shows in the report.
 
 use bytes::Bytes;
-use doorward::model::{Action, Timestamp, Verdict};
+use doorward::model::{Action, Timestamp, Verdict, Withheld, WithheldBecause};
 use doorward::pdp;
 use doorward::policy::CompiledPolicy;
 use doorward::policy::set::PolicySet;
@@ -14,6 +14,7 @@ use proptest::prelude::*;
 use proptest::strategy::ValueTree as _;
 use proptest::test_runner::TestRunner;
 
+use crate::accounts;
 use crate::decide::compile;
 use crate::suggest::event;
 use crate::universe::{NOW, ask, hidden, policy};
@@ -84,7 +85,7 @@ fn columns(mut rehearsals: Rehearsals<'_>, asked: &Asked<'_>, events: &[Event]) 
     let mut lines = Lines::new(asked);
     rehearsals.source("x");
     for number in 0..columns.groups() {
-        rehearsals.rows(&mut lines, &mut columns.group(number).unwrap());
+        rehearsals.rows(&mut lines, columns.group(number));
     }
     rehearsals.parts().pop().unwrap().finish()
 }
@@ -121,6 +122,37 @@ proptest! {
         }
         let rehearsals = Rehearsals::new([(&new, vec![])], baseline, &terms);
         prop_assert_eq!(&columns(rehearsals, &asked, &events), &expected);
+    }
+
+    #[test]
+    fn lines_and_columns_give_the_report_of_every_event_on_its_own(
+        (old, new, recorded) in (accounts::any_policy(), accounts::any_policy(), accounts::any_recorded()),
+        (hidden, repeat, with_baseline) in (vec(0..14_u8, 60), 1..4_usize, any::<bool>()),
+    ) {
+        let baseline = with_baseline.then_some(&old);
+        let against = if with_baseline { Against::Baseline } else { Against::Recorded };
+        let terms = Terms { against, ..Terms::default() };
+        let made = recorded.into_iter().zip(hidden).map(|(one, what)| {
+            let mut event = decided(&old, one.event);
+            accounts::hide(&mut event, what);
+            match what {
+                5 => event.arguments = Field::Truncated,
+                6 => event.session = Field::Redacted,
+                7 => event.token.exp = Field::Absent,
+                8 => event.withheld = vec![Withheld { pointer: "/amount".to_owned(), because: WithheldBecause::Truncated }],
+                9 => event.token.nbf = Field::Redacted,
+                _ => {}
+            }
+            event
+        });
+        let events: Vec<Event> =
+            made.filter(|event| read_event(line(event).unwrap().trim_end().as_bytes()).is_ok()).collect();
+        let events: Vec<Event> = events.iter().cycle().take(events.len() * repeat).cloned().collect();
+        let expected = plain(&new, baseline, &terms, &events);
+        let asked = Asked::by([&new, &old]);
+        prop_assert_eq!(&lines(Rehearsal::new(&new, baseline).under(terms.clone()), &asked, &events), &expected);
+        let several = Rehearsals::new([(&new, vec![]), (&old, vec!["x".to_owned()]), (&new, vec![])], baseline, &terms);
+        prop_assert_eq!(&columns(several, &asked, &events), &expected);
     }
 
     #[test]

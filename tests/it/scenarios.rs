@@ -188,17 +188,24 @@ fn the_forms_of_the_results_of_scenarios_say_the_same() {
 #[test]
 fn shards_in_any_number_merge_to_the_report_of_the_whole_to_the_byte() {
     let place = desk();
-    let recordings = ["simulations/support-desk.jsonl", "simulations/classes/traffic.jsonl"];
+    let lines = ["simulations/support-desk.jsonl", "simulations/classes/traffic.jsonl"];
+    for (from, to) in lines.iter().zip(["desk.parquet", "classes.parquet"]) {
+        assert_eq!(place.run(&["import", "--from", "recording", from, "--output", to]).code, 0);
+    }
+    let recordings = [&lines[..], &["desk.parquet", "classes.parquet", "--threads", "2"]].concat();
     let asked =
         [&["simulate", "--set", "grants.support-desk.args.tickets:refund.amount.max=30"][..], &recordings].concat();
     for format in ["human", "json"] {
         let whole = place.run(&[&asked[..], &["--format", format]].concat());
-        assert!(whole.stdout.contains("45") && whole.stderr.is_empty(), "{}{}", whole.stdout, whole.stderr);
+        assert!(whole.stdout.contains("90") && whole.stderr.is_empty(), "{}{}", whole.stdout, whole.stderr);
         for of in 1..=5 {
             let names: Vec<String> = (1..=of).rev().map(|index| format!("{index}-of-{of}.part")).collect();
             for (index, name) in (1..=of).rev().zip(&names) {
                 let shard = format!("{index}/{of}");
-                let ran = place.run(&[&asked[..], &["--shard", &shard, "--output", name]].concat());
+                let mut asked = asked.clone();
+                asked.pop();
+                let threads = if index % 2 == 0 { "1" } else { "2" };
+                let ran = place.run(&[&asked[..], &[threads, "--shard", &shard, "--output", name]].concat());
                 assert_eq!((ran.code, ran.stdout.as_str()), (0, ""), "{}", ran.stderr);
             }
             let names: Vec<&str> = names.iter().map(String::as_str).collect();

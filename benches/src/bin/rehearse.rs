@@ -51,7 +51,7 @@ fn main() {
     );
 
     let shapes =
-        [("", "real", events), ("no decisions, ", "short", events), ("no two questions alike, ", "distinct", distinct)];
+        [("", "real", events), ("no decisions, ", "short", events), ("another subject each time, ", "distinct", distinct)];
     println!("| both policies judged, full report | M events/s | ÷ bare parse, same threads |");
     println!("| --- | --: | --: |");
     let mut reached = Vec::new();

@@ -78,12 +78,18 @@ impl<'scope> Crew<'scope> {
     }
 
     /// Hands out a recording in columns.
-    pub(super) fn feed_columns(&self, name: &str, path: &Path, progress: &mut Progress) -> Result<(), Failure> {
+    pub(super) fn feed_columns(
+        &self,
+        name: &str,
+        path: &Path,
+        takes: &mut impl FnMut() -> bool,
+        progress: &mut Progress,
+    ) -> Result<(), Failure> {
         let columns = columns::open(path)?;
         let (source, path): (Arc<str>, Arc<Path>) = (name.into(), path.into());
         for number in 0..columns.groups() {
             let job = Job::Group { source: Arc::clone(&source), path: Arc::clone(&path), number };
-            if self.jobs.send(job).is_err() {
+            if takes() && self.jobs.send(job).is_err() {
                 return Ok(());
             }
             progress.group(columns.size(number));
@@ -135,25 +141,16 @@ fn work(
                 if opened.as_ref().is_none_or(|(open, _)| *open != path) {
                     opened = columns::open(&path).ok().map(|columns| (Arc::clone(&path), columns));
                 }
-                match &opened {
-                    Some((_, columns)) => group(&mut rehearsals, &mut lines, columns, number),
-                    None => rehearsals.unreadable(&Unreadable {
-                        place: Place::default(),
-                        code: UnreadableCode::ReadFailed,
-                        message: "the file changed while it was read".to_owned(),
-                        gap: None,
-                    }),
-                }
+                let changed = || Unreadable {
+                    place: Place::default(),
+                    code: UnreadableCode::ReadFailed,
+                    message: "the file changed while it was read".to_owned(),
+                    gap: None,
+                };
+                let rows = opened.as_ref().ok_or_else(changed).and_then(|(_, columns)| columns.group(number));
+                rehearsals.rows(&mut lines, rows);
             }
             Err(_) => return rehearsals.parts(),
         }
-    }
-}
-
-/// Reads and judges a row group.
-pub(super) fn group(rehearsals: &mut Rehearsals<'_>, lines: &mut Lines<'_>, columns: &Columns<File>, number: usize) {
-    match columns.group(number) {
-        Ok(mut rows) => rehearsals.rows(lines, &mut rows),
-        Err(unreadable) => rehearsals.unreadable(&unreadable),
     }
 }

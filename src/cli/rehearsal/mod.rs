@@ -39,13 +39,20 @@ pub(super) fn rehearse(plan: &Plan, shard: Option<Shard>, threads: usize) -> Res
     thread::scope(|scope| {
         let crew = (threads > 1 && recording).then(|| Crew::start(scope, threads, &asked, fold));
         let mut rehearsal = fold();
+        let mut groups = 0..;
+        let mut takes = || groups.next().zip(shard).is_none_or(|(number, shard): (u64, Shard)| shard.takes(number));
         for path in paths {
             let name = files::display_name(path);
             match &crew {
                 _ if !recording => one_by_one(&mut rehearsal, (&name, format, *strict), path, &mut progress)?,
-                Some(crew) if columns::is(path)? => crew.feed_columns(&name, path, &mut progress)?,
+                Some(crew) if columns::is(path)? => {
+                    crew.feed_columns(&name, path, &mut takes, &mut progress)?;
+                }
                 Some(crew) => crew.feed(&name, stream::watched(path, progress.read())?, &mut progress)?,
-                None if columns::is(path)? => feed_columns(&mut rehearsal, &asked, &name, path, &mut progress)?,
+                None if columns::is(path)? => {
+                    rehearsal.source(&name);
+                    feed_columns(&mut rehearsal, &asked, path, &mut takes, &mut progress)?;
+                }
                 None => {
                     let input = stream::watched(path, progress.read())?;
                     feed(&mut rehearsal, &asked, &name, input, &mut progress)?;
@@ -111,19 +118,20 @@ fn one_by_one(
     Ok(())
 }
 
-/// Feeds one recording in columns.
+/// Feeds one recording in columns: of its row groups those that are taken.
 fn feed_columns(
     rehearsal: &mut Rehearsals<'_>,
     asked: &Asked<'_>,
-    name: &str,
     path: &Path,
+    takes: &mut impl FnMut() -> bool,
     progress: &mut Progress,
 ) -> Result<(), Failure> {
     let columns = columns::open(path)?;
     let mut lines = Lines::new(asked);
-    rehearsal.source(name);
     for number in 0..columns.groups() {
-        crew::group(rehearsal, &mut lines, &columns, number);
+        if takes() {
+            rehearsal.rows(&mut lines, columns.group(number));
+        }
         progress.group(columns.size(number));
     }
     Ok(())

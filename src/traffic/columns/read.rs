@@ -172,7 +172,8 @@ pub struct Rows {
     arguments: Values<ByteArrayType>,
     id: Values<ByteArrayType>,
     era: Numbered,
-    items: HashMap<[Number; 4], u32, foldhash::fast::FixedState>,
+    /// By the numbers of what an item is told by, two in each.
+    items: HashMap<[u64; 2], u32, foldhash::fast::FixedState>,
 }
 
 impl std::fmt::Debug for Rows {
@@ -355,7 +356,8 @@ impl Rows {
             exp,
             nbf,
         };
-        let key = [door, method, kind, name];
+        let number = |number: Number| number.map_or(0, |number| u64::from(number) + 1);
+        let key = [number(door) << 32 | number(method), number(kind) << 32 | number(name)];
         let item = match self.items.get(&key) {
             Some(item) => *item,
             None => {

@@ -1,32 +1,35 @@
 //! The fold over events. Holds counts and a few samples, never the events.
 
+mod recall;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::accounts::Accounts;
-use super::ages::Ages;
-use super::answer::Side;
-use super::arguments::ArgumentLimits;
-use super::askers::{Askers, Who};
-use super::bounded::keep_sample;
-use super::classes::{Class, Classes};
-use super::judged::{Judged, Witness};
-use super::memo::{Memo, REMEMBERED};
-use super::movers::Movers;
-use super::outcome::{Counted, Drifted, Names, Outcome, recorded};
-use super::part::Part;
-use super::question::Questions;
-use super::rates::Rates;
-use super::report::{Flow, Kind, Report, Sample, Skipped, StatementHits, Usage, Window};
-use super::rows::Rows;
-use super::sessions::Sessions;
-use super::tables::{Hours, Tables};
-use super::terms::{Against, Clock, Terms};
-use super::why::Why;
 use crate::model::{Rule, RuleKind, Verdict};
 use crate::pdp;
 use crate::policy::CompiledPolicy;
+use crate::simulate::accounts::Accounts;
+use crate::simulate::ages::Ages;
+use crate::simulate::answer::Side;
+use crate::simulate::arguments::ArgumentLimits;
+use crate::simulate::askers::{Askers, Who};
+use crate::simulate::bounded::keep_sample;
+use crate::simulate::classes::{Class, Classes};
+use crate::simulate::judged::{Judged, Witness};
+use crate::simulate::memo::{Memo, REMEMBERED};
+use crate::simulate::movers::Movers;
+use crate::simulate::outcome::{Counted, Drifted, Names, Outcome, recorded};
+use crate::simulate::part::Part;
+use crate::simulate::question::Questions;
+use crate::simulate::rates::Rates;
+use crate::simulate::report::{Flow, Kind, Report, Sample, Skipped, StatementHits, Usage, Window};
+use crate::simulate::rows::Rows;
+use crate::simulate::sessions::Sessions;
+use crate::simulate::tables::{Hours, Tables};
+use crate::simulate::terms::{Against, Clock, Terms};
+use crate::simulate::why::Why;
 use crate::traffic::{Batch, Event, Imported, Lines, Numbered, Observed, Place, Unreadable};
+use recall::{Alike, Found};
 
 /// A rehearsal that events are fed to.
 #[derive(Debug)]
@@ -39,6 +42,7 @@ pub struct Rehearsal<'p> {
     questions: Questions<'p>,
     askers: Askers<'p>,
     memo: Memo<'p>,
+    alike: Alike,
     classes: Classes<'p>,
     names: Names,
     tables: Tables<'p>,
@@ -65,6 +69,7 @@ impl<'p> Rehearsal<'p> {
             questions: Questions::new(candidate, baseline),
             askers: Askers::of(std::iter::once(candidate).chain(baseline).collect()),
             memo: Memo::new(REMEMBERED),
+            alike: Alike::default(),
             classes: Classes::default(),
             names: Names::default(),
             tables: Tables::default(),
@@ -113,6 +118,7 @@ impl<'p> Rehearsal<'p> {
     pub fn batch(&mut self, lines: &mut Lines<'_>, batch: &Batch) {
         for (number, item) in batch.items() {
             match item.and_then(|(bytes, ended)| lines.read(bytes, number, ended)) {
+                Ok(line) if self.recall(number.into(), &line.glance()) => {}
                 Ok(line) => {
                     let claims = line.claims();
                     self.observe(number.into(), &line.observe(&claims));
@@ -182,7 +188,7 @@ impl<'p> Rehearsal<'p> {
         let time = seen.request.context.now;
         let now = Window::at(time);
         self.window = Some(self.window.map_or(now, |w| w.join(now)));
-        if self.memo.is_on() && (self.memo.is_full() || self.classes.is_full() || self.askers.is_full()) {
+        if self.memo.is_on() && self.is_full() {
             self.settle();
         }
         let moved = (self.terms.clock != Clock::AsRecorded).then(|| self.terms.clock.context(seen.request.context));
@@ -199,6 +205,7 @@ impl<'p> Rehearsal<'p> {
             asker = Some(found.who);
         }
         let remembered = question.and_then(|question| self.memo.find(&question));
+        let mut kept = remembered;
         let mut once = None;
         let outcome = match remembered.and_then(|at| self.memo.at(at)) {
             Some(outcome) => outcome,
@@ -208,6 +215,7 @@ impl<'p> Rehearsal<'p> {
                     None => once.insert(outcome),
                     Some(question) => {
                         let at = self.memo.insert(question, outcome);
+                        kept = Some(at);
                         let Some(outcome) = self.memo.at(at) else { return };
                         outcome
                     }
@@ -215,41 +223,32 @@ impl<'p> Rehearsal<'p> {
             }
         };
         let (recorded, class) = (recorded(seen), &*outcome.class);
-        // The same as those of the class, which is one of many.
-        let counts = self.hours.counts(class.way);
         let stranger;
         let who = match asker.and_then(|number| self.askers.who(number)) {
             Some(who) => who,
             None => {
                 stranger = Who::of(&seen.request);
-                self.tables.asked(&stranger, &counts);
+                self.tables.asked(&stranger, &class.counts);
                 &stranger
             }
         };
-        let judged = Judged {
-            seen,
-            witness: Witness { source: &self.source, place, time, subject: &who.subject, agent: &who.agent },
-            item: &class.item,
-            before: class.before(recorded),
-            after: Side::Judged(&class.candidate),
-            counts: &counts,
-            kind: class.kind,
-        };
+        let witness = Witness { source: &self.source, place, time, who };
+        let judged = Judged { context: &seen.request.context, session: seen.session, witness, class };
         self.hours.add(time, class.way);
-        self.accounts.observe(&judged, &class.covered);
+        self.accounts.observe(&judged);
         let counted = &mut outcome.counted;
         if let Drifted::Different(policy, now) = &class.drift
             && !Counted::takes(counted, |counted| &mut counted.difference, place, time)
         {
             let sides = (&recorded, &Side::Judged(now));
-            let why = || Why::of(policy, &judged.seen.request);
+            let why = || Why::of(policy, &seen.request);
             let behind = self.drifted.add(Kind::Drift, &judged, sides, why);
             Counted::behind(counted, |counted| &mut counted.difference, behind, seen);
         }
-        if let Some(kind) = judged.kind
+        if let Some(kind) = class.kind
             && !Counted::takes(counted, |counted| &mut counted.change, place, time)
         {
-            let sides = (&judged.before, &judged.after);
+            let sides = (&class.before(recorded), &judged.after());
             let why = || Why::of(self.candidate, &self.terms.after(seen.request));
             let behind = self.changed.add(kind, &judged, sides, why);
             Counted::behind(counted, |counted| &mut counted.change, behind, seen);
@@ -257,10 +256,18 @@ impl<'p> Rehearsal<'p> {
         if let Some(number) = asker {
             self.askers.count(number, class.way);
         }
+        if let (Some(numbers), Some(question), Some(asker), Some(outcome)) = (&seen.numbers, question, asker, kept) {
+            self.alike.insert(numbers.of(), question.bearing(), Found { asker, outcome });
+        }
         outcome.events += 1;
         if let Some(outcome) = once {
             self.fold(&outcome);
         }
+    }
+
+    /// Whether what is remembered should be folded before anything is added; always, where nothing is remembered.
+    fn is_full(&self) -> bool {
+        self.memo.is_full() || self.classes.is_full() || self.askers.is_full()
     }
 
     /// Asks the candidate. What is remembered shares what it has in common.
@@ -296,6 +303,7 @@ impl<'p> Rehearsal<'p> {
     /// Folds what is remembered into the tables.
     fn settle(&mut self) {
         self.classes.clear();
+        self.alike.clear();
         self.questions.forget();
         let (tables, hours) = (&mut self.tables, &self.hours);
         self.askers.settle(|who, way, events| tables.asked(who, &hours.counts(way).times(events)));

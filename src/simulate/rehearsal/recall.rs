@@ -1,0 +1,93 @@
+//! Events whose like has been judged: they are looked up and counted, and nothing else of them is looked at.
+//!
+//! Whether an event was recalled or judged never shows in a report.
+
+use foldhash::fast::FixedState;
+use hashbrown::HashMap;
+
+use super::Rehearsal;
+use crate::simulate::judged::{Judged, Witness};
+use crate::simulate::outcome::Drifted;
+use crate::simulate::report::Window;
+use crate::simulate::terms::Clock;
+use crate::traffic::{Glance, Place};
+
+/// How many kinds of event are remembered.
+const MOST: usize = 1 << 17;
+
+/// What events of one kind share: who asks and what comes of it, by the numbers of an event and its bearing.
+#[derive(Debug, Default)]
+pub(super) struct Alike {
+    map: HashMap<Kind, Found, FixedState>,
+}
+
+/// The numbers of an event and that of its bearing, in a form that is compared fast.
+type Kind = [u64; 3];
+
+fn kind(numbers: [u32; 5], bearing: u32) -> Kind {
+    let [lists, subject, token, verdict, item] = numbers.map(u64::from);
+    [lists << 32 | subject, token << 32 | verdict, item << 32 | u64::from(bearing)]
+}
+
+/// Where the two stand.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Found {
+    /// The number of the one who asked.
+    pub(super) asker: u32,
+    /// The place of the outcome in the memo.
+    pub(super) outcome: u32,
+}
+
+impl Alike {
+    /// Remembers where they are for events of this kind.
+    pub(super) fn insert(&mut self, numbers: [u32; 5], bearing: u32, found: Found) {
+        if self.map.len() >= MOST {
+            self.map.clear();
+        }
+        self.map.insert(kind(numbers, bearing), found);
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.map.clear();
+    }
+}
+
+impl Rehearsal<'_> {
+    /// Feeds an event by what differs between it and its like. False, and nothing happens, when it has to be looked at
+    /// whole: nothing like it is remembered, or it may be a witness.
+    pub(in crate::simulate) fn recall(&mut self, place: Place, glance: &Glance<'_>) -> bool {
+        if self.is_full() || !self.questions.is_in(glance.numbers.space()) {
+            return false;
+        }
+        let recorded = &glance.context;
+        let moved = (self.terms.clock != Clock::AsRecorded).then(|| self.terms.clock.context(*recorded));
+        let bearing = self.questions.bearing(&glance.numbers, recorded, moved.as_ref().unwrap_or(recorded));
+        let Some(found) = bearing.and_then(|bearing| self.alike.map.get(&kind(glance.numbers.of(), bearing))) else {
+            return false;
+        };
+        let Found { asker, outcome } = *found;
+        let (Some(who), Some(outcome)) = (self.askers.who(asker), self.memo.at(outcome)) else { return false };
+        let class = &*outcome.class;
+        let (differs, changes) = (matches!(class.drift, Drifted::Different(..)), class.kind.is_some());
+        if differs || changes {
+            let Some(counted) = &mut outcome.counted else { return false };
+            let may_be_a_sample =
+                differs && counted.difference.may_sample(place) || changes && counted.change.may_sample(place);
+            if may_be_a_sample {
+                return false;
+            }
+            let rows = [(differs, &mut counted.difference), (changes, &mut counted.change)];
+            rows.into_iter().filter(|(is, _)| *is).for_each(|(_, row)| row.take(recorded.now));
+        }
+        let witness = Witness { source: &self.source, place, time: recorded.now, who };
+        let judged = Judged { context: recorded, session: glance.session, witness, class };
+        let now = Window::at(recorded.now);
+        self.window = Some(self.window.map_or(now, |w| w.join(now)));
+        self.hours.add(recorded.now, class.way);
+        self.accounts.observe(&judged);
+        let way = class.way;
+        outcome.events += 1;
+        self.askers.count(asker, way);
+        true
+    }
+}
