@@ -186,6 +186,7 @@ impl fmt::Display for RuleKind {
 
 /// A place in a policy source. Lines and columns count from 1; columns count characters.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema), schemars(deny_unknown_fields))]
 pub struct Position {
     /// The name of the source, as given by whoever loaded it.
     pub file: std::sync::Arc<str>,

@@ -88,31 +88,59 @@ pub fn human(results: &[Result], style: Style) -> String {
     out
 }
 
+/// The JSON form.
+#[derive(Serialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema), schemars(deny_unknown_fields))]
+struct Whole<'a> {
+    /// Always `doorward.scenarios/v1`.
+    schema: &'static str,
+    /// Whether all came out as expected.
+    passed: bool,
+    /// One for each scenario, in their order.
+    scenarios: Vec<One<'a>>,
+}
+
+/// One scenario.
+#[derive(Serialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema), schemars(deny_unknown_fields))]
+struct One<'a> {
+    /// Its name.
+    name: &'a str,
+    /// Where the name stands.
+    place: &'a Position,
+    /// How many events were rehearsed.
+    events: u64,
+    /// `passed`, `failed` or `could-not-run`.
+    outcome: &'static str,
+    /// Why it could not be run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    because: Option<&'a str>,
+    /// What differs from what was expected.
+    differences: Vec<Difference<'a>>,
+}
+
+/// Something that differs.
+#[derive(Serialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema), schemars(deny_unknown_fields))]
+struct Difference<'a> {
+    /// Where the expectation stands.
+    place: &'a Position,
+    /// What it is about.
+    what: &'a str,
+    /// What was expected.
+    expected: &'a str,
+    /// What was found.
+    actual: &'a str,
+}
+
+/// The JSON Schema of the JSON form.
+#[cfg(feature = "cli")]
+pub fn schema() -> schemars::Schema {
+    schemars::schema_for!(Whole<'_>)
+}
+
 /// All of them as one JSON document.
 pub fn json(results: &[Result]) -> String {
-    #[derive(Serialize)]
-    struct Whole<'a> {
-        schema: &'static str,
-        passed: bool,
-        scenarios: Vec<One<'a>>,
-    }
-    #[derive(Serialize)]
-    struct One<'a> {
-        name: &'a str,
-        place: &'a Position,
-        events: u64,
-        outcome: &'static str,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        because: Option<&'a str>,
-        differences: Vec<Difference<'a>>,
-    }
-    #[derive(Serialize)]
-    struct Difference<'a> {
-        place: &'a Position,
-        what: &'a str,
-        expected: &'a str,
-        actual: &'a str,
-    }
     let one = |result: &'_ Result| -> (&'static str, Option<String>) {
         match &result.outcome {
             Ran::Judged(list) if list.is_empty() => ("passed", None),

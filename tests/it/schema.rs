@@ -8,7 +8,9 @@ use std::sync::LazyLock;
 
 use doorward::diagnostics::Code;
 use doorward::policy::{Layers, load};
-use doorward::report::schema::{policy_schema, reload_schema, simulation_schema, status_schema, suggestion_schema};
+use doorward::report::schema::{
+    matrix_schema, policy_schema, reload_schema, scenarios_schema, simulation_schema, status_schema, suggestion_schema,
+};
 use jsonschema::Validator;
 use serde_json::{Value, json};
 use toml::de::{DeTable, DeValue};
@@ -69,6 +71,8 @@ fn the_stored_schema_is_the_one_the_program_writes() {
     for (name, schema) in [
         ("policies", policy_schema()),
         ("simulation", simulation_schema()),
+        ("matrix", matrix_schema()),
+        ("scenarios", scenarios_schema()),
         ("suggestion", suggestion_schema()),
         ("status", status_schema()),
         ("reload", reload_schema()),
@@ -136,6 +140,35 @@ fn an_unknown_field_does_not_fit_the_schema_of_a_rehearsal() {
         let first = object.keys().next().cloned().unwrap();
         object.remove(&first);
         assert!(!validator.is_valid(&changed), "without `{first}` in `{pointer}` it fits");
+    }
+}
+
+#[test]
+fn the_reports_of_a_matrix_and_of_scenarios_fit_their_schemas_and_nothing_else_does() {
+    let matrix = [
+        "simulate",
+        "--matrix",
+        "--set",
+        "servers.tickets.tools.refund.token_ttl=1m",
+        "--format",
+        "json",
+        "simulations/support-desk.jsonl",
+    ];
+    let scenarios = ["simulate", "--format", "json"];
+    for (schema, arguments, inner) in [
+        (matrix_schema(), &matrix[..], ["", "/rows/0", "/rows/0/report"]),
+        (scenarios_schema(), &scenarios[..], ["", "/scenarios/0", "/scenarios/0/place"]),
+    ] {
+        let validator = jsonschema::options().build(&schema).unwrap();
+        let written = untold(DOORWARD).current_dir(root()).args(arguments).output().unwrap();
+        let base: Value = serde_json::from_slice(&written.stdout).unwrap();
+        let errors: Vec<_> = validator.iter_errors(&base).map(|e| format!("{}: {e}", e.instance_path())).collect();
+        assert!(errors.is_empty(), "{errors:#?}");
+        for pointer in inner {
+            let mut changed = base.clone();
+            changed.pointer_mut(pointer).unwrap().as_object_mut().unwrap().insert("stranger".to_owned(), json!(1));
+            assert!(!validator.is_valid(&changed), "an unknown field in `{pointer}` fits");
+        }
     }
 }
 

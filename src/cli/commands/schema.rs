@@ -5,7 +5,9 @@ use std::path::PathBuf;
 
 use crate::cli::answer::Answer;
 use crate::cli::failure::{Failure, Kind};
-use crate::report::schema::{policy_schema, reload_schema, simulation_schema, status_schema, suggestion_schema};
+use crate::report::schema::{
+    matrix_schema, policy_schema, reload_schema, scenarios_schema, simulation_schema, status_schema, suggestion_schema,
+};
 
 /// What to describe.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -15,6 +17,10 @@ enum Of {
     Policy,
     /// The JSON report of `simulate`
     Simulation,
+    /// The JSON report of `simulate --matrix`
+    Matrix,
+    /// The JSON report of `simulate` on scenarios
+    Scenarios,
     /// The JSON report of `suggest`
     Suggestion,
     /// The JSON answer of `status`
@@ -44,6 +50,8 @@ impl Args {
         let schema = match self.of {
             Of::Policy => policy_schema(),
             Of::Simulation => simulation_schema(),
+            Of::Matrix => matrix_schema(),
+            Of::Scenarios => scenarios_schema(),
             Of::Suggestion => suggestion_schema(),
             Of::Status => status_schema(),
             Of::Reload => reload_schema(),

@@ -10,7 +10,9 @@ mod reports;
 mod statements;
 
 #[cfg(feature = "cli")]
-pub use reports::{reload_schema, simulation_schema, status_schema, suggestion_schema};
+pub use reports::{
+    matrix_schema, reload_schema, scenarios_schema, simulation_schema, status_schema, suggestion_schema,
+};
 
 use serde_json::{Value, json};
 

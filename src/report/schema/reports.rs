@@ -2,7 +2,8 @@
 
 use serde_json::{Value, json};
 
-use crate::report::{simulate, status, suggest};
+use crate::report::simulate::matrix;
+use crate::report::{scenarios, simulate, status, suggest};
 
 /// The schema (draft 2020-12) of the JSON report of `simulate`, `doorward.simulation/v1`.
 pub fn simulation_schema() -> Value {
@@ -18,6 +19,31 @@ pub fn simulation_schema() -> Value {
         version.insert("const".to_owned(), json!(simulate::SCHEMA));
     }
     schema
+}
+
+/// The schema (draft 2020-12) of the JSON report of `simulate --matrix`, `doorward.matrix/v1`.
+pub fn matrix_schema() -> Value {
+    let mut schema = titled(
+        matrix::schema().to_value(),
+        "doorward matrix",
+        "Several what-ifs of one policy, each with its whole rehearsal.",
+        matrix::SCHEMA,
+    );
+    // As of one rehearsal.
+    if let Some(whole) = schema.pointer_mut("/$defs/Whole").and_then(Value::as_object_mut) {
+        whole.insert("unevaluatedProperties".to_owned(), json!(false));
+    }
+    schema
+}
+
+/// The schema (draft 2020-12) of the JSON report of `simulate` on scenarios, `doorward.scenarios/v1`.
+pub fn scenarios_schema() -> Value {
+    titled(
+        scenarios::schema().to_value(),
+        "doorward scenarios",
+        "Whether recorded requests came out as scenarios expect.",
+        scenarios::SCHEMA,
+    )
 }
 
 /// The schema (draft 2020-12) of the JSON report of `suggest`, `doorward.suggestion/v1`.
