@@ -386,6 +386,8 @@ fn a_command_that_is_stopped_leaves_no_file_in_the_making() {
         // It waits for a transcript that never comes.
         let mut command = place.command(&["import", "--mapping=mapping.toml", "--output=out.jsonl", "-"]);
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        // Held: to wait for the child would close it, and its end could come before the signal is seen.
+        let input = child.stdin.take();
         let names = || place.names().into_iter().filter(|name| name.starts_with(".doorward-")).count();
         let begun = std::time::Instant::now();
         while names() == 0 {
@@ -397,6 +399,7 @@ fn a_command_that_is_stopped_leaves_no_file_in_the_making() {
         let kill = place.program("kill").args([&format!("-{signal}"), &child.id().to_string()]).status().unwrap();
         assert!(kill.success());
         assert_eq!(child.wait().unwrap().code(), Some(130));
+        drop(input);
         assert_eq!(names(), 0, "{:?}", place.names());
         assert_eq!(fs::read_to_string(place.path().join("out.jsonl")).unwrap(), "old");
     }
