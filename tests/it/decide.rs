@@ -6,7 +6,7 @@ use doorward::model::{Arguments, Effect, Position, Reason, RuleKind, Verdict};
 use doorward::pdp::{Outcome, decide, explain, judge};
 use doorward::policy::matcher::{ArgRules, ArgsOutcome, Test};
 use doorward::policy::set::{PolicySet, Selector};
-use doorward::policy::{CompiledPolicy, Positions};
+use doorward::policy::{CompiledPolicy, Layers, Positions, load};
 use proptest::prelude::*;
 use proptest::sample::Index;
 
@@ -217,6 +217,22 @@ fn a_file_of_another_format_or_digest_is_refused_by_name() {
     assert_eq!(code(&file.replace("\"scopes\"", "\"scope\"")), "compiled-malformed");
     assert_eq!(code(file.get(..40).unwrap()), "compiled-malformed");
     assert_eq!(code(""), "compiled-malformed");
+}
+
+#[test]
+fn a_file_with_a_name_that_no_policy_takes_is_refused() {
+    let text = "version = 1\n[servers.a]\nurl = \"http://127.0.0.1:1/\"\n[servers.a.tools.t]\n";
+    let layers = Layers { files: vec![("policies.toml".to_owned(), text.into())], ..Layers::default() };
+    let file = String::from_utf8(load(&layers).policy.unwrap().compiled.to_file().unwrap()).unwrap();
+    CompiledPolicy::from_file(file.as_bytes()).unwrap();
+    // The tool would be taken for a prompt, and the server for an item of another.
+    for (name, other) in
+        [("\"tools\":{\"t\"", "\"tools\":{\"prompt:t\""), ("\"servers\":{\"a\"", "\"servers\":{\"a:b\"")]
+    {
+        assert!(file.contains(name), "{file}");
+        let refused = CompiledPolicy::from_file(file.replacen(name, other, 1).as_bytes()).unwrap_err();
+        assert_eq!(refused.code(), "compiled-invalid", "{refused}");
+    }
 }
 
 proptest! {
