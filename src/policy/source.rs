@@ -12,7 +12,7 @@ use serde_json::Value;
 use toml::de::{DeTable, DeValue};
 use toml_parser::lexer::{Token, TokenKind};
 
-use self::tree::Built;
+use self::tree::{Built, Twice};
 
 use crate::diagnostics::{Code, Diagnostic, SourceId, Sources, Span};
 
@@ -28,6 +28,8 @@ const MAX_SYNTAX_ERRORS: usize = 50;
 const MAX_RECOVERY: usize = 1 << 20;
 /// What is said where nothing better is known.
 const NOT_TOML: &str = "this is not TOML";
+/// The quotes of word processors and chats.
+const CURLY: [char; 6] = ['\u{201c}', '\u{201d}', '\u{201e}', '\u{2018}', '\u{2019}', '\u{201a}'];
 
 /// A value with its place.
 #[derive(Clone, Debug)]
@@ -113,9 +115,14 @@ pub(super) fn read<'t>(
             let readable = bytes.get(..error.valid_up_to()).and_then(|b| std::str::from_utf8(b).ok()).unwrap_or("");
             let source = sources.add(name, readable);
             let end = offset(readable.len());
+            let help = if bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]) {
+                "this is UTF-16, as some editors and shells of Windows write it: save the file as UTF-8"
+            } else {
+                "save the file as UTF-8"
+            };
             let problem = Diagnostic::new(Code::NotUtf8, format!("byte {} is not UTF-8 text", error.valid_up_to() + 1))
                 .at(Span { source, start: end, end }, "the text up to here can be read")
-                .help("save the file as UTF-8");
+                .help(help);
             problems.push(problem);
             return None;
         }
@@ -135,9 +142,12 @@ pub(super) fn read<'t>(
             return None;
         }
     };
-    let Some(built) = tree::document(text, &tokens, source) else {
-        problems.extend(syntax_errors(text, source, sources));
-        return None;
+    let built = match tree::document(text, &tokens, source) {
+        Ok(built) => built,
+        Err(twice) => {
+            problems.extend(syntax_errors(text, source, sources, &twice));
+            return None;
+        }
     };
     let here = Span { source, start: 0, end: 0 };
     Some(Node { span: here, key_span: here, kind: Kind::Table(small(built, problems)) })
@@ -185,7 +195,7 @@ fn small<T>(built: Built<T>, problems: &mut Vec<Diagnostic>) -> T {
 
 /// What is wrong with a text that is no TOML: every error, or of a large text the first, for all of
 /// them cost memory.
-fn syntax_errors(text: &str, source: SourceId, sources: &Sources) -> Vec<Diagnostic> {
+fn syntax_errors(text: &str, source: SourceId, sources: &Sources, twice: &[Twice]) -> Vec<Diagnostic> {
     let errors = if text.len() <= MAX_RECOVERY {
         DeTable::parse_recoverable(text).1
     } else {
@@ -199,18 +209,22 @@ fn syntax_errors(text: &str, source: SourceId, sources: &Sources) -> Vec<Diagnos
         ];
     }
     let mut lines = BTreeSet::new();
-    let found = errors.iter().take(MAX_SYNTAX_ERRORS).map(|error| syntax(error, text, source));
+    let found = errors.iter().take(MAX_SYNTAX_ERRORS).map(|error| syntax(error, text, source, twice));
     // What follows on the same line is mostly the first error again, seen from further on.
     found.filter(|p| p.primary.as_ref().is_none_or(|l| lines.insert(sources.position(l.span).line))).collect()
 }
 
-fn syntax(error: &toml::de::Error, text: &str, source: SourceId) -> Diagnostic {
+fn syntax(error: &toml::de::Error, text: &str, source: SourceId, twice: &[Twice]) -> Diagnostic {
     let place = error.span().unwrap_or(text.len()..text.len());
     let message = super::name::quoted_line(error.message());
-    let problem = Diagnostic::new(Code::TomlSyntax, message)
-        .at(Span { source, start: offset(place.start), end: offset(place.end.max(place.start)) }, "");
+    let span = Span { source, start: offset(place.start), end: offset(place.end.max(place.start)) };
+    let problem = Diagnostic::new(Code::TomlSyntax, message).at(span, "");
     if error.message().starts_with("duplicate key") {
+        let first = twice.iter().find(|twice| twice.again == span).map(|twice| twice.first);
+        let problem = first.into_iter().fold(problem, |problem, first| problem.also(first, "the first one"));
         problem.help("a table may stand only once, and a key only once in it: merge the two")
+    } else if text.get(place.start..).is_some_and(|rest| rest.starts_with(CURLY)) {
+        problem.help("write straight quotes, `\"` or `'`: these are typographic ones")
     } else {
         problem.help("mend the marked place, or the line before it; https://toml.io shows the syntax")
     }

@@ -194,6 +194,35 @@ fn what_is_too_large_is_refused_before_it_is_read() {
 }
 
 #[test]
+fn what_stands_twice_is_shown_beside_the_first_of_it() {
+    for (text, again, first) in [
+        ("version = 1\nversion = 1\n", "2:1", "1:1"),
+        ("[servers.a]\n[servers.b]\n[servers.a]\n", "3:10", "1:10"),
+        ("[[grants]]\n[grants]\n", "2:2", "1:3"),
+        ("[grants]\n[[grants]]\n", "2:3", "1:2"),
+        ("[scopes]\n\"a\" = [\"b\"]\n'a' = []\n", "3:1", "2:1"),
+        ("x = { a = 1, \"a\" = 2 }\n", "1:14", "1:7"),
+        ("[servers.a]\n[servers]\na.url = 1\n", "3:1", "1:10"),
+    ] {
+        let loaded = load(&one(text));
+        let [problem] = loaded.problems.as_slice() else { panic!("{text}: {:?}", loaded.problems) };
+        let labels = problem.primary.iter().chain(&problem.secondary);
+        let places: Vec<_> = labels.map(|label| loaded.sources.position(label.span).to_string()).collect();
+        assert_eq!(places, [again, first].map(|place| format!("policies.toml:{place}")), "{text}");
+    }
+}
+
+#[test]
+fn quotes_and_texts_as_other_programs_write_them_are_named() {
+    let help = |bytes: &[u8]| load(&one(bytes)).problems.iter().filter_map(|p| p.help.clone()).collect::<String>();
+    let utf16: Vec<u8> = "\u{feff}version = 1".encode_utf16().flat_map(u16::to_le_bytes).collect();
+    assert!(help(&utf16).contains("UTF-16"), "{}", help(&utf16));
+    assert!(!help(b"\xffversion = 1").contains("UTF-16"));
+    let curly = "version = 1\n[[grants]]\nname = \u{201c}g\u{201d}\n";
+    assert!(help(curly.as_bytes()).contains("straight quotes"), "{}", help(curly.as_bytes()));
+}
+
+#[test]
 fn a_long_chain_of_bundles_is_opened_and_an_exploding_one_is_refused() {
     let server = "version = 1\n[servers.a]\nurl = \"http://h/\"\n[servers.a.tools.t]\n[servers.a.tools.u]\n[scopes]\n";
     let chain: String = (0..5_000).map(|i| format!("\"b{i}\" = [\"b{}\"]\n", i + 1)).collect();

@@ -24,20 +24,28 @@ pub(super) struct Built<T> {
     pub(super) too_large: Vec<Span>,
 }
 
-/// The tree of a document, whose tokens these are. `None` when it is not TOML.
-pub(super) fn document<'t>(text: &'t str, tokens: &[Token], source: SourceId) -> Option<Built<Table<'t>>> {
+/// What stands where something of that name stands already.
+pub(super) struct Twice {
+    pub(super) again: Span,
+    pub(super) first: Span,
+}
+
+/// The tree of a document, whose tokens these are. When it is not TOML, what was seen to stand twice.
+pub(super) fn document<'t>(text: &'t str, tokens: &[Token], source: SourceId) -> Result<Built<Table<'t>>, Vec<Twice>> {
     let mut builder = Builder::new(text, 0, source);
-    builder.run(tokens, parse_document)?;
-    let value = builder.close(ROOT)?;
-    builder.built(value)
+    builder.run(tokens, parse_document);
+    match builder.close(ROOT) {
+        Some(value) if builder.is_toml => Ok(Built { value, too_large: builder.too_large }),
+        _ => Err(builder.twice),
+    }
 }
 
 /// The tree of a lone value that stands at byte `base` of the source. `None` when it is not TOML.
 pub(super) fn value<'t>(text: &'t str, tokens: &[Token], source: SourceId, base: usize) -> Option<Built<Node<'t>>> {
     let mut builder = Builder::new(text, base, source);
-    builder.run(tokens, parse_value)?;
-    let value = builder.lone.take()?;
-    builder.built(value)
+    builder.run(tokens, parse_value);
+    let value = builder.lone.filter(|_| builder.is_toml)?;
+    Some(Built { value, too_large: builder.too_large })
 }
 
 /// A key with its place.
@@ -104,6 +112,7 @@ struct Builder<'t> {
     /// A value that no key waited for.
     lone: Option<Node<'t>>,
     too_large: Vec<Span>,
+    twice: Vec<Twice>,
     is_toml: bool,
 }
 
@@ -122,6 +131,7 @@ impl<'t> Builder<'t> {
             steps: Vec::new(),
             lone: None,
             too_large: Vec::new(),
+            twice: Vec::new(),
             is_toml: true,
         };
         let start = builder.span(0, 0);
@@ -129,15 +139,11 @@ impl<'t> Builder<'t> {
         builder
     }
 
-    fn run(&mut self, tokens: &[Token], parse: fn(&[Token], &mut dyn EventReceiver, &mut dyn ErrorSink)) -> Option<()> {
+    fn run(&mut self, tokens: &[Token], parse: fn(&[Token], &mut dyn EventReceiver, &mut dyn ErrorSink)) {
         let source = Source::new(self.text);
         let mut wrong: Option<ParseError> = None;
         parse(tokens, &mut ValidateWhitespace::new(self, source), &mut wrong);
-        (wrong.is_none() && self.is_toml && self.steps.is_empty()).then_some(())
-    }
-
-    fn built<T>(self, value: T) -> Option<Built<T>> {
-        self.is_toml.then_some(Built { value, too_large: self.too_large })
+        self.is_toml &= wrong.is_none() && self.steps.is_empty();
     }
 
     fn span(&self, start: usize, end: usize) -> Span {
@@ -181,9 +187,13 @@ impl<'t> Builder<'t> {
             }
             Some(Child::Table(child)) => {
                 let open = self.table(child)?;
-                if dotted {
+                if dotted && open.origin == Origin::Itself {
                     // What has a header of its own takes no keys from elsewhere.
-                    (open.origin != Origin::Itself).then_some(())?;
+                    let first = open.key_span;
+                    self.twice.push(Twice { again: span, first });
+                    return None;
+                }
+                if dotted {
                     open.origin = Origin::Dotted;
                 }
                 Some(child)
@@ -215,8 +225,8 @@ impl<'t> Builder<'t> {
                 self.adopt(parent, key, Child::Table(table));
                 Some(table)
             }
-            (Some(Child::Table(table)), false) => {
-                let open = self.table(table).filter(|open| open.origin == Origin::Header)?;
+            (Some(Child::Table(table)), false) if self.table(table)?.origin == Origin::Header => {
+                let open = self.table(table)?;
                 (open.origin, open.span, open.key_span) = (Origin::Itself, span, key_span);
                 Some(table)
             }
@@ -233,7 +243,14 @@ impl<'t> Builder<'t> {
                 self.lists.get_mut(list as usize)?.tables.push(table);
                 Some(table)
             }
-            (Some(Child::List(_)), false) | (Some(Child::Table(_)), true) => None,
+            (Some(known), _) => {
+                let first = match known {
+                    Child::Table(table) => self.table(table)?.key_span,
+                    Child::List(list) => self.lists.get(list as usize)?.key_span,
+                };
+                self.twice.push(Twice { again: key_span, first });
+                None
+            }
         }
     }
 
@@ -280,7 +297,13 @@ impl<'t> Builder<'t> {
         }
         if !entries.is_sorted_by(|(a, _), (b, _)| a < b) {
             entries.sort_by(|(a, _), (b, _)| a.cmp(b));
-            entries.is_sorted_by(|(a, _), (b, _)| a < b).then_some(())?;
+            let known = self.twice.len();
+            let pairs = entries.iter().zip(entries.iter().skip(1)).filter(|((a, _), (b, _))| a == b);
+            self.twice.extend(pairs.map(|((_, a), (_, b))| Twice {
+                again: a.key_span.max(b.key_span),
+                first: a.key_span.min(b.key_span),
+            }));
+            (self.twice.len() == known).then_some(())?;
         }
         Some(entries)
     }
