@@ -55,7 +55,7 @@ fn the_example_has_no_problems() {
 }
 
 /// What only the analysis of a policy that loads can find.
-const FOUND_BY_ANALYSIS: [Code; 17] = [
+const FOUND_BY_ANALYSIS: [Code; 18] = [
     Code::InvariantFails,
     Code::ShadowedGrant,
     Code::DeadGrant,
@@ -73,6 +73,7 @@ const FOUND_BY_ANALYSIS: [Code; 17] = [
     Code::NotDeclared,
     Code::UnknownArgument,
     Code::ArgumentType,
+    Code::RedactedArgument,
 ];
 
 fn folder() -> PathBuf {
