@@ -8,11 +8,13 @@ mod catalogue;
 pub mod json;
 mod malformed;
 mod message;
+mod parameters;
 mod reach;
 mod routing;
 
 pub use catalogue::Catalogue;
 pub use malformed::{Malformed, MalformedCode};
 pub use message::{Id, Limits, Message, Notification, Request, Response, parse};
+pub use parameters::{Disagrees, PARAMETER, Parameters};
 pub use reach::{Listen, Reach};
 pub use routing::{Mismatch, Routing};

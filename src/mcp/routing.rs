@@ -83,7 +83,7 @@ fn same(header: &'static str, sent: Option<&str>, body: Option<&str>, needed: bo
 }
 
 /// The one value of a header, decoded.
-fn single(header: &'static str, values: &[&[u8]]) -> Result<Option<String>, Mismatch> {
+pub(super) fn single(header: &'static str, values: &[&[u8]]) -> Result<Option<String>, Mismatch> {
     let value = match values {
         [] => return Ok(None),
         [value] => value,

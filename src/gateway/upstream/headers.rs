@@ -5,6 +5,8 @@
 
 use http::header::{ACCEPT, ACCEPT_LANGUAGE, ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderName, RETRY_AFTER};
 
+use crate::mcp::PARAMETER;
+
 /// What of a request a server gets to see.
 const TO_SERVER: [HeaderName; 11] = [
     ACCEPT,
@@ -19,9 +21,6 @@ const TO_SERVER: [HeaderName; 11] = [
     HeaderName::from_static("tracestate"),
     HeaderName::from_static("baggage"),
 ];
-
-/// A caller's own parameters, as the server declares them (MCP 2026-07-28, `x-mcp-header`).
-const PARAMETER: &str = "mcp-param-";
 
 /// What of an answer a caller gets to see.
 const TO_CALLER: [HeaderName; 7] = [

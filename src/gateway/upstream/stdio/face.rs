@@ -21,6 +21,8 @@ const VERSION: &str = "mcp-protocol-version";
 const HANDSHAKE: [&str; 2] = ["2025-11-25", "2025-06-18"];
 /// A request that cannot be (JSON-RPC 2.0).
 const INVALID_REQUEST: i64 = -32_600;
+/// A header that does not say what the body says (MCP 2026-07-28).
+const HEADER_MISMATCH: i64 = -32_020;
 /// A revision that the server does not speak (MCP 2026-07-28).
 const UNSUPPORTED_VERSION: i64 = -32_022;
 
@@ -41,7 +43,7 @@ impl Stdio {
                     Kind::Request { id, method } if method == "initialize" => {
                         self.initialize(message, id, caller).await
                     }
-                    kind if modern => self.modern(message, kind, caller).await,
+                    kind if modern => self.modern(message, kind, caller, &parts.headers).await,
                     kind => self.within_session(message, kind, session, &caller.key).await,
                 }
             }
@@ -87,12 +89,25 @@ impl Stdio {
         Ok(answer)
     }
 
-    async fn modern(&self, message: Members, kind: Kind, caller: Caller) -> Result<Response<Body>, Failure> {
+    async fn modern(
+        &self,
+        message: Members,
+        kind: Kind,
+        caller: Caller,
+        headers: &HeaderMap,
+    ) -> Result<Response<Body>, Failure> {
         let link = self.children.modern(&caller).await?;
         match (link, kind) {
             (None, Kind::Request { id, .. }) => Ok(speaks_only_handshakes(&id)),
             (Some(link), Kind::Request { id, method }) => {
-                self.converse(link.request(message, id, &method).await?, true).await
+                if method == "tools/call"
+                    && let Err(disagrees) = self.declared.agree(&message, headers)
+                {
+                    let error = json!({"code": HEADER_MISMATCH, "message": disagrees.to_string()});
+                    return Ok(error_answer(StatusCode::BAD_REQUEST, Some(&id), &error));
+                }
+                let lists = method == "tools/list";
+                self.converse(link.request(message, id, &method).await?, true, lists).await
             }
             (Some(link), kind @ Kind::Notification { .. }) => {
                 link.pass(message, &kind).await?;
@@ -117,7 +132,9 @@ impl Stdio {
         };
         let Some(link) = self.children.session(session, caller) else { return Ok(no_session(id)) };
         match kind {
-            Kind::Request { id, method } => self.converse(link.request(message, id, &method).await?, false).await,
+            Kind::Request { id, method } => {
+                self.converse(link.request(message, id, &method).await?, false, false).await
+            }
             kind => {
                 link.pass(message, &kind).await?;
                 Ok(status(StatusCode::ACCEPTED))
@@ -126,9 +143,15 @@ impl Stdio {
     }
 
     /// One JSON answer when the server says nothing before it, and a stream when it does.
-    async fn converse(&self, mut exchange: Exchange, modern: bool) -> Result<Response<Body>, Failure> {
+    /// `lists` says that it is a list of tools.
+    async fn converse(&self, mut exchange: Exchange, modern: bool, lists: bool) -> Result<Response<Body>, Failure> {
         match timeout(self.patience.first_byte, exchange.next()).await {
-            Ok(Some(Said::Answer(line, code))) => Ok(single(line, code.filter(|_| modern))),
+            Ok(Some(Said::Answer(line, code))) => {
+                if lists {
+                    self.declared.learn(&line);
+                }
+                Ok(single(line, code.filter(|_| modern)))
+            }
             Ok(Some(Said::Message(line))) => Ok(events(stream::exchange(line, exchange))),
             Ok(None) => Err(exchange.gone()),
             Err(_) => Err(self.late()),

@@ -6,6 +6,7 @@
 
 mod child;
 mod children;
+mod declared;
 mod face;
 mod frame;
 mod link;
@@ -29,6 +30,7 @@ use super::patience::Patience;
 use crate::credentials::Door;
 use crate::gateway::body::{Body, BoxError};
 use children::Children;
+use declared::Declared;
 
 /// The revision from which every request stands for itself.
 const MODERN: &str = "2026-07-28";
@@ -79,6 +81,7 @@ impl Default for Limits {
 #[derive(Clone)]
 pub struct Stdio {
     children: Arc<Children>,
+    declared: Arc<Declared>,
     limits: Limits,
     patience: Patience,
 }
@@ -87,7 +90,7 @@ impl Stdio {
     /// The server that a program is, and the credential whose variables are added to its environment.
     /// Nothing starts before the first request. Must be called within a tokio runtime.
     pub fn new(program: Program, credential: Option<Door>, limits: Limits, patience: Patience) -> Self {
-        Self { children: Children::new(program, credential, limits), limits, patience }
+        Self { children: Children::new(program, credential, limits), declared: Arc::default(), limits, patience }
     }
 
     /// Whether its program keeps ending and is left alone for a while.

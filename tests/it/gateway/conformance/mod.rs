@@ -146,10 +146,8 @@ async fn through_the_gateway_equals_direct_in_the_official_conformance_suite() {
 }
 
 /// What is otherwise with a program. It says one line at a time: an answer with nothing before it comes as JSON and not as a
-/// stream, and no stream can be taken up again; the suite takes both for what a server may do. And nobody holds the
-/// headers `Mcp-Param-*`, which a tool's schema can ask for, against the body.
-const OF_PROGRAMS: [&str; 3] =
-    ["server-sse-multiple-streams", "server-sse-polling", "http-custom-header-server-validation"];
+/// stream, and no stream can be taken up again; the suite takes both for what a server may do.
+const OF_PROGRAMS: [&str; 2] = ["server-sse-multiple-streams", "server-sse-polling"];
 
 /// A program behind the gateway: callers over HTTP get from it what they would get from it over HTTP.
 #[tokio::test(flavor = "multi_thread")]
