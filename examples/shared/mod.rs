@@ -59,6 +59,7 @@ pub(crate) fn guard(log: &str) -> Result<(Guard, String), Box<dyn Error>> {
         ids: Arc::new(move || format!("r-{}", count.fetch_add(1, Ordering::Relaxed))),
         key,
         limits: doorward::pep::Limits::default(),
+        tracer: None,
     };
     Ok((Guard::new(policy, verifier, Arc::new(journal), surroundings), token))
 }

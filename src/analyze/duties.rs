@@ -292,6 +292,9 @@ fn gateway(gateway: &Gateway) -> String {
     if let Some(Capture { directory, percent, file_mib, total_mib }) = &gateway.capture {
         with("capture in ", &format!("{directory} {percent}% {file_mib} MiB of {total_mib} MiB"));
     }
+    if let Some(traces) = &gateway.traces {
+        with("traces to ", traces);
+    }
     if gateway.limits != GatewayLimits::default() {
         let limits = &gateway.limits;
         let text = [

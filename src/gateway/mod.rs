@@ -19,6 +19,7 @@ mod router;
 mod run;
 mod settings;
 mod socket;
+mod traces;
 pub mod upstream;
 mod watched;
 

@@ -395,6 +395,7 @@ impl Reloader {
             (next.listen != self.settings.listen, "gateway.listen"),
             (next.admin != self.settings.admin, "gateway.admin"),
             (next.tls != self.settings.tls, "gateway.tls"),
+            (set.gateway.traces != now.gateway.traces, "gateway.traces"),
             (set.gateway.capture != now.gateway.capture, "gateway.capture"),
             (set.gateway.admin_token != now.gateway.admin_token, "gateway.admin_token"),
             (audit, "audit"),

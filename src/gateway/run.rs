@@ -28,6 +28,7 @@ use super::reload::{Reloader, Reloads};
 use super::router;
 use super::settings::{Admin, Bounds, Refusal, Settings};
 use super::socket;
+use super::traces::Traces;
 use super::watched::Watched;
 use crate::audit::Ledger;
 use crate::pep::Guard;
@@ -52,6 +53,8 @@ pub(super) struct Parts {
     pub(super) ledger: Arc<Ledger>,
     /// What records for rehearsals, where that is asked.
     pub(super) capture: Option<Arc<Capture>>,
+    /// Who keeps traces, where that is asked.
+    pub(super) traces: Option<Arc<Traces>>,
     /// What does not change.
     pub(super) about: About,
     /// Who may ask and tell it things.
@@ -72,6 +75,7 @@ pub struct Gateway {
     log: Arc<Watched>,
     ledger: Arc<Ledger>,
     capture: Option<Arc<Capture>>,
+    traces: Option<Arc<Traces>>,
     about: About,
     key: Key,
     system: System,
@@ -115,8 +119,8 @@ impl Bound {
 impl Gateway {
     /// Puts it together. Must be called within a tokio runtime.
     pub(super) fn new(parts: Parts, settings: Settings, bound: Bound) -> Self {
-        let Parts { guard, log, ledger, capture, about, key, system, draining, reloading, metrics } = parts;
-        Self { guard, log, ledger, capture, about, key, system, metrics, settings, reloading, draining, bound }
+        let Parts { guard, log, ledger, capture, traces, about, key, system, draining, reloading, metrics } = parts;
+        Self { guard, log, ledger, capture, traces, about, key, system, metrics, settings, reloading, draining, bound }
     }
 
     /// Where callers reach it.
@@ -167,8 +171,21 @@ impl Gateway {
     ///
     /// When a listener breaks.
     pub async fn run(self, stop: impl Future<Output = ()> + Send) -> std::io::Result<bool> {
-        let Self { guard, log, ledger, capture, about, key, system, settings, reloading, draining, bound, metrics } =
-            self;
+        let Self {
+            guard,
+            log,
+            ledger,
+            capture,
+            traces,
+            about,
+            key,
+            system,
+            settings,
+            reloading,
+            draining,
+            bound,
+            metrics,
+        } = self;
         let (reloader, reloads) = reloading;
         let Bound { tls, listener, admin } = bound;
         let bounds = settings.bounds;
@@ -229,6 +246,9 @@ impl Gateway {
         // Nothing uses them any more; the last seal of the log may be signed in Vault.
         if let Some(edition) = guard.kept::<Edition>() {
             edition.issued.close().await;
+        }
+        if let Some(traces) = traces {
+            traces.close().await;
         }
         if let Some(capture) = capture {
             // A disk that does not answer holds up no end.

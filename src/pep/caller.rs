@@ -9,6 +9,7 @@ use super::door::{Door, scope_of};
 use super::guard::{Guard, Rules};
 use super::principal::Principal;
 use super::refusal::{Refusal, is_of_token};
+use super::trace::Trace;
 use crate::analyze;
 use crate::audit::{self, Intent, RowRule, Verdict as RowVerdict};
 use crate::identity::Verified;
@@ -33,7 +34,7 @@ pub struct Ask {
     pub(super) arguments: Option<Arc<Map<String, Value>>>,
     pub(super) era: Option<String>,
     pub(super) session: Option<String>,
-    pub(super) trace: Option<String>,
+    pub(super) trace: Option<Trace>,
 }
 
 impl Ask {
@@ -200,7 +201,7 @@ impl Caller {
         Intent {
             time: self.now,
             request: self.request.clone(),
-            trace: ask.trace.clone(),
+            trace: ask.trace.as_ref().and_then(Trace::id),
             session: ask.session.as_ref().map(|session| audit::digest(session.as_bytes())),
             issuer: self.principal.issuer().to_owned(),
             subject: self.principal.subject().to_owned(),

@@ -27,6 +27,7 @@ use super::permit;
 use super::refusal::Refusal;
 use super::steps::{Authenticated, Permitted, Recorded};
 use super::stream::Listener;
+use super::trace::Trace;
 use super::wire;
 use crate::mcp::{self, MalformedCode, Message};
 use crate::model::Action;
@@ -102,7 +103,7 @@ impl Visit {
     /// What is asked, as far as the head says.
     fn ask(&self, method: &str, action: Action) -> Ask {
         let Head { version, session, trace } = self.head.clone();
-        Ask { era: version, session, trace, ..Ask::server(method, action) }
+        Ask { era: version, session, trace: trace.map(Trace::passed_on), ..Ask::server(method, action) }
     }
 
     /// Refuses a request before its body has been read.
@@ -225,7 +226,7 @@ impl Visit {
         let Self { mut parts, head, next, .. } = self;
         let Recorded { caller, mut watch } = recorded;
         let resumes = parts.method == Method::GET;
-        parts.headers = head::forwarded(&parts.headers, &bytes, head.session.as_deref(), resumes);
+        parts.headers = head::forwarded(&parts.headers, &bytes, head.session.as_deref(), resumes, watch.trace());
         let revision = match &message {
             Some(Message::Request(request)) => request.revision().map(str::to_owned).or(head.version),
             _ => head.version,

@@ -16,6 +16,7 @@ use super::principal;
 use super::rates::Rates;
 use super::state::StateKey;
 use super::tally::Tally;
+use super::trace::Tracer;
 use crate::attest::Cleared;
 use crate::audit::Log;
 use crate::identity::Verifier;
@@ -33,6 +34,8 @@ pub struct Surroundings {
     pub key: [u8; 32],
     /// Bounds.
     pub limits: Limits,
+    /// Who keeps a span of every message that is decided. Without one, what callers say of their traces is passed on.
+    pub tracer: Option<Arc<dyn Tracer>>,
 }
 
 impl fmt::Debug for Surroundings {
@@ -188,6 +191,10 @@ impl Guard {
 
     pub(super) fn now(&self) -> Timestamp {
         (self.0.surroundings.clock)()
+    }
+
+    pub(super) fn tracer(&self) -> Option<&dyn Tracer> {
+        self.0.surroundings.tracer.as_deref()
     }
 
     pub(super) fn limits(&self) -> &Limits {

@@ -9,9 +9,11 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderValue};
 
 use super::code::GuardCode;
+use super::trace::TraceContext;
 
 pub(super) const SESSION: HeaderName = HeaderName::from_static("mcp-session-id");
 pub(super) const VERSION: HeaderName = HeaderName::from_static("mcp-protocol-version");
+const TRACE: HeaderName = HeaderName::from_static("traceparent");
 const LAST_EVENT: HeaderName = HeaderName::from_static("last-event-id");
 /// The longest session id, in bytes.
 const MAX_SESSION: usize = 512;
@@ -38,8 +40,8 @@ pub(super) struct Head {
     pub(super) version: Option<String>,
     /// `Mcp-Session-Id`
     pub(super) session: Option<String>,
-    /// The trace that the request is part of.
-    pub(super) trace: Option<String>,
+    /// Where in a trace its caller stands (`traceparent`).
+    pub(super) trace: Option<TraceContext>,
 }
 
 impl Head {
@@ -49,7 +51,7 @@ impl Head {
         if session.as_ref().is_some_and(|s| s.len() > MAX_SESSION || !s.bytes().all(|b| b.is_ascii_graphic())) {
             return Err(GuardCode::Header);
         }
-        let trace = headers.get("traceparent").and_then(|value| value.to_str().ok()).and_then(trace);
+        let trace = headers.get(TRACE).and_then(|value| value.to_str().ok()).and_then(TraceContext::read);
         Ok(Self { version, session, trace })
     }
 
@@ -57,13 +59,6 @@ impl Head {
     pub(super) fn is_modern(&self) -> bool {
         self.version.as_deref().is_some_and(|version| version >= "2026-07-28")
     }
-}
-
-/// The trace id of a `traceparent` (W3C Trace Context section 3.2).
-pub(super) fn trace(text: &str) -> Option<String> {
-    let id = text.split('-').nth(1)?;
-    let good = id.len() == 32 && id.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
-    good.then(|| id.to_owned())
 }
 
 /// The one value of a header, trimmed.
@@ -120,7 +115,13 @@ pub(super) fn accepts(headers: &HeaderMap, wanted: &[&str]) -> bool {
 }
 
 /// The headers as the server gets them.
-pub(super) fn forwarded(headers: &HeaderMap, body: &Bytes, session: Option<&str>, resumes: bool) -> HeaderMap {
+pub(super) fn forwarded(
+    headers: &HeaderMap,
+    body: &Bytes,
+    session: Option<&str>,
+    resumes: bool,
+    trace: Option<&TraceContext>,
+) -> HeaderMap {
     let mut kept = headers.clone();
     for name in &STOPPED {
         kept.remove(name);
@@ -130,6 +131,9 @@ pub(super) fn forwarded(headers: &HeaderMap, body: &Bytes, session: Option<&str>
     }
     if !resumes {
         kept.remove(LAST_EVENT);
+    }
+    if let Some(place) = trace.and_then(|trace| HeaderValue::try_from(trace.to_string()).ok()) {
+        kept.insert(TRACE, place);
     }
     if !body.is_empty() {
         kept.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
@@ -185,7 +189,7 @@ mod tests {
             ("mcp-param-region", "eu"),
             ("content-length", "99"),
         ];
-        let kept = forwarded(&parts("/", &sent).headers, &Bytes::from_static(b"{}"), None, false);
+        let kept = forwarded(&parts("/", &sent).headers, &Bytes::from_static(b"{}"), None, false, None);
         let mut names: Vec<&str> = kept.keys().map(HeaderName::as_str).collect();
         names.sort_unstable();
         assert_eq!((names, kept["content-length"].as_bytes()), (vec!["content-length", "mcp-param-region"], &b"2"[..]));

@@ -14,14 +14,17 @@ use super::code::{Code, GuardCode};
 use super::edit::Object;
 use super::filter;
 use super::flow::Visit;
-use super::head::{self, Head};
+use super::head::Head;
 use super::memory::{RequestKey, UnderWay};
 use super::refusal::{REVISIONS, Refusal};
+use super::trace::{Trace, TraceContext};
 use crate::mcp::{Id, Message, Mismatch, Notification, Reach, Request, Routing};
 use crate::model::{Action, Reason, ResourceKind};
 
 /// Where a request of revision 2026-07-28 says what its client can do.
 const CLIENT_CAPABILITIES: &str = "io.modelcontextprotocol/clientCapabilities";
+/// Where a message says where its sender stands in a trace.
+const TRACE: &str = "traceparent";
 /// Without a header that says otherwise (MCP 2025-06-18, transports). Its batches are not taken.
 const ASSUMED: &str = "2025-03-26";
 
@@ -29,22 +32,21 @@ const ASSUMED: &str = "2025-03-26";
 pub(super) async fn request(mut visit: Visit, bytes: Bytes, request: Request) -> Result<Response<Body>, Refusal> {
     let stated = request.revision().or(visit.head.version.as_deref()).map(str::to_owned);
     let modern = visit.head.is_modern() || request.is_modern();
+    // What the message says of itself counts before what its carrier says.
+    let said = request.params.get("_meta").and_then(|meta| TraceContext::read(meta.get(TRACE)?.as_str()?));
+    let trace = Trace::begin(visit.who.caller.guard.tracer(), said.or(visit.head.trace), Some(&request.id));
     let plan = match check(&visit, &request, modern) {
         Ok(()) => {
             // A revision without sessions does not know them, and a handshake has none yet.
             if modern || request.action() == Action::Initialize {
                 visit.head.session = None;
             }
-            plan(&visit.who.caller, &visit.head, &request, modern, bytes)
+            plan(&visit.who.caller, &visit.head, &request, modern, bytes, trace.as_ref().and_then(Trace::own))
         }
         Err(refusal) => Err(refusal),
     };
-    let answering = |refusal: Refusal| refusal.answering(Some(&request.id), modern);
-    let trace = visit
-        .head
-        .trace
-        .clone()
-        .or_else(|| request.params.get("_meta")?.get("traceparent")?.as_str().and_then(head::trace));
+    let id = request.id.clone();
+    let answering = |refusal: Refusal| refusal.answering(Some(&id), modern);
     let with_head =
         |ask: Ask| Ask { era: stated.clone(), session: visit.head.session.clone(), trace: trace.clone(), ..ask };
     let Plan { ask, bytes, asked } = match plan {
@@ -65,7 +67,7 @@ pub(super) async fn request(mut visit: Visit, bytes: Bytes, request: Request) ->
         };
         under_way = Some(begun);
     }
-    let forwarded = visit.forward(recorded, bytes, Some(Message::Request(request.clone()))).await;
+    let forwarded = visit.forward(recorded, bytes, Some(Message::Request(request))).await;
     let (response, watch) = forwarded.map_err(answering)?;
     answer::request(&asked, under_way, response, watch).await.map_err(answering)
 }
@@ -116,7 +118,14 @@ struct Plan {
     asked: Arc<Asked>,
 }
 
-fn plan(caller: &Arc<Caller>, head: &Head, request: &Request, modern: bool, bytes: Bytes) -> Result<Plan, Refusal> {
+fn plan(
+    caller: &Arc<Caller>,
+    head: &Head,
+    request: &Request,
+    modern: bool,
+    bytes: Bytes,
+    trace: Option<&TraceContext>,
+) -> Result<Plan, Refusal> {
     let action = request.action();
     let mut ask = Ask::server(&request.method, action);
     match &request.reach {
@@ -146,17 +155,24 @@ fn plan(caller: &Arc<Caller>, head: &Head, request: &Request, modern: bool, byte
         session: head.session.clone(),
         progress: request.params.get("_meta").and_then(|meta| meta.get("progressToken")).cloned(),
     });
-    let bytes = match edited(&asked, request, &bytes)? {
+    let bytes = match edited(&asked, request, &bytes, trace)? {
         Some(text) => Bytes::from(text),
         None => bytes,
     };
     Ok(Plan { ask, bytes, asked })
 }
 
-/// The request without what must not go on; `None` when the very bytes may.
-fn edited(asked: &Asked, request: &Request, bytes: &Bytes) -> Result<Option<String>, Refusal> {
+/// The request without what must not go on, and below the span of the guard where there is one; `None` when
+/// the very bytes may go on.
+fn edited(
+    asked: &Asked,
+    request: &Request,
+    bytes: &Bytes,
+    trace: Option<&TraceContext>,
+) -> Result<Option<String>, Refusal> {
     let has = |key: &str| request.params.contains_key(key);
-    let may_change = matches!(asked.action, Action::SubscriptionsListen | Action::Initialize)
+    let may_change = trace.is_some()
+        || matches!(asked.action, Action::SubscriptionsListen | Action::Initialize)
         || has("requestState")
         || request.params.get("_meta").is_some_and(|meta| meta.get(CLIENT_CAPABILITIES).is_some());
     if !may_change {
@@ -183,13 +199,22 @@ fn edited(asked: &Asked, request: &Request, bytes: &Bytes) -> Result<Option<Stri
         params.set("capabilities", less);
         changed = true;
     }
-    if let Some(meta) = params.get("_meta") {
+    // What is no object is nothing that a place in a trace can be put into.
+    if let Some(meta) = params.get("_meta").or(trace.map(|_| "{}")).filter(|meta| meta.starts_with('{')) {
         let mut meta = Object::read(meta).map_err(|_| bad_params("`_meta`"))?;
+        let mut edited = false;
         if let Some(announced) = meta.get(CLIENT_CAPABILITIES)
             && let Some(less) =
                 filter::client_capabilities(caller, announced).map_err(|_| bad_params("`clientCapabilities`"))?
         {
             meta.set(CLIENT_CAPABILITIES, less);
+            edited = true;
+        }
+        if let Some(trace) = trace {
+            meta.set(TRACE, Value::from(trace.to_string()).to_string());
+            edited = true;
+        }
+        if edited {
             let meta = meta.write();
             params.set("_meta", meta);
             changed = true;
@@ -229,7 +254,7 @@ pub(super) async fn notification(
     let ask = Ask {
         era: visit.head.version.clone(),
         session: session.clone(),
-        trace: visit.head.trace.clone(),
+        trace: Trace::begin(caller.guard.tracer(), visit.head.trace, None),
         ..Ask::server(&notification.method, Action::Ping)
     };
     let key = |id| RequestKey {
@@ -281,7 +306,7 @@ pub(super) async fn response(
     let mut ask = Ask {
         era: visit.head.version.clone(),
         session: session.clone(),
-        trace: visit.head.trace.clone(),
+        trace: visit.head.trace.map(Trace::passed_on),
         ..Ask::server("response", Action::Ping)
     };
     let key = RequestKey {

@@ -15,7 +15,7 @@
 //! ```compile_fail,E0451
 //! # use doorward::pep::{Authenticated, Permitted};
 //! # fn skip(who: Authenticated) -> Permitted {
-//! Permitted { caller: who.caller, intent: todo!() }
+//! Permitted { caller: who.caller, intent: todo!(), trace: todo!() }
 //! # }
 //! ```
 //!
@@ -49,6 +49,7 @@ use super::code::GuardCode;
 use super::guard::Guard;
 use super::principal::Principal;
 use super::refusal::Refusal;
+use super::trace::Trace;
 use super::watch::Watch;
 use crate::audit::{self, Intent};
 use crate::identity::NotVerified;
@@ -62,6 +63,7 @@ pub struct Authenticated {
 pub struct Permitted {
     pub(super) caller: Arc<Caller>,
     pub(super) intent: Box<Intent>,
+    pub(super) trace: Option<Trace>,
 }
 
 /// A request that the policy allows and whose row is durable: it may take effect.
@@ -116,22 +118,28 @@ impl Authenticated {
     pub async fn permit(self, ask: Ask) -> Result<Permitted, Refusal> {
         let (intent, passes) = self.caller.judge(&ask);
         match passes {
-            Ok(()) => Ok(Permitted { caller: self.caller, intent: Box::new(intent) }),
-            Err(refusal) => Err(self.denied(intent, refusal).await),
+            Ok(()) => Ok(Permitted { caller: self.caller, intent: Box::new(intent), trace: ask.trace }),
+            Err(refusal) => Err(self.denied(&ask, intent, refusal).await),
         }
     }
 
     /// Puts a refusal by the guard itself on record.
     pub(super) async fn refuse(&self, ask: &Ask, refusal: Refusal) -> Refusal {
         let intent = self.caller.refused(ask, &refusal);
-        self.denied(intent, refusal).await
+        self.denied(ask, intent, refusal).await
     }
 
-    async fn denied(&self, intent: Intent, refusal: Refusal) -> Refusal {
-        match self.caller.guard.0.log.intent(intent).await {
+    async fn denied(&self, ask: &Ask, intent: Intent, refusal: Refusal) -> Refusal {
+        let guard = &self.caller.guard;
+        let span = ask.trace.as_ref().and_then(|trace| trace.span(&intent));
+        let refusal = match guard.0.log.intent(intent).await {
             Ok(_) => refusal,
             Err(audit::Unavailable) => GuardCode::AuditUnavailable.into(),
+        };
+        if let (Some(span), Some(tracer)) = (span, guard.tracer()) {
+            tracer.end(span.refused(&refusal));
         }
+        refusal
     }
 }
 
@@ -142,11 +150,21 @@ impl Permitted {
     ///
     /// When the row cannot be made durable.
     pub async fn record(self, message: Option<&[u8]>) -> Result<Recorded, Refusal> {
-        let Self { caller, intent } = self;
+        let Self { caller, intent, trace } = self;
         let intent = Intent { message: message.map(audit::digest), ..*intent };
-        let receipt = caller.guard.0.log.intent(intent).await;
-        let receipt = receipt.map_err(|audit::Unavailable| GuardCode::AuditUnavailable)?;
-        let watch = Watch::new(caller.guard.clone(), receipt);
+        let span = trace.as_ref().and_then(|trace| trace.span(&intent));
+        let receipt = match caller.guard.0.log.intent(intent).await {
+            Ok(receipt) => receipt,
+            Err(audit::Unavailable) => {
+                let refusal = Refusal::from(GuardCode::AuditUnavailable);
+                if let (Some(span), Some(tracer)) = (span, caller.guard.tracer()) {
+                    tracer.end(span.refused(&refusal));
+                }
+                return Err(refusal);
+            }
+        };
+        let own = trace.and_then(|trace| trace.own().copied());
+        let watch = Watch::new(caller.guard.clone(), receipt, own, span);
         Ok(Recorded { caller, watch })
     }
 }

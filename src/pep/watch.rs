@@ -3,6 +3,7 @@
 use tokio::time::Instant;
 
 use super::guard::Guard;
+use super::trace::{Span, TraceContext};
 use crate::audit::{Outcome, Receipt};
 
 /// The end of a request whose caller went away.
@@ -19,10 +20,13 @@ pub(super) struct Watch {
     pub(super) status: Option<u16>,
     pub(super) error: Option<i64>,
     pub(super) bytes: u64,
+    trace: Option<TraceContext>,
+    span: Option<Box<Span>>,
 }
 
 impl Watch {
-    pub(super) fn new(guard: Guard, receipt: Receipt) -> Self {
+    /// `trace` is where the server is to stand, and `span` what is told of the request, where that is.
+    pub(super) fn new(guard: Guard, receipt: Receipt, trace: Option<TraceContext>, span: Option<Box<Span>>) -> Self {
         let sequence = receipt.sequence();
         Self {
             guard,
@@ -33,7 +37,14 @@ impl Watch {
             status: None,
             error: None,
             bytes: 0,
+            trace,
+            span,
         }
+    }
+
+    /// Where the server is to stand in a trace.
+    pub(super) const fn trace(&self) -> Option<&TraceContext> {
+        self.trace.as_ref()
     }
 
     pub(super) const fn sequence(&self) -> u64 {
@@ -49,6 +60,9 @@ impl Watch {
 impl Drop for Watch {
     fn drop(&mut self) {
         let Some(receipt) = self.receipt.take() else { return };
+        if let (Some(span), Some(tracer)) = (self.span.take(), self.guard.tracer()) {
+            tracer.end(Span { end: self.end, status: self.status, error: self.error, ..*span });
+        }
         let outcome = Outcome {
             time: self.guard.now(),
             of: self.sequence,

@@ -16,9 +16,10 @@ const PREFIX: &str = "DOORWARD_";
 const OTHERS: [&str; 3] = ["POLICY", "PROFILE", "LOG"];
 
 /// What a variable may set, with `*` for the name of a server.
-const PLACES: [&[&str]; 6] = [
+const PLACES: [&[&str]; 7] = [
     &["gateway", "listen"],
     &["gateway", "url"],
+    &["gateway", "traces"],
     &["servers", "*", "url"],
     &["audit", "store"],
     &["vault", "address"],
@@ -139,8 +140,8 @@ fn foreign(shown: &str, words: &[&str]) -> Diagnostic {
     };
     let help = near.map_or_else(
         || {
-            "the environment may set only gateway.listen, gateway.url, servers.NAME.url, audit.store, vault.address \
-             and vault.namespace; the rest belongs in `policies.toml` or its overlay"
+            "the environment may set only gateway.listen, gateway.url, gateway.traces, servers.NAME.url, audit.store, \
+             vault.address and vault.namespace; the rest belongs in `policies.toml` or its overlay"
                 .to_owned()
         },
         |near| format!("did you mean `{PREFIX}{}`?", quoted(&near)),

@@ -23,17 +23,19 @@ use super::edition::Edition;
 use super::reload::{Beginning, Candidates, Reloader};
 use super::run::{Bound, Gateway, Parts};
 use super::settings::{Admin, Overrides, Refusal, Settings};
+use super::traces::Traces;
 use super::upstream::Patience;
 use super::watched::Watched;
 use crate::attest::Cleared;
 use crate::audit::Log;
 use crate::identity::fetch::Web;
 use crate::identity::{Fetch, Limits as KeyLimits, Verifier};
-use crate::pep::{Guard, Limits, Surroundings};
+use crate::pep::{Guard, Limits, Surroundings, Tracer};
 use crate::policy::set::PolicySet;
 
 pub(super) use issued::Issued;
 pub use system::System;
+pub(super) use system::random;
 
 /// What opens a gateway besides its policy.
 #[derive(Clone, Debug, Default)]
@@ -106,12 +108,17 @@ pub async fn open(cleared: &Cleared, options: &Options) -> Result<Gateway, Vec<R
     let keys = system.clone();
     let fetch: Arc<dyn Fetch> = Arc::new(Web::new(move |path: &str| keys.keys(path)));
     let verifier = Verifier::new(&set, fetch, KeyLimits::default());
-    let seal = system::random::<32>().ok_or_else(|| vec![system::no_randomness()])?;
+    let traces = match set.gateway.traces.as_deref().map(Traces::open).transpose() {
+        Ok(traces) => traces.map(Arc::new),
+        Err(refusal) => return Err(vec![refusal]),
+    };
+    let seal = random::<32>().ok_or_else(|| vec![system::no_randomness()])?;
     let surroundings = Surroundings {
         clock: Arc::new(system::now),
         ids: Arc::new(system::request_id),
         key: seal,
         limits: Limits { body_time: Duration::from_secs(set.gateway.limits.body_time.into()), ..Limits::default() },
+        tracer: traces.clone().map(|traces| traces as Arc<dyn Tracer>),
     };
     let draining = CancellationToken::new();
     let edition = Arc::new(Edition::first(&set, settings.names.clone(), upstreams, issued, &draining));
@@ -139,6 +146,7 @@ pub async fn open(cleared: &Cleared, options: &Options) -> Result<Gateway, Vec<R
         log,
         ledger: audit.ledger,
         capture,
+        traces,
         about,
         key,
         system,

@@ -15,8 +15,19 @@ const LONGEST: u64 = 3600;
 
 pub(super) fn gateway(reader: &mut Reader<'_>, node: Option<&Node<'_>>) -> Gateway {
     let mut gateway = Gateway { listen: LISTEN.to_owned(), url: URL.to_owned(), ..Gateway::default() };
-    let keys =
-        &["listen", "url", "admin", "admin_token", "tls", "hosts", "origins", "capture", "limits", "danger_plain_http"];
+    let keys = &[
+        "listen",
+        "url",
+        "admin",
+        "admin_token",
+        "tls",
+        "hosts",
+        "origins",
+        "capture",
+        "traces",
+        "limits",
+        "danger_plain_http",
+    ];
     let Some(fields) = node.and_then(|node| reader.table(node, "gateway", "the gateway", keys)) else {
         return gateway;
     };
@@ -34,6 +45,7 @@ pub(super) fn gateway(reader: &mut Reader<'_>, node: Option<&Node<'_>>) -> Gatew
     let origin_help = "write scheme, host and port as a browser sends them, as in `https://app.example.com`";
     let is_origin = |text: &str| is_url(text) && text.split("://").nth(1).is_some_and(|host| !host.contains('/'));
     gateway.origins = each(reader, fields, "origins", origin_help, is_origin);
+    gateway.traces = url(reader, fields, "traces").map(|url| url.value.trim_end_matches('/').to_owned());
     gateway.limits = fields.get("limits").and_then(|node| limits(reader, node)).unwrap_or_default();
     gateway.danger_plain_http = reader.boolean(fields, "danger_plain_http").is_some_and(|at| at.value);
     gateway

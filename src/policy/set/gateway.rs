@@ -28,6 +28,9 @@ pub struct Gateway {
     /// What is recorded for rehearsals; nothing without it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub capture: Option<Capture>,
+    /// Where the spans of what is decided go: the base URL of an OTLP receiver over HTTP; nowhere without it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub traces: Option<String>,
     /// How much it takes on, and how long it waits.
     #[serde(default, skip_serializing_if = "GatewayLimits::is_default")]
     pub limits: GatewayLimits,

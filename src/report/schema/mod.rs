@@ -128,6 +128,11 @@ fn gateway() -> Value {
         ),
         key("origins", "Origins whose pages may call it. Default: none.", one_or_list(&text())),
         key("capture", "Recordings of what the gateway decides, for rehearsals. Default: none.", capture()),
+        key(
+            "traces",
+            "Where the spans of what is decided go: the base URL of an OTLP receiver over HTTP. Default: nowhere.",
+            text(),
+        ),
         key("limits", "How much it takes on at once, and how long it waits. Default: those of each key.", limits()),
         key(
             "danger_plain_http",

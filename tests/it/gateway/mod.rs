@@ -22,5 +22,6 @@ pub(crate) mod rig;
 mod served;
 mod settings;
 mod tls;
+mod traces;
 mod upstream_http;
 mod upstream_stdio;

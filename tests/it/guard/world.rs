@@ -290,6 +290,11 @@ impl World {
         self.send("desk", modern(token, method, params)).await
     }
 
+    /// The keys of the issuer.
+    pub(crate) fn keys(&self) -> Vec<u8> {
+        self.signer.jwks.to_string().into_bytes()
+    }
+
     /// What reached the server.
     pub(crate) fn journal(&self) -> Vec<Seen> {
         self.server.journal.lock().unwrap().clone()
@@ -320,6 +325,7 @@ pub(crate) fn guard(policy: &str, limits: Limits, log: Arc<dyn Log>) -> (Guard, 
         ids: Arc::new(move || format!("r-{}", ids.fetch_add(1, Ordering::SeqCst))),
         key: [7; 32],
         limits,
+        tracer: None,
     };
     (Guard::new(policy, verifier, log, surroundings), signer, now)
 }
