@@ -75,8 +75,7 @@ fn one<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Result<Option<&'h str>,
 /// The bearer token of a request (RFC 6750 section 2.1).
 pub(super) fn bearer(parts: &Parts) -> Result<Option<&str>, GuardCode> {
     let in_query = |query: &str| {
-        let mut names = query.split('&').map(|pair| pair.split('=').next().unwrap_or_default());
-        names.any(|name| name.eq_ignore_ascii_case("access_token"))
+        form_urlencoded::parse(query.as_bytes()).any(|(name, _)| name.eq_ignore_ascii_case("access_token"))
     };
     if parts.uri.query().is_some_and(in_query) {
         return Err(GuardCode::TokenPlace);
@@ -95,10 +94,18 @@ pub(super) fn is_json(headers: &HeaderMap) -> bool {
     !headers.contains_key(CONTENT_ENCODING) && media_type(headers).as_deref() == Some("application/json")
 }
 
-/// The media type of a body, without parameters, in lower case.
+/// The media type of a body, without parameters, in lower case. None for one that is said to be in another
+/// encoding than UTF-8, in which it would be read here and not by whoever believes that.
 pub(super) fn media_type(headers: &HeaderMap) -> Option<String> {
     let value = one(headers, &CONTENT_TYPE).ok()??;
-    Some(value.split(';').next()?.trim().to_ascii_lowercase())
+    let mut parts = value.split(';').map(str::trim);
+    let kind = parts.next()?.to_ascii_lowercase();
+    let other = |parameter: &str| {
+        let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
+        let value = value.trim().trim_matches('"');
+        name.trim().eq_ignore_ascii_case("charset") && !value.eq_ignore_ascii_case("utf-8")
+    };
+    (!parts.any(other)).then_some(kind)
 }
 
 /// Whether every one of these media types would be accepted.
@@ -165,7 +172,25 @@ mod tests {
         let twice = [("authorization", "Bearer a"), ("authorization", "Bearer b")];
         assert_eq!(token("/mcp", &twice), Err(GuardCode::TokenPlace));
         assert_eq!(token("/mcp?x=1&access_token=a", &[]), Err(GuardCode::TokenPlace));
+        assert_eq!(token("/mcp?%61ccess%5Ftoken=a", &[]), Err(GuardCode::TokenPlace));
         assert_eq!(token("/mcp?Access_Token=a", &[("authorization", "Bearer a")]), Err(GuardCode::TokenPlace));
+    }
+
+    #[test]
+    fn a_body_in_another_encoding_than_it_is_read_in_is_not_read() {
+        let json = |content| is_json(&parts("/", &[("content-type", content)]).headers);
+        for good in ["application/json", "Application/JSON; charset=UTF-8", "application/json;charset=\"utf-8\";v=1"] {
+            assert!(json(good), "{good}");
+        }
+        for bad in [
+            "application/json; charset=utf-7",
+            "application/json;v=1; Charset = utf-16",
+            "application/json; charset",
+            "application/json; charset=utf-8; charset=utf-7",
+            "text/json",
+        ] {
+            assert!(!json(bad), "{bad}");
+        }
     }
 
     #[test]
