@@ -1,8 +1,11 @@
 //! Each answer of a door, whole: status, headers and body.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
+use doorward::mcp::MalformedCode;
+use doorward::model::Reason;
 use doorward::pep::{Body, GuardCode};
 use http::Request;
 use serde_json::json;
@@ -26,7 +29,11 @@ async fn every_refusal_has_its_status_headers_and_body() {
     let ana = world.ana();
     let find = call(7, "find", &json!({})).to_string();
     let mut said = Vec::new();
-    let mut add = |name: &str, reply: &Reply| said.push(format!("# {name}\n{}", whole(reply)));
+    let mut reached = BTreeSet::new();
+    let mut add = |name: &str, reply: &Reply| {
+        reached.insert(reply.code());
+        said.push(format!("# {name}\n{}", whole(reply)));
+    };
     for (name, request) in [
         ("no token", post("", &find, &[])),
         ("a token that is not believed", post("a.b.c", &find, &[])),
@@ -111,7 +118,19 @@ async fn every_refusal_has_its_status_headers_and_body() {
     add("a rate", &world.call(&ana, "slow", &json!({})).await);
     world.rows.broken.store(true, Ordering::SeqCst);
     add("no record", &world.call(&ana, "find", &json!({})).await);
+    for (name, reply) in super::refusals::others().await {
+        add(name, &reply);
+    }
     insta::assert_snapshot!(said.join("\n\n"));
+
+    // No code is without its answer here. A caller is told of nothing that is hidden from it.
+    let never = [Reason::Granted, Reason::UnknownTool, Reason::UnknownPrompt, Reason::UnknownResource];
+    let mut all: BTreeSet<String> = GuardCode::ALL.iter().map(|code| code.as_str().to_owned()).collect();
+    all.extend(MalformedCode::ALL.iter().map(|code| code.as_str().to_owned()));
+    all.extend(Reason::ALL.iter().filter(|reason| !never.contains(reason)).map(|reason| reason.code().to_owned()));
+    let lacking: Vec<_> = all.difference(&reached).collect();
+    let unknown: Vec<_> = reached.difference(&all).collect();
+    assert!(lacking.is_empty() && unknown.is_empty(), "lacking {lacking:?}, unknown {unknown:?}");
 }
 
 trait Change {

@@ -12,6 +12,7 @@ mod lists;
 mod promises;
 mod property;
 mod real;
+mod refusals;
 mod replaced;
 mod streams;
 pub(crate) mod world;
