@@ -149,6 +149,12 @@ impl Receipt {
         class
     }
 
+    /// The door and the request of the row, where its log is one in a database.
+    #[cfg(feature = "store")]
+    pub fn place(&self) -> Option<(&str, &str)> {
+        self.about.as_ref().map(|about| (&*about.door, &*about.request))
+    }
+
     /// The number of the row in its class.
     pub const fn sequence(&self) -> u64 {
         self.sequence

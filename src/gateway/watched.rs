@@ -3,10 +3,9 @@
 //! A line names the door, the method, the decision and its reason, and the request, by which the
 //! audit log tells the rest. It never holds a subject, an argument, a URI or a token.
 
-use std::collections::HashMap;
 use std::fmt;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 
 use metrics::{counter, gauge, histogram};
 use tokio::sync::Notify;
@@ -21,8 +20,8 @@ const NAME: usize = 128;
 pub struct Watched {
     log: Arc<dyn Log>,
     waiting: AtomicU64,
-    /// Door and request of what has no outcome yet, by the class and number of its row.
-    open: Mutex<HashMap<(String, u64), (String, String)>>,
+    /// How much was let through and has no outcome yet.
+    open: AtomicU64,
     /// Told when nothing is open any more.
     settled: Notify,
 }
@@ -30,14 +29,14 @@ pub struct Watched {
 impl Watched {
     /// Watches a log.
     pub fn new(log: Arc<dyn Log>) -> Self {
-        Self { log, waiting: AtomicU64::new(0), open: Mutex::default(), settled: Notify::new() }
+        Self { log, waiting: AtomicU64::new(0), open: AtomicU64::new(0), settled: Notify::new() }
     }
 
     /// Waits until everything that was let through has its outcome.
     pub(super) async fn settled(&self) {
         loop {
             let settled = self.settled.notified();
-            if self.open.lock().unwrap_or_else(PoisonError::into_inner).is_empty() {
+            if self.open.load(Ordering::SeqCst) == 0 {
                 return;
             }
             settled.await;
@@ -86,30 +85,24 @@ fn told(intent: &Intent) {
     );
 }
 
-/// By which the row is known until its outcome.
-fn key(receipt: &Receipt) -> (String, u64) {
-    (receipt.class().to_owned(), receipt.sequence())
-}
-
 impl Log for Watched {
     fn intent(&self, intent: Intent) -> Pending<'_, Result<Receipt, Unavailable>> {
         told(&intent);
-        let about = (intent.door.clone(), intent.request.clone());
-        let allowed = intent.verdict.effect == Effect::Allow;
+        let (allowed, request) = (intent.verdict.effect == Effect::Allow, intent.request.clone());
         Box::pin(async move {
             self.waiting.fetch_add(1, Ordering::Relaxed);
             let wait = Wait(&self.waiting);
             let receipt = self.log.intent(intent).await;
             drop(wait);
             match &receipt {
-                Ok(receipt) if allowed => {
-                    self.open.lock().unwrap_or_else(PoisonError::into_inner).insert(key(receipt), about);
+                Ok(_) if allowed => {
+                    self.open.fetch_add(1, Ordering::SeqCst);
                     gauge!("doorward_requests_open").increment(1);
                 }
                 Ok(_) => {}
                 Err(_) => {
                     counter!("doorward_audit_unavailable_total").increment(1);
-                    tracing::error!(request = about.1, door = about.0, "the audit log cannot be written");
+                    tracing::error!(request, "the audit log cannot be written");
                 }
             }
             receipt
@@ -117,20 +110,17 @@ impl Log for Watched {
     }
 
     fn outcome(&self, receipt: Receipt, outcome: Outcome) {
-        let (about, last) = {
-            let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-            (open.remove(&key(&receipt)), open.is_empty())
-        };
-        if let Some((door, request)) = about {
-            gauge!("doorward_requests_open").decrement(1);
+        gauge!("doorward_requests_open").decrement(1);
+        if let Some((door, request)) = receipt.place() {
             #[expect(clippy::cast_precision_loss, reason = "no answer takes so long that it matters")]
             let seconds = outcome.milliseconds as f64 / 1000.0;
             let Outcome { end, status, error, milliseconds, bytes, .. } = &outcome;
-            histogram!("doorward_request_seconds", "door" => door.clone(), "end" => end.clone()).record(seconds);
+            histogram!("doorward_request_seconds", "door" => door.to_owned(), "end" => end.clone()).record(seconds);
             tracing::info!(request, door, end, status, error, milliseconds, bytes, "ended");
         }
         self.log.outcome(receipt, outcome);
-        if last {
+        // There is one for each intent that was let through.
+        if self.open.fetch_sub(1, Ordering::SeqCst) == 1 {
             self.settled.notify_waiters();
         }
     }
