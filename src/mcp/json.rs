@@ -46,11 +46,17 @@ pub fn read(bytes: &[u8], depth: usize) -> Result<Value, Malformed> {
 
 /// Whether two keys are one for a parser that ignores case.
 pub(super) fn folds_to(key: &str, other: &str) -> bool {
-    key == other || folded(key) == folded(other)
+    if key.is_ascii() && other.is_ascii() {
+        return key.eq_ignore_ascii_case(other);
+    }
+    folded(key) == folded(other)
 }
 
 /// A key without case. The two letters that fold into ASCII from outside it go the same way.
 fn folded(key: &str) -> String {
+    if key.is_ascii() {
+        return key.to_ascii_lowercase();
+    }
     let fold = |c: char| match c {
         '\u{17f}' => 's',
         '\u{212a}' => 'k',

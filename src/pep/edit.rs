@@ -110,7 +110,8 @@ impl<'de> Visitor<'de> for Members {
         let mut members: Vec<(String, Cow<'de, str>)> = Vec::new();
         let mut seen = std::collections::HashSet::new();
         while let Some(key) = access.next_key::<String>()? {
-            if !seen.insert(key.to_lowercase()) {
+            let folded = if key.is_ascii() { key.to_ascii_lowercase() } else { key.to_lowercase() };
+            if !seen.insert(folded) {
                 return Err(A::Error::custom("a key stands twice"));
             }
             let value: &RawValue = access.next_value()?;

@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 use crate::model::{Action, Fact, Request, ResourceKind, Strings, Withheld, WithheldBecause};
 use crate::policy::CompiledPolicy;
 use crate::simulate::Asked;
-use crate::traffic::{Event, Field, Keep, Wants as _, line};
+use crate::traffic::{Event, Field, Keep, Wants as _, object};
 
 /// How many arguments may be left out by name, and how long such a name may be. Beyond it nothing is kept.
 const LEFT_OUT: (usize, usize) = (64, 128);
@@ -50,7 +50,7 @@ pub(super) fn event(
     event.token.nbf = field(context.token.not_before, |time| time);
     arguments(policy, request, &mut event);
     event.redact().ok()?;
-    serde_json::from_str(&line(&event).ok()?).ok()
+    object(&event).ok()
 }
 
 /// The arguments that somebody will look at.

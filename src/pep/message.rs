@@ -174,7 +174,7 @@ fn edited(
     let may_change = trace.is_some()
         || matches!(asked.action, Action::SubscriptionsListen | Action::Initialize)
         || has("requestState")
-        || request.params.get("_meta").is_some_and(|meta| meta.get(CLIENT_CAPABILITIES).is_some());
+        || request.params.get("_meta").and_then(|meta| meta.get(CLIENT_CAPABILITIES)).is_some_and(announces);
     if !may_change {
         return Ok(None);
     }
@@ -232,6 +232,11 @@ fn edited(
         message.set("params", params.write());
         message.write()
     }))
+}
+
+/// Whether a client announces anything that may have to go.
+fn announces(capabilities: &Value) -> bool {
+    capabilities.as_object().is_none_or(|announced| !announced.is_empty())
 }
 
 fn lied(_: Lie) -> Refusal {

@@ -46,4 +46,4 @@ pub use reader::{MAX_LINE, Numbered, Place, Reader, Unreadable, UnreadableCode};
 pub(crate) use secrets::mask_value;
 pub use single::{read_arguments, read_event};
 pub use strict::MAX_DEPTH;
-pub use writer::{WriteError, Writer, line};
+pub use writer::{WriteError, Writer, line, object};

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::io::{self, Write};
 
+use serde_json::{Map, Value};
+
 use super::event::{Event, Header, SCHEMA};
 use super::gap::Gap;
 use super::reader::MAX_LINE;
@@ -91,6 +93,18 @@ impl<W: Write> Writer<W> {
     pub fn finish(mut self) -> Result<W, WriteError> {
         self.output.flush()?;
         Ok(self.output)
+    }
+}
+
+/// One event as the object that a line of it holds.
+///
+/// # Errors
+///
+/// As for [`line`].
+pub fn object(event: &Event) -> Result<Map<String, Value>, io::Error> {
+    match serde_json::to_value(EventOut::from(event)).map_err(io::Error::from)? {
+        Value::Object(object) => Ok(object),
+        _ => Err(io::Error::other("an event is an object")),
     }
 }
 
