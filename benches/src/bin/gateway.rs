@@ -1,6 +1,6 @@
 //! The gateway beside its server alone and beside a reverse proxy that checks nothing, on loopback.
 //!
-//! `cargo run --release --manifest-path benches/Cargo.toml --features gateway --bin gateway -- [SECONDS]`
+//! `cargo run --release --manifest-path benches/Cargo.toml --no-default-features --features gateway --bin gateway -- [SECONDS]`
 //!
 //! Each is a process of its own, started from this program: the server, the proxy, and `doorward serve`
 //! itself, once with its audit log on a disk and once in memory (`/dev/shm`). They take turns in short

@@ -45,7 +45,6 @@ async fn failures_that_one_caller_brings_about_stop_that_caller_and_those_of_two
 #[tokio::test(flavor = "multi_thread")]
 async fn calls_that_take_too_long_close_the_door_for_nobody_else() {
     let rig = rig("").await;
-    // The rig waits 5 seconds for an answer to begin.
     let slow = futures_util::future::join_all((0..6).map(|_| ask(&rig, "odd", "ana", "hang"))).await;
     assert!(slow.iter().all(|answer| status(answer) == "504"), "{slow:?}");
     assert_eq!(status(&ask(&rig, "odd", "ben", "add").await), "200");

@@ -18,6 +18,9 @@ use tokio::net::TcpStream;
 
 use super::rig::{Rig, URL};
 
+/// How long the server may take to begin its answer: longer than `wait` takes, and no longer than a test waits.
+const FIRST_BYTE: Duration = Duration::from_secs(20);
+
 /// The status with which the tool `fail` answers.
 pub(super) static FAILS_WITH: AtomicU16 = AtomicU16::new(503);
 
@@ -113,7 +116,7 @@ to = {{ subjects = ["*"] }}
 allow = ["*"]
 "#
     );
-    Rig::with(&policy, well).await
+    Rig::waiting(&policy, well, FIRST_BYTE).await
 }
 
 /// A token of a subject for both doors.
@@ -149,7 +152,7 @@ pub(super) async fn begin(rig: &Rig, text: &str) -> TcpStream {
 /// All that comes on a connection until it ends.
 pub(super) async fn rest(socket: &mut TcpStream) -> String {
     let mut answer = Vec::new();
-    let read = tokio::time::timeout(Duration::from_secs(30), socket.read_to_end(&mut answer)).await;
+    let read = tokio::time::timeout(Duration::from_mins(1), socket.read_to_end(&mut answer)).await;
     let _ = read.expect("the connection ends");
     String::from_utf8_lossy(&answer).into_owned()
 }

@@ -88,15 +88,23 @@ pub(crate) fn filled(policy: &str, http: SocketAddr) -> String {
     policy.replace("HTTP/", &format!("{http}/")).replace("THIS", this.to_str().unwrap())
 }
 
+/// How long a server may take to begin its answer, for tests that do not wait for that to be over.
+const FIRST_BYTE: Duration = Duration::from_secs(30);
+
 /// Opens the gateway of a policy text.
 pub(crate) async fn opened(policy: &str, directory: &Path) -> Result<Gateway, Vec<Refusal>> {
+    opened_for(policy, directory, FIRST_BYTE).await
+}
+
+/// The same, where servers may take so long to begin their answer.
+async fn opened_for(policy: &str, directory: &Path, first_byte: Duration) -> Result<Gateway, Vec<Refusal>> {
     let loaded = load(&Layers { files: vec![("policies.toml".to_owned(), policy.into())], environment: Vec::new() });
     let policy = loaded.policy.unwrap_or_else(|| panic!("{:#?}", loaded.problems));
     let cleared = Gate::default().first(policy.compiled, &policy.checks.rollout, Proofs::default()).unwrap();
     let options = Options {
         directory: directory.to_owned(),
         overrides: Overrides::default(),
-        patience: Patience { first_byte: Duration::from_secs(30), ..Patience::default() },
+        patience: Patience { first_byte, ..Patience::default() },
         metrics: metrics(),
         ..Options::default()
     };
@@ -115,9 +123,14 @@ impl Rig {
     }
 
     pub(crate) async fn with(policy: &str, http: SocketAddr) -> Self {
+        Self::waiting(policy, http, FIRST_BYTE).await
+    }
+
+    /// The same, where servers may take so long to begin their answer.
+    pub(super) async fn waiting(policy: &str, http: SocketAddr, first_byte: Duration) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let signer = keys(directory.path());
-        let gateway = opened(&filled(policy, http), directory.path()).await.unwrap();
+        let gateway = opened_for(&filled(policy, http), directory.path(), first_byte).await.unwrap();
         let (address, admin) = (gateway.address().unwrap(), gateway.admin_address().unwrap());
         let (stop, stopped) = oneshot::channel();
         let running = tokio::spawn(gateway.run(async move { drop(stopped.await) }));
