@@ -129,7 +129,7 @@ async fn run(seconds: u64) {
             println!("{line}");
         }
     }
-    drop(ways);
+    ways.truncate(1);
     let store = format!("sqlite:{}", disk.path().join("streams.db").display());
     let (process, address) = Process::begin(&served(disk.path(), &store), disk.path(), "streams");
     streams(&Way { name: "doorward", address, process }, &tokens).await;
