@@ -198,7 +198,6 @@ impl<'t> Builder<'t> {
                 }
                 Some(child)
             }
-            Some(Child::List(_)) if dotted => None,
             Some(Child::List(list)) => self.lists.get(list as usize)?.tables.last().copied(),
         }
     }
@@ -207,12 +206,15 @@ impl<'t> Builder<'t> {
     fn follow(&mut self, from: u32, dotted: bool) -> Option<(u32, Key<'t>)> {
         let mut path = std::mem::take(&mut self.path);
         let last = path.pop()?;
+        let at_once = path.is_empty();
         let mut table = from;
         for key in path.drain(..) {
             table = self.step(table, key, dotted)?;
         }
         self.path = path;
-        Some((table, last))
+        // Dotted keys may lead through the last table of a list, and not end in it.
+        let takes = at_once || !dotted || self.table(table)?.origin != Origin::Itself;
+        takes.then_some((table, last))
     }
 
     fn begin(&mut self, end: usize, list: bool) -> Option<u32> {
