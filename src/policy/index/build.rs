@@ -16,6 +16,9 @@ use super::{
 };
 use crate::model::{Position, ResourceKind};
 
+/// How many groups one [`GroupSet`] tells apart well enough.
+const FEW: usize = 8;
+
 /// What is filed while the index grows.
 #[derive(Default)]
 struct Filing {
@@ -36,12 +39,16 @@ impl Filing {
     fn finish(mut self, lists: &mut Lists<'_>) -> Filed {
         self.by_group.sort_unstable_by_key(|(hash, named)| (hash.key(), named.entry.statement));
         let mut groups = GroupSet::default();
+        let sets = if self.by_group.len() > FEW { (self.by_group.len() / 4).next_power_of_two() } else { 0 };
+        let filter = append(lists.filters, std::iter::repeat_n(GroupSet::default(), sets));
         for (hash, _) in &self.by_group {
             groups.add(*hash);
             lists.hashes.push(hash.key());
+            let set = lists.filters.get_mut(filter.range()).and_then(|of| of.get_mut(hash.set(count(sets)) as usize));
+            set.into_iter().for_each(|set| set.add(*hash));
         }
         let by_group = append(lists.named, self.by_group.into_iter().map(|(_, named)| named));
-        Filed { by_group, groups, others: append(lists.entries, self.others) }
+        Filed { by_group, groups, filter, others: append(lists.entries, self.others) }
     }
 }
 
@@ -49,6 +56,7 @@ impl Filing {
 struct Lists<'i> {
     named: &'i mut Vec<Named>,
     hashes: &'i mut Vec<u32>,
+    filters: &'i mut Vec<GroupSet>,
     entries: &'i mut Vec<Entry>,
 }
 
@@ -254,8 +262,8 @@ impl<'s> Builder<'s> {
                 }
             }
         }
-        let Index { doors, targets, named, hashes, entries, .. } = &mut self.index;
-        let mut lists = Lists { named, hashes, entries };
+        let Index { doors, targets, named, hashes, filters, entries, .. } = &mut self.index;
+        let mut lists = Lists { named, hashes, filters, entries };
         for (door, filing) in doors.iter_mut().zip(by_door) {
             *(if grant { &mut door.grants } else { &mut door.denies }) = filing.finish(&mut lists);
         }

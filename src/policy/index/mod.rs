@@ -45,6 +45,8 @@ pub(crate) struct Index {
     /// runs over the hashes alone, which even of a large policy stay in a cache.
     named: Vec<Named>,
     hashes: Vec<u32>,
+    /// The groups that long lists ask for, end to end.
+    filters: Vec<GroupSet>,
     /// What is not filed by group.
     entries: Vec<Entry>,
     /// The names of the groups that statements are filed under.
@@ -133,6 +135,9 @@ pub(crate) struct Filed {
     by_group: Run,
     /// The groups that those ask for.
     groups: GroupSet,
+    /// Of a long list the same in several sets, a power of two: in one there would hardly be a bit
+    /// left that says no.
+    filter: Run,
     /// The others.
     others: Run,
 }
@@ -158,6 +163,12 @@ impl GroupHash {
         let [a, b, c, d, ..] = self.0.to_be_bytes();
         u32::from_be_bytes([a, b, c, d])
     }
+
+    /// Which of several sets the group is in; how many is a power of two.
+    const fn set(self, sets: u32) -> u32 {
+        let [.., a, b, c, d] = self.0.to_be_bytes();
+        (u32::from_be_bytes([a, b, c, d]) / GroupSet::BITS) & sets.saturating_sub(1)
+    }
 }
 
 /// A set of groups, one bit for many names: it may hold a name that was never added, and never lacks
@@ -166,6 +177,8 @@ impl GroupHash {
 pub(crate) struct GroupSet(u64);
 
 impl GroupSet {
+    const BITS: u32 = u64::BITS;
+
     pub(crate) const fn add(&mut self, group: GroupHash) {
         // Of the bits that the key has no part in.
         self.0 |= 1 << (group.0 % 64);
@@ -276,7 +289,7 @@ impl Index {
         (hash, group): (GroupHash, &str),
         visit: &mut impl FnMut(&'i Entry),
     ) {
-        if !filed.groups.may_hold(hash) {
+        if !self.may_hold(filed, hash) {
             return;
         }
         let key = hash.key();
@@ -290,6 +303,12 @@ impl Index {
                 visit(&named.entry);
             }
         }
+    }
+
+    fn may_hold(&self, filed: Filed, group: GroupHash) -> bool {
+        let Run { start, end } = filed.filter;
+        let set = self.filters.get((start + group.set(end - start)) as usize).filter(|_| end > start);
+        set.unwrap_or(&filed.groups).may_hold(group)
     }
 
     /// The entries of `filed` that are not filed by group.
