@@ -10,6 +10,7 @@
 //! lines, for whoever embeds the guard without one. Promising that a row is durable means writing and
 //! flushing it: beside them nothing here opens a file, and what is read for it is handed in.
 
+mod beside;
 pub mod chain;
 mod journal;
 #[cfg(feature = "store")]
@@ -30,6 +31,7 @@ use std::sync::Arc;
 
 use tokio::sync::OwnedSemaphorePermit;
 
+pub use beside::Beside;
 pub use journal::{Journal, JournalError, JournalOptions};
 #[cfg(feature = "store")]
 pub use ledger::Ledger;

@@ -13,11 +13,13 @@ mod prune;
 mod select;
 mod sqlite;
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::fmt;
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 use sqlx::postgres::PgConnectOptions;
@@ -157,6 +159,34 @@ pub struct Connection(Inner);
 enum Inner {
     Sqlite(sqlx::SqliteConnection),
     Postgres(Box<postgres::Postgres>),
+}
+
+/// Names that most rows have in common with the row before them, so that they are not made again for each.
+#[derive(Debug)]
+struct Names {
+    class: Arc<str>,
+    writer: Arc<str>,
+}
+
+impl Names {
+    fn new() -> Self {
+        Self { class: "".into(), writer: "".into() }
+    }
+
+    fn of(&mut self, class: &str, writer: &str) -> (Arc<str>, Arc<str>) {
+        for (kept, name) in [(&mut self.class, class), (&mut self.writer, writer)] {
+            if **kept != *name {
+                *kept = name.into();
+            }
+        }
+        (Arc::clone(&self.class), Arc::clone(&self.writer))
+    }
+}
+
+/// The kind of a row that is read: one of the usual, or its own text.
+fn kind(text: &str) -> Cow<'static, str> {
+    const USUAL: [&str; 5] = ["intent", "outcome", "denial", "refusals", "checkpoint"];
+    USUAL.into_iter().find(|usual| *usual == text).map_or_else(|| text.to_owned().into(), Cow::Borrowed)
 }
 
 /// What [`Connection::read`] hands each row to.

@@ -11,9 +11,9 @@ use sqlx::postgres::{PgConnectOptions, PgConnection, PgRow, PgSslMode};
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, Executor as _, Row as _};
 use time::OffsetDateTime;
 
-use super::Take;
 use super::error::{StoreError, StoreErrorKind};
 use super::select::{Bound, FIRST_ABOUT, LAST_UP_TO, Select};
+use super::{Names, Take, kind};
 use crate::audit::chain::{Column, Entry, Hash, Mark, Row, arranged};
 
 /// How long a connection may take to be made.
@@ -150,8 +150,9 @@ impl Postgres {
             };
         }
         let mut rows = query.fetch(&mut self.connection);
+        let mut names = Names::new();
         while let Some(row) = rows.try_next().await.map_err(|e| StoreError::reading(&e))? {
-            let row = opened(&row).map_err(|e| StoreError::reading(&e))?;
+            let row = opened(&row, &mut names).map_err(|e| StoreError::reading(&e))?;
             if take(row).is_break() {
                 break;
             }
@@ -252,9 +253,10 @@ fn statement(again: bool) -> String {
     )
 }
 
-fn opened(row: &PgRow) -> Result<Row, sqlx::Error> {
+fn opened(row: &PgRow, names: &mut Names) -> Result<Row, sqlx::Error> {
     let time = |i: usize| row.try_get::<OffsetDateTime, _>(i).map(microseconds);
-    let mut entry = Entry::new(row.try_get::<&str, _>(0)?.into(), row.try_get::<String, _>(3)?, time(9)?);
+    let (class, writer) = names.of(row.try_get(0)?, row.try_get(1)?);
+    let mut entry = Entry::new(class, kind(row.try_get(3)?), time(9)?);
     entry.status = row.try_get(4)?;
     entry.latency = row.try_get(5)?;
     let data: &str = row.try_get(10)?;
@@ -263,14 +265,7 @@ fn opened(row: &PgRow) -> Result<Row, sqlx::Error> {
         entry.put(column, row.try_get::<Option<&str>, _>(i)?.map(Box::from));
     }
     let hash = |i: usize| row.try_get::<&[u8], _>(i).map(|bytes| Hash::from_bytes(bytes).unwrap_or(Hash::ZERO));
-    Ok(Row {
-        writer: row.try_get::<&str, _>(1)?.into(),
-        seq: row.try_get(2)?,
-        written: time(8)?,
-        prev: hash(6)?,
-        entry,
-        hash: hash(7)?,
-    })
+    Ok(Row { writer, seq: row.try_get(2)?, written: time(8)?, prev: hash(6)?, entry, hash: hash(7)? })
 }
 
 fn mark(row: &PgRow) -> Result<Mark, sqlx::Error> {

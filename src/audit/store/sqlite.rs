@@ -8,16 +8,18 @@ use sqlx::migrate::{Migration, MigrationType, Migrator};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteRow, SqliteSynchronous};
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, Row as _, SqlSafeStr as _, SqliteConnection};
 
-use super::Take;
 use super::error::{StoreError, StoreErrorKind};
 use super::prune::changed;
 use super::select::{BEFORE, Bound, FIRST_ABOUT, LAST_UP_TO, Select};
+use super::{Names, Take, kind};
 use crate::audit::chain::{Column, Entry, Hash, Mark, Row};
 
 /// How long to wait for another process that writes.
 const BUSY: Duration = Duration::from_secs(5);
 /// How often the tables are tried to be made, when another process makes them at the same time.
 const TRIES: u32 = 40;
+/// How many rows may wait to be taken from the thread of the library that reads them.
+const AHEAD: usize = 1_024;
 /// How many rows one statement inserts. Few sizes, so that the statements are prepared once.
 const SIZES: [usize; 3] = [64, 8, 1];
 
@@ -52,7 +54,7 @@ pub(super) async fn writer(options: &SqliteConnectOptions) -> Result<SqliteConne
 }
 
 pub(super) async fn reader(options: &SqliteConnectOptions) -> Result<SqliteConnection, StoreError> {
-    options.clone().read_only(true).connect().await.map_err(|e| StoreError::connecting(&e))
+    options.clone().read_only(true).row_buffer_size(AHEAD).connect().await.map_err(|e| StoreError::connecting(&e))
 }
 
 fn migrator() -> Migrator {
@@ -157,8 +159,9 @@ pub(super) async fn read(
         };
     }
     let mut rows = query.fetch(connection);
+    let mut names = Names::new();
     while let Some(row) = rows.try_next().await.map_err(|e| StoreError::reading(&e))? {
-        let row = opened(&row).map_err(|e| StoreError::reading(&e))?;
+        let row = opened(&row, &mut names).map_err(|e| StoreError::reading(&e))?;
         if take(row).is_break() {
             break;
         }
@@ -166,8 +169,9 @@ pub(super) async fn read(
     Ok(())
 }
 
-fn opened(row: &SqliteRow) -> Result<Row, sqlx::Error> {
-    let mut entry = Entry::new(row.try_get::<&str, _>(0)?.into(), row.try_get::<String, _>(3)?, row.try_get(9)?);
+fn opened(row: &SqliteRow, names: &mut Names) -> Result<Row, sqlx::Error> {
+    let (class, writer) = names.of(row.try_get(0)?, row.try_get(1)?);
+    let mut entry = Entry::new(class, kind(row.try_get(3)?), row.try_get(9)?);
     entry.status = row.try_get(4)?;
     entry.latency = row.try_get(5)?;
     entry.put_data(row.try_get::<&str, _>(10)?.into());
@@ -175,14 +179,7 @@ fn opened(row: &SqliteRow) -> Result<Row, sqlx::Error> {
         entry.put(column, row.try_get::<Option<&str>, _>(i)?.map(Box::from));
     }
     let hash = |i: usize| row.try_get::<&[u8], _>(i).map(|bytes| Hash::from_bytes(bytes).unwrap_or(Hash::ZERO));
-    Ok(Row {
-        writer: row.try_get::<&str, _>(1)?.into(),
-        seq: row.try_get(2)?,
-        written: row.try_get(8)?,
-        prev: hash(6)?,
-        entry,
-        hash: hash(7)?,
-    })
+    Ok(Row { writer, seq: row.try_get(2)?, written: row.try_get(8)?, prev: hash(6)?, entry, hash: hash(7)? })
 }
 
 /// The heads that a question gives.

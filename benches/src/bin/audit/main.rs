@@ -14,6 +14,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use doorward::audit::Beside;
 use doorward::audit::chain::{LOG_CLASS, Row, SealKind, Tail, Verifier};
 use doorward::audit::store::{Clock, Logger, LoggerOptions, Order, Select, Store};
 
@@ -239,12 +240,13 @@ async fn verify(url: &str, store: &Store, rows: u64) -> Result<(), Failed> {
         ControlFlow::Continue(())
     };
     connection.read(&Select { order: Order::Chain, ..Select::class(LOG_CLASS) }, seals).await?;
-    let take = &mut |mut row: Row| {
-        verifier.row(&mut row);
+    let mut beside = Beside::new(verifier);
+    let take = &mut |row: Row| {
+        beside.row(row);
         ControlFlow::Continue(())
     };
     connection.read(&Select::default(), take).await?;
-    let verdict = verifier.finish();
+    let verdict = beside.end().finish();
     let verifying = begin.elapsed();
     #[expect(clippy::cast_precision_loss, reason = "a rate")]
     let rate = |rows: u64, time: Duration| rows as f64 / time.as_secs_f64();

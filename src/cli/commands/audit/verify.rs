@@ -9,6 +9,7 @@ use serde_json::json;
 
 use super::line::instant;
 use super::source::SourceArgs;
+use crate::audit::Beside;
 use crate::audit::chain::{Anchor, Finding, LOG_CLASS, PublicKey, Verdict, Verifier};
 use crate::audit::store::Select;
 use crate::cli::answer::Answer;
@@ -79,11 +80,12 @@ impl Args {
             verifier.seal(&mut row);
             ControlFlow::Continue(())
         })?;
-        reader.each(&Select::default(), &mut |mut row| {
-            verifier.row(&mut row);
+        let mut beside = Beside::new(verifier);
+        reader.each(&Select::default(), &mut |row| {
+            beside.row(row);
             ControlFlow::Continue(())
         })?;
-        let verdict = verifier.finish();
+        let verdict = beside.end().finish();
         let oldest = self.max_age.map(|age| self.now.instant().0.saturating_sub(age.into()).saturating_mul(1_000_000));
         let stale = oldest.is_some_and(|oldest| verdict.newest.is_none_or(|newest| newest < oldest));
         let text = match self.format {
