@@ -1,10 +1,13 @@
 //! The audit log in a file.
 
+use std::time::{Duration, Instant};
+
 use doorward::audit::chain::Column;
 use doorward::audit::store::{Logger, Order, Refused, Select, Store, StoreErrorKind};
 use sqlx::{Connection as _, Executor as _, SqliteConnection};
 
-use super::{START, a_store_keeps_what_it_was_given, all, entry, holds, options, rows, verify};
+use super::faults::{impatient, recovered};
+use super::{START, a_store_keeps_what_it_was_given, all, append, entry, holds, options, rows, verify};
 
 fn place() -> (tempfile::TempDir, Store, String) {
     let directory = tempfile::tempdir().unwrap();
@@ -63,6 +66,36 @@ async fn a_file_that_another_process_holds_is_waited_for_and_then_refused() {
         tokio::time::sleep(std::time::Duration::from_millis(50)).await;
     }
     assert_eq!(acknowledged.len(), 1);
+    logger.close().await;
+    holds(&all(&store).await, &acknowledged);
+}
+
+#[tokio::test]
+async fn a_copy_that_was_put_back_gets_the_rows_that_it_lacks() {
+    let (directory, store, url) = place();
+    let (logger, _task) = Logger::open(store.clone(), impatient()).await.unwrap();
+    let mut acknowledged = append(&logger, "before", 2, 3).await;
+    let mut raw = SqliteConnection::connect(&url).await.unwrap();
+    let copy = directory.path().join("copy.db");
+    let vacuum = format!("vacuum into '{}'", copy.display());
+    sqlx::query(sqlx::AssertSqlSafe(vacuum)).execute(&mut raw).await.unwrap();
+    acknowledged.extend(append(&logger, "lost", 2, 3).await);
+    assert_eq!(acknowledged.len(), 12);
+    // The file is held until the writer lets go of it, and is another one then.
+    raw.execute("begin immediate").await.unwrap();
+    assert!(logger.append(entry("meanwhile")).await.is_err());
+    let begin = Instant::now();
+    while logger.health().away.is_none() {
+        assert!(begin.elapsed() < Duration::from_mins(1), "{:?}", logger.health());
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    for beside in ["audit.db-wal", "audit.db-shm"] {
+        std::fs::remove_file(directory.path().join(beside)).unwrap();
+    }
+    std::fs::rename(copy, directory.path().join("audit.db")).unwrap();
+    acknowledged.extend(recovered(&logger, "after").await);
+    let health = logger.health();
+    assert!(health.restored >= 6 && health.lost == 0, "{health:?}");
     logger.close().await;
     holds(&all(&store).await, &acknowledged);
 }

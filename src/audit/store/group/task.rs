@@ -78,6 +78,11 @@ pub(super) struct Task {
     pub(super) buffer: Vec<u8>,
 }
 
+/// A connection by which a row could be written.
+async fn looked(mut connection: Connection) -> Result<Connection, StoreError> {
+    connection.check().await.map(|()| connection)
+}
+
 impl Task {
     pub(super) fn new(store: Store, options: LoggerOptions, report: watch::Sender<Health>) -> Self {
         let pace = Pace { rows: options.checkpoint_rows, every: options.checkpoint_every };
@@ -167,14 +172,17 @@ impl Task {
         if self.checks.is_empty() {
             return true;
         }
-        let checked = match self.connection.take() {
-            Some(connection) => Ok(connection),
-            None => self.connect().await,
+        let mut checked = match self.connection.take() {
+            Some(connection) => looked(connection).await,
+            None => Err(StoreError::new(StoreErrorKind::Unreachable, "there is no connection")),
         };
-        let checked = match checked {
-            Ok(mut connection) => connection.check().await.map(|()| connection),
-            Err(error) => Err(error),
-        };
+        // A connection may have ended while nobody wrote.
+        if checked.as_ref().is_err_and(|error| error.kind == StoreErrorKind::Unreachable) {
+            checked = match self.connect().await {
+                Ok(connection) => looked(connection).await,
+                Err(error) => Err(error),
+            };
+        }
         if let Err(error) = &checked {
             self.away(error);
         }
