@@ -207,12 +207,15 @@ fn credential_source(server: &Server) -> String {
     match &server.credential {
         Credential::None => "none".to_owned(),
         Credential::Reference(reference) => reference.clone(),
-        Credential::Vault { kind, path, policies, audience, per_caller, .. } => {
+        Credential::Vault { kind, path, policies, audience, per_caller, params, .. } => {
             let mut text = format!("vault {kind:?} {path} with policies {policies:?}").to_lowercase();
             if let Some(audience) = audience {
                 text.push_str(&format!(" for {audience}"));
             }
             text.push_str(if *per_caller { " for each caller" } else { "" });
+            for (name, value) in params {
+                text.push_str(&format!(", {name} {value}"));
+            }
             text
         }
     }
@@ -318,11 +321,14 @@ fn gateway(gateway: &Gateway) -> String {
 fn vault(set: &PolicySet) -> String {
     let Some(vault) = &set.vault else { return "none".to_owned() };
     let mut text = vault.address.clone();
+    for node in &vault.standbys {
+        text.push_str(&format!(" and {node}"));
+    }
     if let Some(namespace) = &vault.namespace {
         text.push_str(&format!(" namespace {namespace}"));
     }
     // What a policy says nothing of is not shown.
-    let plain = Vault { address: vault.address.clone(), namespace: vault.namespace.clone(), ..Vault::default() };
+    let plain = Vault::default();
     if vault.kv != plain.kv {
         text.push_str(&format!(" kv {}", vault.kv));
     }

@@ -16,7 +16,7 @@ const PREFIX: &str = "DOORWARD_";
 const OTHERS: [&str; 3] = ["POLICY", "PROFILE", "LOG"];
 
 /// What a variable may set, with `*` for the name of a server.
-const PLACES: [&[&str]; 7] = [
+const PLACES: [&[&str]; 8] = [
     &["gateway", "listen"],
     &["gateway", "url"],
     &["gateway", "traces"],
@@ -24,6 +24,7 @@ const PLACES: [&[&str]; 7] = [
     &["audit", "store"],
     &["vault", "address"],
     &["vault", "namespace"],
+    &["vault", "standbys"],
 ];
 
 /// One layer for each variable, in the order of their names, so that each keeps its own place.
@@ -141,7 +142,7 @@ fn foreign(shown: &str, words: &[&str]) -> Diagnostic {
     let help = near.map_or_else(
         || {
             "the environment may set only gateway.listen, gateway.url, gateway.traces, servers.NAME.url, audit.store, \
-             vault.address and vault.namespace; the rest belongs in `policies.toml` or its overlay"
+             vault.address, vault.namespace and vault.standbys; the rest belongs in `policies.toml` or its overlay"
                 .to_owned()
         },
         |near| format!("did you mean `{PREFIX}{}`?", quoted(&near)),

@@ -163,6 +163,7 @@ fn credential(name: &'static str) -> impl Strategy<Value = Credential> {
             ttl,
             audience: None,
             per_caller: false,
+            params: BTreeMap::new(),
         }),
     ]
 }

@@ -3,7 +3,7 @@
 //! | for | Vault holds |
 //! | --- | --- |
 //! | the gateway | one policy of exact paths, and a login role that gives that policy alone |
-//! | each `kv` server | a token role that can make tokens of that server's policies, and no others |
+//! | each `kv` server | a path of KV unless each caller has its own, a token role that can make tokens of that server's policies, and no others |
 //! | each `oidc` server | a role that can sign for that server's audience, and no other |
 //! | each `transit` server | a key that signs what the gateway says of its callers |
 //! | an audit log that Vault signs | the key of its seals |
@@ -123,11 +123,12 @@ pub fn plan(set: &PolicySet) -> Option<Plan> {
         expected: BTreeMap::new(),
         provided: BTreeMap::new(),
     };
+    let mut kept_anywhere = false;
     let mut audiences = BTreeSet::new();
     let mut roles = Vec::new();
     let mut keys = BTreeMap::new();
     for (name, server) in &set.servers {
-        let Credential::Vault { kind, path, ttl, .. } = &server.credential else { continue };
+        let Credential::Vault { kind, path, ttl, per_caller, params, .. } = &server.credential else { continue };
         match kind {
             VaultKind::Kv => {
                 roles.push(token_role_for(vault, name, &server.credential, *ttl));
@@ -135,7 +136,10 @@ pub fn plan(set: &PolicySet) -> Option<Plan> {
                     plan.expected.entry(policy).or_default().insert(name.clone());
                 }
                 let kept = format!("the token of {name}");
-                plan.allow(format!("{}/data/{path}", vault.kv), &["create", "read", "update"], &kept);
+                if !per_caller {
+                    kept_anywhere = true;
+                    plan.allow(format!("{}/data/{path}", vault.kv), &["create", "read", "update"], &kept);
+                }
                 plan.allow(format!("auth/token/create/{}", token_role(vault, name)), &["update"], &kept);
                 plan.allow("auth/token/revoke-accessor".to_owned(), &["update"], "taking tokens back");
             }
@@ -152,7 +156,8 @@ pub fn plan(set: &PolicySet) -> Option<Plan> {
             }
             VaultKind::Dynamic => {
                 plan.provided.entry(path.clone()).or_default().insert(name.clone());
-                plan.allow(path.clone(), &["read"], &format!("the secret of {name}"));
+                let capability = if params.is_empty() { "read" } else { "update" };
+                plan.allow(path.clone(), &[capability], &format!("the secret of {name}"));
                 plan.allow("sys/leases/revoke".to_owned(), &["update"], "taking leases back");
             }
         }
@@ -165,7 +170,7 @@ pub fn plan(set: &PolicySet) -> Option<Plan> {
     if plan.expected.is_empty() && plan.provided.is_empty() && audiences.is_empty() && keys.is_empty() {
         return None;
     }
-    if !plan.expected.is_empty() {
+    if kept_anywhere {
         plan.want(
             Kind::Mount,
             &vault.kv,

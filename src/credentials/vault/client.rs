@@ -5,7 +5,7 @@
 //! from the environment, and wait for ever. What it has no function for is sent without it.
 
 use std::fmt;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex as StdMutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
@@ -75,7 +75,10 @@ pub struct Vault {
     pub(super) me: Weak<Self>,
     http: reqwest::Client,
     making: reqwest::Client,
-    address: reqwest::Url,
+    /// The first node, and the others of the same cluster. Never empty.
+    nodes: Vec<reqwest::Url>,
+    /// Which of them is asked.
+    at: AtomicUsize,
     namespace: Option<String>,
     pub(super) login: VaultLogin,
     pub(super) secrets: Arc<dyn Secrets>,
@@ -92,7 +95,8 @@ pub struct Vault {
 
 impl fmt::Debug for Vault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Vault").field("address", &self.address.as_str()).finish_non_exhaustive()
+        let nodes: Vec<&str> = self.nodes.iter().map(reqwest::Url::as_str).collect();
+        f.debug_struct("Vault").field("nodes", &nodes).finish_non_exhaustive()
     }
 }
 
@@ -102,7 +106,7 @@ impl Vault {
     ///
     /// # Errors
     ///
-    /// The address is neither `https` nor this machine, the namespace cannot be in a header, the TLS
+    /// An address is neither `https` nor this machine, the namespace cannot be in a header, the TLS
     /// files cannot be used, or there is no runtime.
     pub fn new(
         declared: &Declared,
@@ -111,10 +115,9 @@ impl Vault {
         dice: Dice,
         patience: Patience,
     ) -> Result<Arc<Self>, Unavailable> {
-        let address = reqwest::Url::parse(&declared.address).map_err(|_| Unavailable::Address)?;
-        if !is_allowed(&address) {
-            return Err(Unavailable::Address);
-        }
+        let nodes = std::iter::once(&declared.address).chain(&declared.standbys);
+        let nodes = nodes.map(|node| reqwest::Url::parse(node).ok().filter(is_allowed).ok_or(Unavailable::Address));
+        let nodes = nodes.collect::<Result<Vec<_>, _>>()?;
         if declared.namespace.as_deref().is_some_and(|namespace| !is_header(namespace)) {
             return Err(Unavailable::Address);
         }
@@ -126,7 +129,8 @@ impl Vault {
             me: Weak::clone(me),
             http,
             making,
-            address,
+            nodes,
+            at: AtomicUsize::new(0),
             namespace: declared.namespace.clone(),
             login: declared.login.clone(),
             secrets,
@@ -142,14 +146,14 @@ impl Vault {
         Ok(vault)
     }
 
-    /// What Vault says of itself. Needs no login.
+    /// What the node says of itself that is asked now. Needs no login.
     ///
     /// # Errors
     ///
     /// It does not say.
     pub async fn health(&self) -> Result<Health, Unavailable> {
         // The answer of the library's own function lacks a field at OpenBao; and no namespace has it.
-        match send(&self.http, &self.address, headers("", None)?, &Call::get("sys/health")).await {
+        match send(&self.http, self.node(self.turned())?, headers("", None)?, &Call::get("sys/health")).await {
             Ok(_) => Ok(Health::Active),
             Err(failure) => match failure.reason {
                 Unavailable::Busy | Unavailable::Standby => Ok(Health::Standby),
@@ -174,7 +178,8 @@ impl Vault {
         let (mut tries, mut renewed) = (0_u32, false);
         loop {
             let session = timeout_at(deadline, self.session()).await.unwrap_or(Err(Unavailable::TimedOut))?;
-            let failure = match self.send_as(&session, call, deadline).await {
+            let at = self.turned();
+            let failure = match self.send_as(&session, at, call, deadline).await {
                 Ok(answer) => return Ok(answer),
                 Err(failure) => failure,
             };
@@ -184,6 +189,11 @@ impl Vault {
                 continue;
             }
             tries += 1;
+            // Another node may be in charge. What may have been done here is not done there too.
+            let elsewhere = self.turn(at, failure.reason) && (failure.may_try_again(call) || !call.makes());
+            if elsewhere && (tries as usize) < self.nodes.len() && Instant::now() < deadline {
+                continue;
+            }
             let pause = failure.retry_after.map(|asked| asked.min(self.patience.backoff_max));
             let again = Instant::now() + pause.unwrap_or_default();
             if let (Some(_), true) = (pause, again > deadline) {
@@ -201,12 +211,44 @@ impl Vault {
         self.quiet.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn send_as(&self, session: &Session, call: &Call, deadline: Instant) -> Result<Answer, Failure> {
+    /// Which node is asked now, as a count of the turns to the next.
+    pub(super) fn turned(&self) -> usize {
+        self.at.load(Ordering::Relaxed)
+    }
+
+    fn node(&self, at: usize) -> Result<&reqwest::Url, Unavailable> {
+        self.nodes.get(at % self.nodes.len().max(1)).ok_or(Unavailable::Address)
+    }
+
+    /// Turns to the next node, unless somebody did, where this one does not answer or is not in charge.
+    pub(super) fn turn(&self, at: usize, reason: Unavailable) -> bool {
+        let away = matches!(
+            reason,
+            Unavailable::Unreachable
+                | Unavailable::TimedOut
+                | Unavailable::Cut
+                | Unavailable::Sealed
+                | Unavailable::Standby
+        );
+        let turns = away && self.nodes.len() > 1;
+        if turns && self.at.compare_exchange(at, at.wrapping_add(1), Ordering::Relaxed, Ordering::Relaxed).is_ok() {
+            tracing::warn!(code = reason.code(), "another node of Vault is asked");
+        }
+        turns
+    }
+
+    /// How many nodes there are.
+    pub(super) fn nodes(&self) -> usize {
+        self.nodes.len()
+    }
+
+    async fn send_as(&self, session: &Session, at: usize, call: &Call, deadline: Instant) -> Result<Answer, Failure> {
+        let node = self.node(at)?;
         let headers = headers(session.token(), self.namespace.as_deref())?;
         let answer = if call.makes() {
-            send(&self.making, &self.address, headers, call).await
+            send(&self.making, node, headers, call).await
         } else {
-            let sent = send(&self.http, &self.address, headers, call);
+            let sent = send(&self.http, node, headers, call);
             timeout_at(deadline, sent).await.unwrap_or_else(|_| Err(Unavailable::TimedOut.into()))
         };
         answer.map(|answer| answer.asked_with(session.until))
@@ -218,8 +260,9 @@ impl Vault {
         if !is_header(token) {
             return Err(Unavailable::Unusable);
         }
+        let node = self.node(self.turned())?;
         let settings = VaultClientSettings {
-            address: self.address.clone(),
+            address: node.clone(),
             ca_certs: Vec::new(),
             identity: None,
             timeout: Some(self.patience.request),
@@ -237,7 +280,7 @@ impl Vault {
             wrap: None,
             namespace: self.namespace.clone(),
         };
-        let http = rustify::clients::reqwest::Client::new(self.address.as_str(), self.http.clone());
+        let http = rustify::clients::reqwest::Client::new(node.as_str(), self.http.clone());
         Ok(VaultClient { http, middle, settings })
     }
 

@@ -3,6 +3,9 @@
 //! The record is read. Where there is none, or its token is over, about to be, refused by the server or
 //! of other policies than those declared, a token is made by the server's own role and put back with
 //! check-and-set: of many gateways one wins, and the others take its token and give up their own.
+//! A token that is for one caller alone is not kept there: its metadata say whose it is, and it ends with the
+//! caller's own.
+//!
 //! How much of a life is left is counted by Vault's clock alone, so that no gateway's clock matters.
 
 use std::sync::Arc;
@@ -168,8 +171,23 @@ impl Kv {
     }
 
     /// A new token, and the record of it.
-    async fn make(&self, server: &str, deadline: Instant) -> Result<(Record, Duration), Failure> {
-        let ttl = format!("{}s", self.ttl.as_secs());
+    async fn make(&self, asked: &Asked, deadline: Instant) -> Result<(Record, Duration), Failure> {
+        let server = &*asked.server;
+        let mut meta = json!({ "made_by": "doorward", "server": server, "scopes": self.scopes });
+        let mut life = self.ttl.as_secs();
+        if let Some(caller) = &asked.caller {
+            let left = u64::try_from(caller.expires_at.0.saturating_sub(asked.at.0)).unwrap_or(0);
+            life = life.min(left).max(1);
+            meta = json!({
+                "made_by": "doorward",
+                "server": server,
+                "issuer": caller.issuer,
+                "subject": caller.subject,
+                "agent": caller.agent.as_deref().unwrap_or_default(),
+                "scopes": caller.scopes.join(" "),
+            });
+        }
+        let ttl = format!("{life}s");
         let body = json!({
             "policies": self.policies,
             "ttl": ttl,
@@ -177,7 +195,7 @@ impl Kv {
             "renewable": false,
             "no_default_policy": true,
             "display_name": format!("doorward-{server}"),
-            "meta": { "made_by": "doorward", "server": server, "scopes": self.scopes },
+            "meta": meta,
         });
         let call = Call::post(format!("auth/token/create/{}", self.role), body).making();
         let answer = self.vault.send(&call, deadline).await?;
@@ -221,13 +239,17 @@ impl Kv {
 
     async fn get(&self, asked: &Asked) -> Result<Given, Failure> {
         let deadline = self.vault.deadline();
+        if asked.caller.is_some() {
+            let (record, lease) = self.make(asked, deadline).await?;
+            return self.give(&record, lease);
+        }
         for _ in 0..ROUNDS {
             let found = self.read(&asked.server, deadline).await?;
             let left = found.record.as_ref().and_then(|record| self.usable(record, found.at, asked.refused.as_ref()));
             if let (Some(record), Some(left)) = (&found.record, left) {
                 return self.give(record, left);
             }
-            let (record, lease) = self.make(&asked.server, deadline).await?;
+            let (record, lease) = self.make(asked, deadline).await?;
             let accessor = record.accessor.clone().unwrap_or_default();
             // What is made by now may be kept, however long making it took.
             match self.put(&record, found.version, deadline.max(self.vault.deadline())).await {
@@ -291,6 +313,7 @@ impl Source for Kv {
     fn revoke<'a>(&'a self, asked: &'a Asked, handle: &'a Handle) -> BoxFuture<'a, Result<(), Unavailable>> {
         async move {
             match &handle.accessor {
+                Some(accessor) if asked.caller.is_some() => Ok(revoke_accessor(&self.vault, accessor).await?),
                 Some(accessor) => Ok(self.take_back(&asked.server, accessor).await?),
                 None => Ok(()),
             }

@@ -23,6 +23,8 @@ use crate::credentials::unavailable::Unavailable;
 pub(super) struct Leased {
     pub(super) vault: Arc<Vault>,
     pub(super) path: String,
+    /// What is asked of it; where there is something, it is written for, and else read.
+    pub(super) params: BTreeMap<String, String>,
     /// Where each field goes, by its name.
     pub(super) fields: BTreeMap<String, Place>,
 }
@@ -64,7 +66,12 @@ impl Source for Leased {
     fn fetch<'a>(&'a self, asked: &'a Asked) -> BoxFuture<'a, Result<Given, Unavailable>> {
         async move {
             let begun = Instant::now();
-            let answered = self.vault.send(&Call::get(self.path.clone()).making(), self.vault.deadline()).await?;
+            let call = if self.params.is_empty() {
+                Call::get(self.path.clone())
+            } else {
+                Call::post(self.path.clone(), &self.params)
+            };
+            let answered = self.vault.send(&call.making(), self.vault.deadline()).await?;
             let mut answer: Answer = answered.read()?;
             let placed = self.place(&mut answer.data);
             // A certificate says itself when it is over.

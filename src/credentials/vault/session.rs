@@ -29,7 +29,7 @@ const SPARE: Duration = Duration::from_hours(8);
 
 /// A login that succeeded.
 pub(super) struct Session {
-    client: VaultClient,
+    token: SecretString,
     renewable: bool,
     pub(super) until: Option<Instant>,
     policies: Vec<String>,
@@ -38,7 +38,7 @@ pub(super) struct Session {
 impl Session {
     /// The token that it is.
     pub(super) fn token(&self) -> &str {
-        &self.client.middle.token
+        self.token.expose_secret()
     }
 
     fn lives(&self) -> bool {
@@ -46,9 +46,12 @@ impl Session {
     }
 }
 
-impl Drop for Session {
+/// A client of the library with this login, for one question.
+struct Shown(VaultClient);
+
+impl Drop for Shown {
     fn drop(&mut self) {
-        self.client.middle.token.zeroize();
+        self.0.middle.token.zeroize();
     }
 }
 
@@ -130,7 +133,8 @@ impl Vault {
         }
         let mut closed = Ok(());
         for session in left {
-            match token::revoke_self(&session.client).await.map_err(|error| library(error).reason) {
+            let client = self.shown(&session)?;
+            match token::revoke_self(&client.0).await.map_err(|error| library(error).reason) {
                 // It is dead already.
                 Ok(()) | Err(Unavailable::Denied) => {}
                 failed => closed = failed,
@@ -171,7 +175,17 @@ impl Vault {
         }
         let begun = Instant::now();
         let client = |token: &str| self.client(token);
-        match log_in(&self.login, self.namespace(), &*self.secrets, &mut gate.spare, client).await {
+        let mut tried = 0;
+        let granted = loop {
+            let at = self.turned();
+            let granted = log_in(&self.login, self.namespace(), &*self.secrets, &mut gate.spare, client).await;
+            tried += 1;
+            match granted {
+                Err(reason) if self.turn(at, reason) && tried < self.nodes() => {}
+                granted => break granted,
+            }
+        };
+        match granted {
             Ok(granted) => {
                 (gate.streak, gate.failed) = (0, None);
                 // What was used is used up.
@@ -198,7 +212,7 @@ impl Vault {
             .lease
             .and_then(|lease| Lifetime::within(Bounds { declared: lease, lease: None, caller: None }, (self.dice)()));
         let session = Arc::new(Session {
-            client: self.client(granted.token.expose_secret())?,
+            token: granted.token,
             renewable: granted.renewable,
             until: lifetime.map(|lifetime| begun + lifetime.life),
             policies: granted.policies,
@@ -206,6 +220,10 @@ impl Vault {
         self.session.store(Some(Arc::clone(&session)));
         self.renewals.send_replace(lifetime.map(|lifetime| begun + lifetime.renew));
         Ok(session)
+    }
+
+    fn shown(&self, session: &Session) -> Result<Shown, Unavailable> {
+        self.client(session.token()).map(Shown)
     }
 
     /// Forgets a login that Vault does not know any more.
@@ -218,8 +236,9 @@ impl Vault {
 
     /// Whether Vault still knows the login.
     pub(super) async fn is_alive(&self, session: &Session) -> bool {
+        let Ok(client) = self.shown(session) else { return true };
         !matches!(
-            token::lookup_self(&session.client).await.map_err(|error| library(error).reason),
+            token::lookup_self(&client.0).await.map_err(|error| library(error).reason),
             Err(Unavailable::Denied | Unavailable::Refused)
         )
     }
@@ -228,8 +247,9 @@ impl Vault {
     async fn renew(&self) {
         let Some(session) = self.session.load_full() else { return };
         let begun = Instant::now();
-        if session.renewable {
-            match token::renew_self(&session.client, None).await {
+        let at = self.turned();
+        if let (true, Ok(client)) = (session.renewable, self.shown(&session)) {
+            match token::renew_self(&client.0, None).await {
                 // Renewed to less than before: its longest life is near.
                 Ok(auth)
                     if auth.lease_duration > 0
@@ -244,6 +264,7 @@ impl Vault {
                 Ok(_) => {}
                 Err(error) => {
                     let reason = library(error).reason;
+                    self.turn(at, reason);
                     if !matches!(reason, Unavailable::Denied | Unavailable::Refused) {
                         let wait = self.jittered(self.patience.backoff * 4);
                         self.renewals.send_replace(Some(Instant::now() + wait));

@@ -72,7 +72,7 @@ fn source(
             let place = place(server, variable)?;
             (Arc::new(Referred { secrets: Arc::clone(secrets), reference: reference.clone(), place }), REREAD)
         }
-        Credential::Vault { kind: VaultKind::Kv, path, ttl, .. } => {
+        Credential::Vault { kind: VaultKind::Kv, path, ttl, per_caller, .. } => {
             let ttl = Duration::from_secs((*ttl).into());
             let declared = set.vault.as_ref().ok_or(Unavailable::Undeclared)?;
             let source = Kv {
@@ -84,7 +84,7 @@ fn source(
                 ttl,
                 scopes: scopes(server),
                 place: place(server, "VAULT_TOKEN")?,
-                shared: declared.shared,
+                shared: declared.shared && !per_caller,
             };
             (Arc::new(source), ttl)
         }
@@ -105,8 +105,9 @@ fn source(
             };
             (Arc::new(source), ttl)
         }
-        Credential::Vault { kind: VaultKind::Dynamic, path, ttl, .. } => {
-            let source = Leased { vault: vault()?, path: path.clone(), fields: fields(server)? };
+        Credential::Vault { kind: VaultKind::Dynamic, path, ttl, params, .. } => {
+            let source =
+                Leased { vault: vault()?, path: path.clone(), params: params.clone(), fields: fields(server)? };
             (Arc::new(source), Duration::from_secs((*ttl).into()))
         }
     })
@@ -152,7 +153,8 @@ pub enum Revoked {
 }
 
 /// Takes back at Vault whatever a server's credentials are, whichever gateway had them made. The login
-/// of `vault` is an operator's: for `dynamic` it needs `sudo` on `sys/leases/revoke-prefix`.
+/// of `vault` is an operator's: for `dynamic`, and for tokens of each caller, it needs `sudo` on
+/// `sys/leases/revoke-prefix`.
 ///
 /// # Errors
 ///
@@ -164,6 +166,13 @@ pub async fn revoke(set: &PolicySet, name: &str, vault: &Arc<Vault>) -> Result<R
         Credential::Vault { kind: VaultKind::Oidc | VaultKind::Transit, ttl, .. } => Ok(Revoked::EndsBy(*ttl)),
         Credential::Vault { kind: VaultKind::Dynamic, path, .. } => {
             let call = Call::post(format!("sys/leases/revoke-prefix/{path}"), json!({}));
+            vault.send(&call, vault.deadline()).await?;
+            Ok(Revoked::Done)
+        }
+        Credential::Vault { kind: VaultKind::Kv, per_caller: true, .. } => {
+            // Nobody but the gateways that made them knows them. Vault has them by the role that made them.
+            let role = token_role(set.vault.as_ref().ok_or(Unavailable::Undeclared)?, name);
+            let call = Call::post(format!("sys/leases/revoke-prefix/auth/token/create/{role}"), json!({}));
             vault.send(&call, vault.deadline()).await?;
             Ok(Revoked::Done)
         }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::fields::{Fields, Reader, owned};
-use super::places::{is_variable, leak, own_reference, url};
+use super::places::{is_variable, leak, own_reference, url, urls};
 use crate::diagnostics::{Code, Span};
 use crate::policy::argument::sorted;
 use crate::policy::duration::{DURATION_HELP, lifetime};
@@ -18,7 +18,7 @@ const SERVICE_ACCOUNT: &str = "file:/var/run/secrets/kubernetes.io/serviceaccoun
 const KEYS: [&str; 11] =
     ["none", "env", "file", "vault", "path", "policies", "ttl", "audience", "per_caller", "header", "variable"];
 /// What only a credential from Vault has.
-const VAULT_KEYS: [&str; 6] = ["path", "policies", "ttl", "audience", "per_caller", "fields"];
+const VAULT_KEYS: [&str; 7] = ["path", "policies", "ttl", "audience", "per_caller", "fields", "params"];
 const PATH_HELP: &str = "write the path without a leading or trailing `/`";
 
 /// A credential with its place.
@@ -39,7 +39,7 @@ pub(super) fn credential(reader: &mut Reader<'_>, fields: Fields<'_>, token_ttl:
     {
         return declared;
     }
-    let keys: Vec<_> = KEYS.into_iter().chain(["fields"]).collect();
+    let keys: Vec<_> = KEYS.into_iter().chain(["fields", "params"]).collect();
     let Some(fields) = reader.table(node, "credential", "a credential", &keys) else { return declared };
     let none = reader.boolean(fields, "none");
     let sources = ["none", "env", "file", "vault"].iter().filter(|key| fields.get(key).is_some()).count();
@@ -94,7 +94,8 @@ fn vault_credential(reader: &mut Reader<'_>, fields: Fields<'_>, token_ttl: Opti
     for (key, of, others) in [
         ("audience", &signed[..], "an identity token or a statement: `vault = \"oidc\"` or `\"transit\"`"),
         ("fields", &[VaultKind::Dynamic], "a dynamic secret: `vault = \"dynamic\"`"),
-        ("per_caller", &[VaultKind::Dynamic], "a dynamic secret: `vault = \"dynamic\"`"),
+        ("params", &[VaultKind::Dynamic], "a dynamic secret: `vault = \"dynamic\"`"),
+        ("per_caller", &[VaultKind::Dynamic, VaultKind::Kv], "a secret or a token: `vault = \"dynamic\"` or `\"kv\"`"),
     ] {
         if let (false, Some(node)) = (of.contains(&kind.value), fields.get(key)) {
             reader.invalid(Code::InvalidValue, node.key_span, format!("`{key}` is for {others}"), "remove it");
@@ -108,8 +109,24 @@ fn vault_credential(reader: &mut Reader<'_>, fields: Fields<'_>, token_ttl: Opti
         audience: reader.text(fields, "audience").map(|at| at.value.to_owned()),
         // A statement is about one caller.
         per_caller: reader.boolean(fields, "per_caller").is_some_and(|at| at.value) || kind.value == VaultKind::Transit,
+        params: params(reader, fields),
     };
     (credential, ttl.map(|at| at.span))
+}
+
+/// What is asked of a secret. A secret is none of it.
+fn params(reader: &mut Reader<'_>, fields: Fields<'_>) -> BTreeMap<String, String> {
+    let mut params = BTreeMap::new();
+    if let Some(named) = reader.named(fields, "params") {
+        for (name, node) in named.keys() {
+            if let Some(at) = reader.text(named, name)
+                && !leak(reader, node.span, secret::is_token(at.value) || secret::is_named(name))
+            {
+                params.insert(name.to_owned(), at.value.to_owned());
+            }
+        }
+    }
+    params
 }
 
 /// A path below a mount.
@@ -163,10 +180,11 @@ fn placement(reader: &mut Reader<'_>, fields: Fields<'_>, program: bool) -> Plac
 
 pub(super) fn vault(reader: &mut Reader<'_>, node: &Node<'_>) -> Vault {
     let mut vault = Vault::default();
-    let keys = ["address", "namespace", "kv", "login", "ca_file", "identity_file", "shared"];
+    let keys = ["address", "standbys", "namespace", "kv", "login", "ca_file", "identity_file", "shared"];
     let Some(fields) = reader.table(node, "vault", "Vault", &keys) else { return vault };
     reader.required(fields, "address", "Vault", "\"https://vault.example.com\"");
     vault.address = url(reader, fields, "address").map_or_else(String::new, |at| at.value.to_owned());
+    vault.standbys = urls(reader, fields, "standbys");
     vault.namespace = reader.text(fields, "namespace").map(|at| at.value.to_owned());
     if let Some(mount) = reader.parsed(fields, "kv", PATH_HELP, path) {
         vault.kv = mount.value;

@@ -221,6 +221,18 @@ pub(super) fn url<'n>(reader: &mut Reader<'_>, fields: Fields<'n>, key: &str) ->
     Some(url)
 }
 
+/// The same of a list.
+pub(super) fn urls(reader: &mut Reader<'_>, fields: Fields<'_>, key: &str) -> Vec<String> {
+    let list = reader.strings(fields, key).unwrap_or_default();
+    for at in &list {
+        if !leak(reader, at.span, secret::in_url(at.value)) && !is_url(at.value) {
+            let message = format!("`{key}` cannot hold `{}`", quoted(at.value));
+            reader.invalid(Code::InvalidValue, at.span, message, "write URLs that begin with `https://` or `http://`");
+        }
+    }
+    owned(&list)
+}
+
 pub(super) fn is_url(text: &str) -> bool {
     let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
     let graphic = text

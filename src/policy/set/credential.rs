@@ -29,6 +29,9 @@ pub enum Credential {
         /// Whether each caller gets one of its own, which ends with the caller's token.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         per_caller: bool,
+        /// What is asked of a dynamic secret, such as the name in a certificate; then it is written for.
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        params: BTreeMap<String, String>,
     },
 }
 
@@ -74,6 +77,9 @@ pub enum VaultKind {
 pub struct Vault {
     /// Its URL.
     pub address: String,
+    /// The URLs of other nodes of the same cluster.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub standbys: Vec<String>,
     /// Its namespace.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub namespace: Option<String>,
@@ -106,6 +112,7 @@ impl Default for Vault {
     fn default() -> Self {
         Self {
             address: String::new(),
+            standbys: Vec::new(),
             namespace: None,
             kv: kv_mount(),
             login: VaultLogin::default(),

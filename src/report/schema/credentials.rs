@@ -30,7 +30,16 @@ pub(super) fn credential() -> Value {
             defined("duration"),
         ),
         key("audience", "The `aud` of an identity token or statement. Default: the URL of the server.", text()),
-        key("per_caller", "Each caller gets a dynamic secret of its own.", or(false, boolean())),
+        key(
+            "per_caller",
+            "Each caller gets a dynamic secret of its own, or a token whose metadata say who, and which KV never sees.",
+            or(false, boolean()),
+        ),
+        key(
+            "params",
+            "What a dynamic secret is asked for with: `{ common_name = \"crm.example.com\" }`. Default: none, and it is read.",
+            map(&text()),
+        ),
         key(
             "fields",
             "Where each field of a dynamic secret goes: `{ username = \"PGUSER\" }`. Default: none.",

@@ -189,6 +189,11 @@ fn capture() -> Value {
 fn vault() -> Value {
     table([
         required("address", "The URL of Vault or OpenBao: `https`, or `http` to this machine.", text()),
+        key(
+            "standbys",
+            "Other nodes of the same cluster, asked in turn while one does not answer or is not in charge. Default: none.",
+            one_or_list(&text()),
+        ),
         key("namespace", "The namespace, where there is one. Default: none.", text()),
         key("kv", "The mount of KV version 2 that holds the tokens of servers.", or("secret", text())),
         key("login", "How the gateway logs in. Default: the token in `env:VAULT_TOKEN`.", credentials::login()),

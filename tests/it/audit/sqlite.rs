@@ -63,7 +63,7 @@ async fn a_file_that_another_process_holds_is_waited_for_and_then_refused() {
             acknowledged.insert(format!("r{n}"));
             break;
         }
-        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        tokio::time::sleep(Duration::from_millis(50)).await;
     }
     assert_eq!(acknowledged.len(), 1);
     logger.close().await;

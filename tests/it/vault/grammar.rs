@@ -27,7 +27,7 @@ fn what_does_not_belong_together_is_refused() {
         vault("jwt = \"a\", token = \"env:A\", audience = \"x\""),
         vault("kubernetes = \"a\", service_account = \"s\", service_namespace = \"n\", role_id = \"env:A\""),
         server("vault = \"kv\", path = \"tokens/*\""),
-        server("vault = \"kv\", path = \"a\", per_caller = true"),
+        server("vault = \"oidc\", path = \"a\", per_caller = true"),
         server("vault = \"oidc\", path = \"a\", fields = { a = \"x-a\" }"),
         server("vault = \"kv\", path = \"a\", header = \"Host\""),
         server("vault = \"kv\", path = \"a\", header = \"Mcp-Session-Id\""),

@@ -9,6 +9,7 @@ mod fake;
 mod grammar;
 mod hazards;
 mod logins;
+mod nodes;
 #[cfg(feature = "gateway")]
 mod pipeline;
 #[cfg(feature = "gateway")]

@@ -5,14 +5,14 @@ use std::time::Duration;
 
 use doorward::credentials::plan::{Change, plan};
 use doorward::credentials::vault::{self, Excess, Revoked, Vault, apply, compare, declared, missing, stale, verify};
-use doorward::credentials::{Credential, Credentials, Limits, Unavailable};
+use doorward::credentials::{Caller, Credential, Credentials, Limits, Unavailable};
 use doorward::model::Timestamp;
 use doorward::policy::CompiledPolicy;
 use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use super::bao::{World, given, shared};
+use super::bao::{ROOT, World, given, shared};
 
 const LOGIN: &str = r#"login = { approle = "doorward", role_id = "env:ROLE", secret_id = "env:SECRET" }"#;
 const TICKETS: &str = r#"
@@ -267,4 +267,79 @@ async fn a_gateway_whose_clock_is_a_day_wrong_uses_and_keeps_tokens_as_any_other
         tokens.insert(secret(&credential));
     }
     assert_eq!(tokens.len(), 1);
+}
+
+#[tokio::test]
+async fn a_token_of_one_caller_says_whose_it_is_and_ends_with_the_caller() {
+    let Some(bao) = shared("a_token_of_one_caller_says_whose_it_is_and_ends_with_the_caller") else { return };
+    let world = bao.namespace().await;
+    let policy = world.policy(LOGIN, &TICKETS.replace("ttl = \"10m\"", "ttl = \"10m\", per_caller = true"));
+    let plan = plan(policy.set()).unwrap();
+    assert!(plan.allowed.keys().all(|path| !path.contains("/data/")), "{:?}", plan.allowed);
+    let vault = ready(&world, &policy).await;
+    tickets_policy(&world).await;
+    assert_eq!(verify(&vault, &plan).await.unwrap(), []);
+    let all = credentials(&policy, &vault);
+    let caller = |subject: &str, left: i64| {
+        let scopes = vec!["tickets:search".to_owned(), "other".to_owned()];
+        let (issuer, agent) = ("corp".to_owned(), Some("desk".to_owned()));
+        let expires_at = Timestamp(wall().0 + left);
+        Arc::new(Caller { issuer, subject: subject.to_owned(), agent, scopes, expires_at })
+    };
+    assert!(all.get("tickets", None).await.is_err(), "it is nobody's");
+    let (ana, ben) = (caller("ana", 3_600), caller("ben", 120));
+    let of_ana = all.get("tickets", Some(&ana)).await.unwrap();
+    let of_ben = all.get("tickets", Some(&ben)).await.unwrap();
+    assert_ne!(secret(&of_ana), secret(&of_ben));
+    assert_eq!(secret(&all.get("tickets", Some(&ana)).await.unwrap()), secret(&of_ana));
+    for (credential, subject, longest) in [(&of_ana, "ana", 600), (&of_ben, "ben", 120)] {
+        let (status, found) = lookup(&world, &secret(credential)).await;
+        let meta = json!({
+            "made_by": "doorward", "server": "tickets", "issuer": "corp", "subject": subject, "agent": "desk",
+            "scopes": "tickets:search other",
+        });
+        assert_eq!((status, &found["data"]["meta"]), (200, &meta));
+        let life = found["data"]["explicit_max_ttl"].as_i64().unwrap();
+        assert!(life <= longest && life > longest - 60, "{subject}: {life}");
+    }
+    // KV has none of it, an operator finds them all the same, and so does a shutdown.
+    assert_eq!(world.request(ROOT, "GET", "secret/data/tokens/tickets", None).await.0, 404);
+    assert_eq!(vault::revoke(policy.set(), "tickets", &World::operator(&policy)).await.unwrap(), Revoked::Done);
+    assert_eq!(lookup(&world, &secret(&of_ana)).await.0, 403);
+    all.door("tickets").unwrap().refused(Some(&ana), &of_ana);
+    let next = secret(&all.get("tickets", Some(&ana)).await.unwrap());
+    assert_eq!(lookup(&world, &next).await.0, 200);
+    assert_eq!(all.shutdown(soon()).await, []);
+    assert_eq!(lookup(&world, &next).await.0, 403);
+}
+
+#[tokio::test]
+async fn a_certificate_is_asked_for_by_the_name_that_the_policy_says() {
+    let Some(bao) = shared("a_certificate_is_asked_for_by_the_name_that_the_policy_says") else { return };
+    let world = bao.namespace().await;
+    world.write("sys/mounts/pki", json!({"type": "pki"})).await;
+    world.write("pki/root/generate/internal", json!({"common_name": "root", "ttl": "1h", "key_type": "ec"})).await;
+    let role = json!({"allowed_domains": "example.com", "allow_subdomains": true, "max_ttl": "10m", "key_type": "ec"});
+    world.write("pki/roles/crm", role).await;
+    let crm = r#"
+[servers.crm]
+command = ["crm"]
+[servers.crm.credential]
+vault = "dynamic"
+path = "pki/issue/crm"
+ttl = "10m"
+params = { common_name = "crm.example.com", ttl = "5m" }
+fields = { certificate = "CRM_CERTIFICATE", private_key = "CRM_KEY" }
+"#;
+    let policy = world.policy(LOGIN, crm);
+    let vault = ready(&world, &policy).await;
+    assert_eq!(verify(&vault, &plan(policy.set()).unwrap()).await.unwrap(), []);
+    let all = credentials(&policy, &vault);
+    let credential = all.get("crm", None).await.unwrap();
+    let placed: Vec<&str> = credential.placed().iter().map(|placed| placed.secret().expose_secret()).collect();
+    assert!(placed[0].starts_with("-----BEGIN CERTIFICATE") && placed[1].contains("PRIVATE KEY"), "{}", placed[0]);
+    // Another name is the role's to refuse.
+    let other = world.policy(LOGIN, &crm.replace("crm.example.com", "crm.example.org"));
+    assert_eq!(credentials(&other, &vault).get("crm", None).await.unwrap_err(), Unavailable::Refused);
+    assert_eq!(all.shutdown(soon()).await, []);
 }
