@@ -121,8 +121,8 @@ async fn ready(State(status): State<Arc<Status>>) -> impl IntoResponse {
     let code = if why.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     let mut said = json!({"ready": why.is_empty(), "because": why});
     let but = status.but();
-    if !but.is_empty() {
-        said["but"] = json!(but);
+    if let Some(said) = said.as_object_mut().filter(|_| !but.is_empty()) {
+        said.insert("but".to_owned(), json!(but));
     }
     (code, format!("{said}\n"))
 }

@@ -146,8 +146,8 @@ async fn reload(State(control): State<Arc<Control>>, RawQuery(query): RawQuery) 
     let Some(attempt) = control.reloads.wait(ask).await else {
         return refused(StatusCode::CONFLICT, "reload-busy", "a reload waits already: ask for the status");
     };
-    let status = if attempt.result == Reloaded::Refused { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };
-    answer(status, serde_json::to_string(&attempt).unwrap_or_default() + "\n")
+    let code = if attempt.result == Reloaded::Refused { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };
+    answer(code, status::answer(&attempt))
 }
 
 impl Control {

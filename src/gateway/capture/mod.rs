@@ -76,7 +76,7 @@ impl Captured {
 
 /// What the writing thread is told.
 enum Told {
-    Take(Taken),
+    Take(Box<Taken>),
     /// Close the file, so that all of it can be read, and say what is in none.
     Close(SyncSender<Option<Gap>>),
 }
@@ -208,7 +208,7 @@ impl Capture {
         let sent = fits
             && writing.as_ref().is_some_and(|(sender, _)| {
                 let taken = Taken { intent: Intent { event: None, ..intent }, line };
-                sender.try_send(Told::Take(taken)).is_ok()
+                sender.try_send(Told::Take(Box::new(taken))).is_ok()
             });
         drop(writing);
         if !sent {

@@ -224,7 +224,9 @@ impl<'s> Builder<'s> {
                 Some(item) => {
                     let (kind, name) = named_item(item);
                     let found = self.index.target_number(self.door_name(door), kind, name);
-                    found.into_iter().for_each(|number| visit(door, number));
+                    if let Some(number) = found {
+                        visit(door, number);
+                    }
                 }
                 None => {
                     let matching = self.targets_of(door).filter(|(_, t)| pattern.item.matches(self.index.text(t.item)));

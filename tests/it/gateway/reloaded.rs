@@ -141,6 +141,9 @@ async fn a_policy_is_taken_when_its_gate_holds_on_the_last_traffic_and_stays_out
     let answer = ask(&served, &["reload", "--format", "json"]);
     assert_eq!(answer.status.code(), Some(1));
     assert_fits(&reload_schema(), &serde_json::from_slice(&answer.stdout).unwrap());
+    let (code, said) = raw(&served, "POST", "/v1/reload", &[("authorization", "Bearer hunter2")]).await;
+    assert_eq!(code, 422);
+    assert_fits(&reload_schema(), &serde_json::from_str(&said).unwrap());
 
     // What is no policy at all is refused in its own words, and what decides as before is no change.
     write(served.directory.path(), "version = 1\n[servers.x]\nurl = \"nowhere\"\n");
