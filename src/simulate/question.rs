@@ -36,9 +36,9 @@ pub(super) struct Question {
 }
 
 impl Question {
-    /// The number of how the arguments and the times lie to all that they are held against.
-    pub(super) const fn bearing(self) -> u32 {
-        self.bearing
+    /// The same where the arguments and the times lie otherwise to all that they are held against.
+    pub(super) const fn with(self, bearing: u32) -> Self {
+        Self { bearing, ..self }
     }
 }
 

@@ -205,7 +205,6 @@ impl<'p> Rehearsal<'p> {
             asker = Some(found.who);
         }
         let remembered = question.and_then(|question| self.memo.find(&question));
-        let mut kept = remembered;
         let mut once = None;
         let outcome = match remembered.and_then(|at| self.memo.at(at)) {
             Some(outcome) => outcome,
@@ -215,7 +214,6 @@ impl<'p> Rehearsal<'p> {
                     None => once.insert(outcome),
                     Some(question) => {
                         let at = self.memo.insert(question, outcome);
-                        kept = Some(at);
                         let Some(outcome) = self.memo.at(at) else { return };
                         outcome
                     }
@@ -256,8 +254,8 @@ impl<'p> Rehearsal<'p> {
         if let Some(number) = asker {
             self.askers.count(number, class.way);
         }
-        if let (Some(numbers), Some(question), Some(asker), Some(outcome)) = (&seen.numbers, question, asker, kept) {
-            self.alike.insert(numbers.of(), question.bearing(), Found { asker, outcome });
+        if let (Some(numbers), Some(question), Some(asker)) = (&seen.numbers, question, asker) {
+            self.alike.insert(numbers.of(), Found { asker, question });
         }
         outcome.events += 1;
         if let Some(outcome) = once {

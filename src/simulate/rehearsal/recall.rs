@@ -8,6 +8,7 @@ use hashbrown::HashMap;
 use super::Rehearsal;
 use crate::simulate::judged::{Judged, Witness};
 use crate::simulate::outcome::Drifted;
+use crate::simulate::question::Question;
 use crate::simulate::report::Window;
 use crate::simulate::terms::Clock;
 use crate::traffic::{Glance, Place};
@@ -15,36 +16,36 @@ use crate::traffic::{Glance, Place};
 /// How many kinds of event are remembered.
 const MOST: usize = 1 << 17;
 
-/// What events of one kind share: who asks and what comes of it, by the numbers of an event and its bearing.
+/// What events of the same numbers share: who asks, and all of their question but its bearing.
 #[derive(Debug, Default)]
 pub(super) struct Alike {
     map: HashMap<Kind, Found, FixedState>,
 }
 
-/// The numbers of an event and that of its bearing, in a form that is compared fast.
+/// The numbers of an event, in a form that is compared fast.
 type Kind = [u64; 3];
 
-fn kind(numbers: [u32; 5], bearing: u32) -> Kind {
+fn kind(numbers: [u32; 5]) -> Kind {
     let [lists, subject, token, verdict, item] = numbers.map(u64::from);
-    [lists << 32 | subject, token << 32 | verdict, item << 32 | u64::from(bearing)]
+    [lists << 32 | subject, token << 32 | verdict, item]
 }
 
-/// Where the two stand.
+/// What is remembered of them.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Found {
     /// The number of the one who asked.
     pub(super) asker: u32,
-    /// The place of the outcome in the memo.
-    pub(super) outcome: u32,
+    /// A question of theirs.
+    pub(super) question: Question,
 }
 
 impl Alike {
-    /// Remembers where they are for events of this kind.
-    pub(super) fn insert(&mut self, numbers: [u32; 5], bearing: u32, found: Found) {
+    /// Remembers it for events of these numbers.
+    pub(super) fn insert(&mut self, numbers: [u32; 5], found: Found) {
         if self.map.len() >= MOST {
             self.map.clear();
         }
-        self.map.insert(kind(numbers, bearing), found);
+        self.map.insert(kind(numbers), found);
     }
 
     pub(super) fn clear(&mut self) {
@@ -62,11 +63,12 @@ impl Rehearsal<'_> {
         let recorded = &glance.context;
         let moved = (self.terms.clock != Clock::AsRecorded).then(|| self.terms.clock.context(*recorded));
         let bearing = self.questions.bearing(&glance.numbers, recorded, moved.as_ref().unwrap_or(recorded));
-        let Some(found) = bearing.and_then(|bearing| self.alike.map.get(&kind(glance.numbers.of(), bearing))) else {
+        let (Some(found), Some(bearing)) = (self.alike.map.get(&kind(glance.numbers.of())), bearing) else {
             return false;
         };
-        let Found { asker, outcome } = *found;
-        let (Some(who), Some(outcome)) = (self.askers.who(asker), self.memo.at(outcome)) else { return false };
+        let Found { asker, question } = *found;
+        let outcome = self.memo.find(&question.with(bearing)).and_then(|at| self.memo.at(at));
+        let (Some(who), Some(outcome)) = (self.askers.who(asker), outcome) else { return false };
         let class = &*outcome.class;
         let (differs, changes) = (matches!(class.drift, Drifted::Different(..)), class.kind.is_some());
         if differs || changes {
