@@ -4,6 +4,7 @@
 //! `docs/quickstart.md` puts the gateway in front of it.
 
 use std::error::Error;
+use std::sync::Arc;
 
 use rmcp::handler::server::wrapper::Parameters;
 use rmcp::schemars::{self, JsonSchema};
@@ -48,7 +49,7 @@ impl Notes {
 async fn over_http(address: &str) -> Result<(), Box<dyn Error>> {
     let config = StreamableHttpServerConfig::default().disable_allowed_hosts();
     let service: StreamableHttpService<Notes, LocalSessionManager> =
-        StreamableHttpService::new(|| Ok(Notes), Default::default(), config);
+        StreamableHttpService::new(|| Ok(Notes), Arc::default(), config);
     let listener = tokio::net::TcpListener::bind(address).await?;
     Ok(axum::serve(listener, axum::Router::new().nest_service("/mcp", service)).await?)
 }

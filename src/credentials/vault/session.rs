@@ -190,7 +190,7 @@ impl Vault {
                 (gate.streak, gate.failed) = (0, None);
                 // What was used is used up.
                 (gate.spare, gate.spared_at) = (None, None);
-                let session = self.keep(granted, begun)?;
+                let session = self.keep(granted, begun);
                 if let Some(me) = self.me.upgrade().filter(|_| self.provided.load(Ordering::Relaxed)) {
                     tokio::spawn(async move { me.provide().await });
                 }
@@ -207,7 +207,7 @@ impl Vault {
     }
 
     /// Keeps a login and says when it is to be renewed.
-    fn keep(&self, granted: Granted, begun: Instant) -> Result<Arc<Session>, Unavailable> {
+    fn keep(&self, granted: Granted, begun: Instant) -> Arc<Session> {
         let lifetime = granted
             .lease
             .and_then(|lease| Lifetime::within(Bounds { declared: lease, lease: None, caller: None }, (self.dice)()));
@@ -219,7 +219,7 @@ impl Vault {
         });
         self.session.store(Some(Arc::clone(&session)));
         self.renewals.send_replace(lifetime.map(|lifetime| begun + lifetime.renew));
-        Ok(session)
+        session
     }
 
     fn shown(&self, session: &Session) -> Result<Shown, Unavailable> {

@@ -98,7 +98,7 @@ impl Tracer for Traces {
     fn end(&self, span: Span) {
         let data = span::data(span, SystemTime::now());
         let queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
-        if !queue.as_ref().is_some_and(|(sender, _)| sender.try_send(data).is_ok()) {
+        if queue.as_ref().is_none_or(|(sender, _)| sender.try_send(data).is_err()) {
             dropped("queue", 1);
         }
     }

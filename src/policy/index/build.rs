@@ -44,8 +44,10 @@ impl Filing {
         for (hash, _) in &self.by_group {
             groups.add(*hash);
             lists.hashes.push(hash.key());
-            let set = lists.filters.get_mut(filter.range()).and_then(|of| of.get_mut(hash.set(count(sets)) as usize));
-            set.into_iter().for_each(|set| set.add(*hash));
+            let filters = lists.filters.get_mut(filter.range());
+            if let Some(set) = filters.and_then(|filters| filters.get_mut(hash.set(count(sets)) as usize)) {
+                set.add(*hash);
+            }
         }
         let by_group = append(lists.named, self.by_group.into_iter().map(|(_, named)| named));
         Filed { by_group, groups, filter, others: append(lists.entries, self.others) }

@@ -14,7 +14,7 @@ use doorward::traffic::fieldmap::{load, shipped};
 use doorward::traffic::log;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::common::v1::any_value;
-use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, Span, status::StatusCode as Ended};
+use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, Span, Status, status::StatusCode as Ended};
 use prost::Message as _;
 use serde_json::{Value, json};
 
@@ -159,7 +159,7 @@ async fn every_decided_message_has_one_span_in_the_trace_of_its_caller() {
             None => assert!(span.parent_span_id.is_empty()),
         }
         assert_eq!((&*span.name, span.kind), ("tools/call add", 2));
-        assert_eq!(span.status.as_ref().map(|status| status.code()), Some(Ended::Unset));
+        assert_eq!(span.status.as_ref().map(Status::code), Some(Ended::Unset));
         assert!(span.end_time_unix_nano >= span.start_time_unix_nano && span.start_time_unix_nano > 0);
     }
     assert!(forwarded(&unkept)["head"].as_str().unwrap().ends_with("-00"), "what is not kept is passed on so");
