@@ -50,8 +50,11 @@ fn main() {
         short / events
     );
 
-    let shapes =
-        [("", "real", events), ("no decisions, ", "short", events), ("another subject each time, ", "distinct", distinct)];
+    let shapes = [
+        ("", "real", events),
+        ("no decisions, ", "short", events),
+        ("another subject each time, ", "distinct", distinct),
+    ];
     println!("| both policies judged, full report | M events/s | ÷ bare parse, same threads |");
     println!("| --- | --: | --: |");
     let mut reached = Vec::new();
