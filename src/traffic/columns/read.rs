@@ -5,6 +5,7 @@
 //! are read that somebody asks about.
 
 use std::borrow::Cow;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use ::parquet::column::reader::get_column_reader;
@@ -281,7 +282,9 @@ impl Rows {
                 return None;
             }
             let rows = usize::try_from(self.left).unwrap_or(STEP).min(STEP);
-            if let Err(error) = self.fill(rows) {
+            // The library asserts where it decodes: a damaged page is damage, and not the end of the program.
+            let filled = catch_unwind(AssertUnwindSafe(|| self.fill(rows)));
+            if let Err(error) = filled.unwrap_or_else(|_| Err(broken("a page cannot be decoded"))) {
                 self.left = 0;
                 (self.at, self.held) = (0, 0);
                 return Some((number, Err(damaged(number, &error))));

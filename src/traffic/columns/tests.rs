@@ -57,6 +57,17 @@ proptest! {
 }
 
 #[test]
+fn a_length_that_no_page_holds_is_damage() {
+    // Where a value is as long as this says, the next length lies behind the end of its page.
+    let bytes = file();
+    for at in (0..bytes.len()).rev().take(bytes.len() / 2).filter(|at| bytes[*at] == 0) {
+        let mut bytes = bytes.clone();
+        bytes[at] = 117;
+        rows(bytes);
+    }
+}
+
+#[test]
 fn numbers_without_a_dictionary_are_refused() {
     struct Pages(Box<dyn PageReader>);
     impl Iterator for Pages {
