@@ -100,7 +100,7 @@ impl<W: Write> Writer<W> {
 ///
 /// # Errors
 ///
-/// As for [`line`].
+/// As for [`line()`].
 pub fn object(event: &Event) -> Result<Map<String, Value>, io::Error> {
     match serde_json::to_value(EventOut::from(event)).map_err(io::Error::from)? {
         Value::Object(object) => Ok(object),

@@ -1,7 +1,14 @@
 //! What a damaged file does behind its checksums, which anyone who means harm can make anew.
 
-use ::parquet::column::page::{Page, PageReader};
-use ::parquet::file::reader::{FileReader, SerializedFileReader};
+use std::sync::Arc;
+
+use ::parquet::bloom_filter::Sbbf;
+use ::parquet::column::page::{Page, PageMetadata, PageReader};
+use ::parquet::errors::ParquetError;
+use ::parquet::file::metadata::RowGroupMetaData;
+use ::parquet::file::reader::{FileReader, RowGroupReader, SerializedFileReader};
+use ::parquet::record::reader::RowIter;
+use ::parquet::schema::types::Type as SchemaType;
 use bytes::Bytes;
 use proptest::prelude::*;
 
@@ -56,41 +63,88 @@ proptest! {
     }
 }
 
+/// Pages as something makes of them; it leaves out those of which it gives none.
+struct Altered(Box<dyn PageReader>, Arc<dyn Fn(Page) -> Option<Page> + Send + Sync>);
+
+impl Iterator for Altered {
+    type Item = Result<Page, ParquetError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.get_next_page().transpose()
+    }
+}
+
+impl PageReader for Altered {
+    fn get_next_page(&mut self) -> Result<Option<Page>, ParquetError> {
+        while let Some(page) = self.0.get_next_page()? {
+            if let Some(page) = (self.1)(page) {
+                return Ok(Some(page));
+            }
+        }
+        Ok(None)
+    }
+
+    fn peek_next_page(&mut self) -> Result<Option<PageMetadata>, ParquetError> {
+        self.0.peek_next_page()
+    }
+
+    fn skip_next_page(&mut self) -> Result<(), ParquetError> {
+        self.0.skip_next_page()
+    }
+}
+
+/// A row group whose pages are so altered.
+struct Group<'g>(&'g dyn RowGroupReader, Arc<dyn Fn(Page) -> Option<Page> + Send + Sync>);
+
+impl RowGroupReader for Group<'_> {
+    fn metadata(&self) -> &RowGroupMetaData {
+        self.0.metadata()
+    }
+
+    fn num_columns(&self) -> usize {
+        self.0.num_columns()
+    }
+
+    fn get_column_page_reader(&self, column: usize) -> Result<Box<dyn PageReader>, ParquetError> {
+        Ok(Box::new(Altered(self.0.get_column_page_reader(column)?, Arc::clone(&self.1))))
+    }
+
+    fn get_column_bloom_filter(&self, column: usize) -> Option<&Sbbf> {
+        self.0.get_column_bloom_filter(column)
+    }
+
+    fn get_row_iter(&self, projection: Option<SchemaType>) -> Result<RowIter<'_>, ParquetError> {
+        self.0.get_row_iter(projection)
+    }
+}
+
+/// The library asserts that the length of each value is there, and does not look.
 #[test]
-fn a_length_that_no_page_holds_is_damage() {
-    // Where a value is as long as this says, the next length lies behind the end of its page.
-    let bytes = file();
-    for at in (0..bytes.len()).rev().take(bytes.len() / 2).filter(|at| bytes[*at] == 0) {
-        let mut bytes = bytes.clone();
-        bytes[at] = 117;
-        rows(bytes);
+fn a_page_that_ends_within_the_length_of_a_value_is_damage() {
+    let file = SerializedFileReader::new(Bytes::from(file())).unwrap();
+    let group = file.get_row_group(0).unwrap();
+    for cut in 1..40 {
+        let shortened = Group(
+            &*group,
+            Arc::new(move |page| {
+                let Page::DictionaryPage { buf, num_values, encoding, is_sorted } = page else { return Some(page) };
+                let buf = buf.slice(..buf.len().saturating_sub(cut));
+                Some(Page::DictionaryPage { buf, num_values, encoding, is_sorted })
+            }),
+        );
+        let mut rows = Rows::open(&shortened, 2, 1).unwrap();
+        let line = rows.next(&mut Lines::new(&Everything)).unwrap().1.map(|_| ());
+        assert!(line.unwrap_err().to_string().contains("damaged"), "{cut}");
+        assert!(rows.next(&mut Lines::new(&Everything)).is_none());
     }
 }
 
 #[test]
 fn numbers_without_a_dictionary_are_refused() {
-    struct Pages(Box<dyn PageReader>);
-    impl Iterator for Pages {
-        type Item = Result<Page, ParquetError>;
-        fn next(&mut self) -> Option<Self::Item> {
-            self.get_next_page().transpose()
-        }
-    }
-    impl PageReader for Pages {
-        fn get_next_page(&mut self) -> Result<Option<Page>, ParquetError> {
-            let page = self.0.get_next_page()?;
-            if matches!(page, Some(Page::DictionaryPage { .. })) { self.0.get_next_page() } else { Ok(page) }
-        }
-        fn peek_next_page(&mut self) -> Result<Option<::parquet::column::page::PageMetadata>, ParquetError> {
-            self.0.peek_next_page()
-        }
-        fn skip_next_page(&mut self) -> Result<(), ParquetError> {
-            self.0.skip_next_page()
-        }
-    }
     let file = SerializedFileReader::new(Bytes::from(file())).unwrap();
     let group = file.get_row_group(0).unwrap();
     let pages = group.get_column_page_reader(Column::Door as usize).unwrap();
-    let mut ordered = values::Ordered::new(Box::new(Pages(pages)));
+    let without = Altered(pages, Arc::new(|page| (!page.is_dictionary_page()).then_some(page)));
+    let mut ordered = values::Ordered::new(Box::new(without));
     assert!(ordered.get_next_page().unwrap_err().to_string().contains("a dictionary that is not there"));
 }
