@@ -14,8 +14,9 @@
 //!
 //! Every writer must have its `open`, which only the key can make. An `open` names every chain of the
 //! writers that have not closed, and the last seal of those that have, unless an earlier `open` names that
-//! very row: that one is in a chain which is named itself. So who opens vouches for all that came before. What was written after the last seal that is left is vouched for by nobody. An
-//! [`Anchor`], kept elsewhere, says which seal must be left.
+//! very row: that one is in a chain which is named itself. So who opens vouches for all that came before.
+//! What was written after the last seal that is left is vouched for by nobody. An [`Anchor`], kept
+//! elsewhere, says which seal must be left.
 
 mod anchor;
 #[cfg(feature = "store")]
