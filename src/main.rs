@@ -2,8 +2,7 @@
 
 use std::process::ExitCode;
 
-/// The gateway takes and gives back much memory in small pieces on several threads.
-#[cfg(feature = "gateway")]
+/// Reading a policy, a rehearsal and the gateway take and give back much memory in small pieces.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

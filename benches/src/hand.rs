@@ -13,11 +13,11 @@ use serde_json::{Map, Value};
 
 use crate::workload::{Ask, CLOCK_SKEW, Condition, MAX_LIFETIME, NOW, Policy, Rule};
 
-/// The table.
+/// The table, with `WORDS` times 64 groups.
 #[derive(Debug)]
-pub struct Hand {
+pub struct Hand<const WORDS: usize> {
     hash: FixedState,
-    slots: HashTable<Slot>,
+    slots: HashTable<Slot<WORDS>>,
     doors: HashMap<Box<str>, (), FixedState>,
     groups: HashMap<Box<str>, u32, FixedState>,
 }
@@ -42,28 +42,43 @@ pub enum Because {
 }
 
 #[derive(Debug)]
-struct Slot {
+struct Slot<const WORDS: usize> {
     server: Box<str>,
     tool: Box<str>,
     issuers: Box<[Box<str>]>,
     audience: Box<str>,
     ttl: i64,
     scopes: Box<[Box<str>]>,
-    denies: Box<[Compiled]>,
-    grants: Box<[Compiled]>,
+    denies: Box<[Compiled<WORDS>]>,
+    grants: Box<[Compiled<WORDS>]>,
 }
 
 #[derive(Debug)]
-struct Compiled {
-    groups: Bits,
+struct Compiled<const WORDS: usize> {
+    groups: Bits<WORDS>,
     condition: Condition,
     index: u32,
 }
 
-/// A set of groups. Two words suffice for the standard policy; a larger one would need a new table.
-type Bits = u128;
+/// A set of groups. One word suffices for the standard policy.
+#[derive(Clone, Copy, Debug)]
+struct Bits<const WORDS: usize>([u64; WORDS]);
 
-impl Hand {
+impl<const WORDS: usize> Bits<WORDS> {
+    const NONE: Self = Self([0; WORDS]);
+
+    #[inline]
+    fn add(&mut self, group: u32) {
+        self.0[group as usize / 64] |= 1 << (group % 64);
+    }
+
+    #[inline]
+    fn meets(&self, other: &Self) -> bool {
+        self.0.iter().zip(&other.0).fold(0, |common, (a, b)| common | (a & b)) != 0
+    }
+}
+
+impl<const WORDS: usize> Hand<WORDS> {
     /// The table for a policy; `None` when it has more groups than the bits hold.
     pub fn new(policy: &Policy) -> Option<Self> {
         let hash = FixedState::default();
@@ -72,7 +87,7 @@ impl Hand {
             let next = u32::try_from(groups.len()).ok()?;
             groups.entry(name.as_str().into()).or_insert(next);
         }
-        if groups.len() > Bits::BITS as usize {
+        if groups.len() > 64 * WORDS {
             return None;
         }
         // The grants and denies of a tool are few: those for it and those for its whole server.
@@ -84,12 +99,15 @@ impl Hand {
         }
         let mut slots = HashTable::new();
         for (at, server, t, tool) in policy.tools() {
-            let compile = |rules: &[(u32, &Rule)]| -> Box<[Compiled]> {
+            let compile = |rules: &[(u32, &Rule)]| -> Box<[Compiled<WORDS>]> {
                 rules
                     .iter()
                     .filter(|(_, rule)| rule.tool.is_none_or(|only| only == t))
                     .map(|(index, rule)| Compiled {
-                        groups: rule.groups.iter().map(|g| 1 << groups[g.as_str()]).sum(),
+                        groups: rule.groups.iter().fold(Bits::NONE, |mut set, g| {
+                            set.add(groups[g.as_str()]);
+                            set
+                        }),
                         condition: rule.condition.clone(),
                         index: *index,
                     })
@@ -105,7 +123,7 @@ impl Hand {
                 denies: compile(&by_server[at][1]),
                 grants: compile(&by_server[at][0]),
             };
-            let hash_of = |slot: &Slot| key(&hash, &slot.server, &slot.tool);
+            let hash_of = |slot: &Slot<WORDS>| key(&hash, &slot.server, &slot.tool);
             slots.insert_unique(hash_of(&slot), slot, hash_of);
         }
         let doors = policy.servers.iter().map(|s| (s.name.as_str().into(), ())).collect();
@@ -139,14 +157,14 @@ impl Hand {
         if NOW >= ask.issued_at + slot.ttl {
             return Because::TokenStale;
         }
-        let mut groups: Bits = 0;
+        let mut groups = Bits::NONE;
         for group in &ask.groups {
-            if let Some(bit) = self.groups.get(*group) {
-                groups |= 1 << bit;
+            if let Some(number) = self.groups.get(*group) {
+                groups.add(*number);
             }
         }
         for deny in &slot.denies {
-            if deny.groups & groups != 0 && deny.condition.answer(ask.arguments) != Some(false) {
+            if deny.groups.meets(&groups) && deny.condition.answer(ask.arguments) != Some(false) {
                 return Because::DeniedBy(deny.index);
             }
         }
@@ -155,7 +173,7 @@ impl Hand {
         }
         let mut near = false;
         for grant in &slot.grants {
-            if grant.groups & groups != 0 {
+            if grant.groups.meets(&groups) {
                 if grant.condition.answer(ask.arguments) == Some(true) {
                     return Because::Granted(grant.index);
                 }

@@ -39,9 +39,10 @@ mod what_if;
 
 use std::ffi::OsString;
 use std::io::Write;
+use std::path::Path;
 use std::process::ExitCode;
 
-use clap::error::ErrorKind;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory, FromArgMatches, Parser};
 
 pub use reference::reference;
@@ -112,9 +113,20 @@ fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Parsed, Failur
         }
         Err(error) => {
             let text = error.render().to_string();
-            Err(Failure::usage(text.strip_prefix("error: ").unwrap_or(&text)))
+            let failure = Failure::usage(text.strip_prefix("error: ").unwrap_or(&text));
+            Err(match flagless_policy(&error) {
+                Some(policy) => failure.help(format!("a policy is named with its flag: `--policy {policy}`")),
+                None => failure,
+            })
         }
     }
+}
+
+/// A policy that was named as other tools let one name a file.
+fn flagless_policy(error: &clap::Error) -> Option<&str> {
+    let Some(ContextValue::String(argument)) = error.get(ContextKind::InvalidArg) else { return None };
+    let is_policy = Path::new(argument).extension().is_some_and(|extension| extension == "toml");
+    (is_policy && error.kind() == ErrorKind::UnknownArgument).then_some(argument)
 }
 
 fn answer(parsed: Parsed) -> Result<ExitCode, Failure> {

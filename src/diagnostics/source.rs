@@ -29,8 +29,8 @@ pub struct Source {
     pub text: Arc<str>,
     line_starts: Vec<u32>,
     /// The characters before each [`BLOCK`] of bytes: a place far into a line of megabytes costs no
-    /// more than one near its start.
-    characters: Vec<u32>,
+    /// more than one near its start. `None` when every byte is a character.
+    characters: Option<Vec<u32>>,
 }
 
 /// How many bytes are counted at once.
@@ -40,12 +40,14 @@ impl Source {
     fn new(name: &str, text: &str) -> Self {
         let offset = |at: usize| u32::try_from(at).unwrap_or(u32::MAX);
         let starts = memchr::memchr_iter(b'\n', text.as_bytes()).map(|at| offset(at + 1));
-        let mut total = 0u32;
-        let counted = text.as_bytes().chunks(BLOCK).map(|block| {
-            total = total.saturating_add(characters(block));
-            total
+        let characters = (!text.is_ascii()).then(|| {
+            let mut total = 0u32;
+            let counted = text.as_bytes().chunks(BLOCK).map(|block| {
+                total = total.saturating_add(characters(block));
+                total
+            });
+            std::iter::once(0).chain(counted).collect()
         });
-        let characters = std::iter::once(0).chain(counted).collect();
         Self {
             name: name.into(),
             text: text.into(),
@@ -59,7 +61,7 @@ impl Source {
         let line = self.line_starts.partition_point(|start| *start <= byte).saturating_sub(1);
         let start = self.line_starts.get(line).copied().unwrap_or(0);
         let column = match self.text.as_bytes().get(start as usize..byte as usize) {
-            Some(near) if near.len() <= BLOCK => characters(near),
+            Some(near) if self.characters.is_some() && near.len() <= BLOCK => characters(near),
             _ => self.characters_before(byte).saturating_sub(self.characters_before(start)),
         };
         (u32::try_from(line).unwrap_or(u32::MAX - 1).saturating_add(1), column.saturating_add(1))
@@ -74,9 +76,10 @@ impl Source {
 
     fn characters_before(&self, byte: u32) -> u32 {
         let byte = self.text.len().min(byte as usize);
+        let Some(counted) = &self.characters else { return u32::try_from(byte).unwrap_or(u32::MAX) };
         let block = byte / BLOCK;
         let rest = self.text.as_bytes().get(block * BLOCK..byte).unwrap_or_default();
-        self.characters.get(block).copied().unwrap_or(0).saturating_add(characters(rest))
+        counted.get(block).copied().unwrap_or(0).saturating_add(characters(rest))
     }
 }
 

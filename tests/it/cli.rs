@@ -85,6 +85,8 @@ fn input_that_cannot_be_read_gives_one_clear_line_and_exit_code_2() {
         assert!(ran.stderr.contains(problem) && ran.stderr.contains(policy), "{policy}: {}", ran.stderr);
     }
     place.run(&["check", "--policy=git:main"]).fails_with("usage");
+    let flagless = place.run(&["check", "p.toml"]);
+    assert!(flagless.fails_with("usage").contains("`--policy p.toml`"), "{}", flagless.stderr);
     place.run(&["check", "--policy=git:nowhere:p.toml"]).fails_with("git");
     place.run(&["check"]).fails_with("no-policy");
     #[cfg(target_os = "linux")]

@@ -159,6 +159,19 @@ impl<'t> Builder<'t> {
         Raw::new_unchecked(self.text.get(range.start()..range.end()).unwrap_or(""), encoding, range)
     }
 
+    /// A bare key or what stands in double quotes on one line, when it is of such bytes alone and has no
+    /// escape. Nearly every one is, and the library's way through it costs more than the rest of the tree.
+    fn plain(&self, range: Range, encoding: Option<Encoding>, is_plain: impl Fn(u8) -> bool) -> Option<&'t str> {
+        let text = self.text.get(range.start()..range.end())?;
+        let inner = match encoding {
+            None if text.is_empty() => return None,
+            None => text,
+            Some(Encoding::BasicString) => text.strip_prefix('"')?.strip_suffix('"')?,
+            Some(_) => return None,
+        };
+        inner.bytes().all(is_plain).then_some(inner)
+    }
+
     fn open(&mut self, origin: Origin, span: Span, key_span: Span) -> u32 {
         let table = offset(self.tables.len());
         self.tables.push(Open { span, key_span, origin, values: Table::new(), children: Vec::new() });
@@ -324,6 +337,16 @@ impl<'t> Builder<'t> {
     }
 }
 
+/// What a bare key is made of.
+const fn is_bare(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_')
+}
+
+/// What stands in double quotes for itself, of ASCII.
+const fn is_unescaped(byte: u8) -> bool {
+    matches!(byte, b' '..=b'~') && !matches!(byte, b'"' | b'\\')
+}
+
 impl EventReceiver for Builder<'_> {
     fn std_table_open(&mut self, span: Range, _: &mut dyn ErrorSink) {
         self.header = span.start();
@@ -345,7 +368,14 @@ impl EventReceiver for Builder<'_> {
 
     fn simple_key(&mut self, span: Range, encoding: Option<Encoding>, error: &mut dyn ErrorSink) {
         let mut key = Cow::Borrowed("");
-        self.raw(span, encoding).decode_key(&mut key, error);
+        let plain = match encoding {
+            None => self.plain(span, encoding, is_bare),
+            Some(_) => self.plain(span, encoding, is_unescaped),
+        };
+        match plain {
+            Some(plain) => key = Cow::Borrowed(plain),
+            None => self.raw(span, encoding).decode_key(&mut key, error),
+        }
         self.path.push((key, self.range(span)));
     }
 
@@ -366,7 +396,14 @@ impl EventReceiver for Builder<'_> {
 
     fn scalar(&mut self, span: Range, encoding: Option<Encoding>, error: &mut dyn ErrorSink) {
         let mut text = Cow::Borrowed("");
-        let kind = self.raw(span, encoding).decode_scalar(&mut text, error);
+        let quoted = encoding.and_then(|_| self.plain(span, encoding, is_unescaped));
+        let kind = match quoted {
+            Some(plain) => {
+                text = Cow::Borrowed(plain);
+                ScalarKind::String
+            }
+            None => self.raw(span, encoding).decode_scalar(&mut text, error),
+        };
         let span = self.range(span);
         let kind = match kind {
             ScalarKind::String => Kind::String(text),
