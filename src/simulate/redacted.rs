@@ -4,7 +4,7 @@
 //! secret into a name, a session or an argument. Parts are merged by such names and keep them.
 
 use super::report::Report;
-use crate::traffic::mask_value;
+use crate::traffic::{holds_any_secret, mask_value};
 
 impl Report {
     /// The report as it may be shown.
@@ -13,7 +13,11 @@ impl Report {
     ///
     /// When it has no JSON form, on which this rests.
     pub fn redacted(&self) -> Result<Self, serde_json::Error> {
+        if !holds_any_secret(self) {
+            return Ok(self.clone());
+        }
         let mut value = serde_json::to_value(self)?;
-        if mask_value(&mut value) { serde_json::from_value(value) } else { Ok(self.clone()) }
+        mask_value(&mut value);
+        serde_json::from_value(value)
     }
 }

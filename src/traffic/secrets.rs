@@ -5,7 +5,7 @@
 //! stands under no such name is not known.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
@@ -34,47 +34,17 @@ pub(super) fn bare(address: &str) -> Cow<'_, str> {
 }
 
 /// Puts a stand-in for every secret in the keys and texts of a value that is shown to somebody.
-pub(crate) fn mask_value(value: &mut Value) -> bool {
-    mask_unknown(value, &mut HashSet::new())
-}
-
-/// How many texts without a secret are remembered.
-const MOST_CLEAN: usize = 1 << 16;
-
-/// Whether a text holds no secret. Most texts of a value come many times: those that hold none are remembered.
-fn is_clean(text: &str, clean: &mut HashSet<String>) -> bool {
-    if clean.contains(text) {
-        return true;
-    }
-    let is = !holds_secret(text);
-    if is && clean.len() < MOST_CLEAN {
-        clean.insert(text.to_owned());
-    }
-    is
-}
-
-fn mask_unknown(value: &mut Value, clean: &mut HashSet<String>) -> bool {
-    let mut any = false;
+pub(crate) fn mask_value(value: &mut Value) {
     match value {
         Value::String(text) => {
-            if !is_clean(text, clean)
-                && let Cow::Owned(masked) = mask_secrets(text)
-            {
+            if let Cow::Owned(masked) = mask_secrets(text) {
                 *text = masked;
-                any = true;
             }
         }
-        Value::Array(list) => {
-            for value in list {
-                any |= mask_unknown(value, clean);
-            }
-        }
+        Value::Array(list) => list.iter_mut().for_each(mask_value),
         Value::Object(object) => {
-            for value in object.values_mut() {
-                any |= mask_unknown(value, clean);
-            }
-            if object.keys().any(|key| !is_clean(key, clean)) {
-                any = true;
+            object.values_mut().for_each(mask_value);
+            if object.keys().any(|key| holds_secret(key)) {
                 for (key, value) in std::mem::take(object) {
                     let masked = mask_secrets(&key).into_owned();
                     // Two secrets stay two.
@@ -90,7 +60,6 @@ fn mask_unknown(value: &mut Value, clean: &mut HashSet<String>) -> bool {
         }
         Value::Null | Value::Bool(_) | Value::Number(_) => {}
     }
-    any
 }
 
 impl Event {
