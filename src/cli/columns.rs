@@ -9,7 +9,7 @@ use std::path::Path;
 use super::failure::{Failure, Kind};
 use super::files;
 use crate::traffic::columns::{Columns, MAGIC};
-use crate::traffic::{Everything, Lines, Numbered, Unreadable};
+use crate::traffic::{Everything, Line, Lines, Numbered, Unreadable};
 
 /// Whether a recording of that name is to be written in columns.
 pub(super) fn is_wanted(path: Option<&Path>) -> bool {
@@ -49,8 +49,9 @@ pub(super) fn items(columns: &Columns<File>) -> impl Iterator<Item = Result<Numb
             found.push(Err(unreadable.clone()));
         }
         // A row group is held whole, which its writer keeps small.
-        while let Some((number, line)) = rows.as_mut().ok().and_then(|rows| rows.next(&mut lines)) {
-            found.push(line.map(|line| Numbered { place: number.into(), event: line.into_event() }));
+        while let Some((number, row)) = rows.as_mut().ok().and_then(|rows| rows.next(&mut lines)) {
+            let event = row.and_then(|row| row.line().map(Line::into_event));
+            found.push(event.map(|event| Numbered { place: number.into(), event }));
         }
         found
     })

@@ -3,7 +3,7 @@
 //! It never judges. It says which statements are about the subject, in the order in which a judgement
 //! comes to them, and how the lists of the token come out of the checks that look at them.
 
-use super::evaluate::{Checks, Groups, resolve};
+use super::evaluate::{Case, Checks, Groups, resolve};
 use super::selector::selects;
 use super::token::audience;
 use super::truth::Truth;
@@ -16,9 +16,9 @@ use crate::policy::{CompiledPolicy, Entry};
 ///
 /// Where two requests differ in their subjects alone and the same is written of both, they are judged
 /// alike and covered by the same statements, and so they are where both get other arguments, another
-/// time or another token.
-pub(crate) fn stance(policy: &CompiledPolicy, request: &Request<'_>, out: &mut Vec<u64>) {
-    let Ok(case) = resolve(policy, request) else { return };
+/// time or another token. Gives the [`token_stance`] beside it.
+pub(crate) fn stance(policy: &CompiledPolicy, request: &Request<'_>, out: &mut Vec<u64>) -> u8 {
+    let Ok(case) = resolve(policy, request) else { return 0 };
     out.push(fact(case.standard().issuer.map(place)));
     out.push(fact(case.caller.map(place)));
     let groups = Groups::of(request);
@@ -33,6 +33,7 @@ pub(crate) fn stance(policy: &CompiledPolicy, request: &Request<'_>, out: &mut V
     };
     case.filed_grants().for_each(|place| list(&set.grants, place));
     case.filed_denies().for_each(|place| list(&set.denies, place));
+    lists_of_token(&case, request)
 }
 
 /// What the policy sees of the lists of a token, as a number below 16.
@@ -40,7 +41,10 @@ pub(crate) fn stance(policy: &CompiledPolicy, request: &Request<'_>, out: &mut V
 /// Where two requests of one [`stance`] differ in the audience and the scopes of their tokens alone and this number is
 /// the same, they are judged alike, also with other arguments or at another time.
 pub(crate) fn token_stance(policy: &CompiledPolicy, request: &Request<'_>) -> u8 {
-    let Ok(case) = resolve(policy, request) else { return 0 };
+    resolve(policy, request).map_or(0, |case| lists_of_token(&case, request))
+}
+
+fn lists_of_token(case: &Case<'_, '_>, request: &Request<'_>) -> u8 {
     let (mut of_audience, mut of_scopes) = (Checks::default(), Checks::default());
     audience(&case.standard(), request, &mut of_audience);
     case.check_scope(&mut of_scopes);

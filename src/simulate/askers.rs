@@ -55,6 +55,20 @@ pub(super) struct Asker {
     pub(super) stance: u32,
     /// As who it is counted.
     pub(super) who: u32,
+    /// The number of the lists of a token of theirs, and how these come out of the checks.
+    token: (u32, u8),
+}
+
+impl Asker {
+    /// How the lists of their token come out of the checks of each policy, of which there are two at most.
+    pub(super) const fn token(&self) -> u8 {
+        self.token.1
+    }
+}
+
+/// The answers of policies about the lists of a token, each of which is below 16.
+fn together(answers: impl Iterator<Item = u8>) -> u8 {
+    answers.fold(0, |all, one| all << 4 | one)
 }
 
 /// Those who ask, within one space of numbers.
@@ -86,16 +100,19 @@ impl<'p> Askers<'p> {
 
     /// The one who asks.
     pub(super) fn find(&mut self, request: &Request<'_>, numbers: &Numbers<'_>) -> Asker {
-        let [lists, subject, .., item] = numbers.of();
+        let [lists, subject, token, _, item] = numbers.of();
         let pair = (u64::from(item) << 32 | u64::from(subject), lists);
-        if let Some(asker) = self.pairs.get(&pair) {
+        if let Some(asker) = self.pairs.get_mut(&pair) {
+            if asker.token.0 != token {
+                let answers = self.policies.iter().map(|policy| pdp::token_stance(policy, request));
+                asker.token = (token, together(answers));
+            }
             return *asker;
         }
         self.scratch.clear();
         self.scratch.push(u64::from(item));
-        for policy in &self.policies {
-            pdp::stance(policy, request, &mut self.scratch);
-        }
+        let answers = self.policies.iter().map(|policy| pdp::stance(policy, request, &mut self.scratch));
+        let answers = together(answers);
         let next = u32::try_from(self.stances.len()).unwrap_or(u32::MAX);
         let stance = *self.stances.entry_ref(&*self.scratch).or_insert(next);
         let next = u32::try_from(self.who.len()).unwrap_or(u32::MAX);
@@ -106,7 +123,7 @@ impl<'p> Askers<'p> {
         if self.pairs.len() >= MOST_PAIRS {
             self.pairs.clear();
         }
-        let asker = Asker { stance, who };
+        let asker = Asker { stance, who, token: (token, answers) };
         self.pairs.insert(pair, asker);
         asker
     }

@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use hashbrown::HashMap;
 
+use super::askers::Asker;
 use crate::model::{Arguments, Context, Fact, Resource, ResourceKind, Timestamp};
-use crate::pdp;
 use crate::policy::CompiledPolicy;
 use crate::policy::argument::{ArgPath, Found};
 use crate::policy::matcher::{ArgRules, Match, Matcher};
@@ -39,6 +39,11 @@ impl Question {
     /// The same where the arguments and the times lie otherwise to all that they are held against.
     pub(super) const fn with(self, bearing: u32) -> Self {
         Self { bearing, ..self }
+    }
+
+    /// Whether they lie so.
+    pub(super) const fn bears(&self, bearing: u32) -> bool {
+        self.bearing == bearing
     }
 }
 
@@ -118,13 +123,13 @@ impl<'p> Questions<'p> {
         self.bearings.clear();
     }
 
-    /// The question of an event that is judged in the context `asked`, by one of that stance. None when it is one
-    /// that is not told apart exactly.
+    /// The question of an event that is judged in the context `asked`, by that asker. None when it is one that is
+    /// not told apart exactly.
     pub(super) fn of(
         &mut self,
         seen: &Observed<'_>,
         numbers: &Numbers<'_>,
-        stance: u32,
+        asker: Asker,
         asked: &Context<'_>,
     ) -> Option<Question> {
         let number = numbers.item() as usize;
@@ -134,11 +139,9 @@ impl<'p> Questions<'p> {
         let slot = self.items.get_mut(number)?;
         slot.get_or_insert_with(|| ItemTerms::of(&self.policies, &seen.request.resource));
         let bearing = self.bearing(numbers, &seen.request.context, asked)?;
-        // There are at most two, each of which says less than 16.
-        let stances = self.policies.iter().map(|policy| u64::from(pdp::token_stance(policy, &seen.request)));
-        let token = stances.fold(0, |all, one| all << 4 | one);
         let [lists, .., verdict, _] = numbers.of().map(u64::from);
-        Some(Question { asker: lists << 32 | u64::from(stance), token: token << 32 | verdict, bearing })
+        let (stance, token) = (u64::from(asker.stance), u64::from(asker.token()));
+        Some(Question { asker: lists << 32 | stance, token: token << 32 | verdict, bearing })
     }
 
     /// How the arguments and the times of an event lie to all that they are held against, by a number. None where no

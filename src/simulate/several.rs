@@ -3,6 +3,8 @@
 //! Each candidate has its own fold. What does not depend on the candidate is done once an event: the
 //! reading and the judgement of the baseline.
 
+use std::borrow::Borrow;
+
 use super::part::Part;
 use super::rehearsal::Rehearsal;
 use super::shard::Shard;
@@ -11,7 +13,7 @@ use crate::pdp;
 use crate::policy::CompiledPolicy;
 #[cfg(feature = "parquet")]
 use crate::traffic::columns::Rows;
-use crate::traffic::{Batch, Event, Imported, Line, Lines, Numbered, Observed, Place, Unreadable};
+use crate::traffic::{Batch, Event, Glance, Imported, Line, Lines, Numbered, Observed, Place, Unreadable};
 
 /// Rehearsals of several candidates on one traffic, against one baseline.
 #[derive(Debug)]
@@ -64,8 +66,16 @@ impl<'p> Rehearsals<'p> {
     /// Feeds lines of a recording.
     pub fn batch(&mut self, lines: &mut Lines<'_>, batch: &Batch) {
         for (number, item) in batch.items() {
-            if self.takes(number.into()) {
-                self.line(number, item.and_then(|(bytes, ended)| lines.read(bytes, number, ended)));
+            if !self.takes(number.into()) {
+                continue;
+            }
+            let read = match item {
+                Ok((bytes, ended)) => lines.read(bytes, number, ended),
+                Err(unreadable) => Err(unreadable),
+            };
+            match &read {
+                Ok(line) => self.glance(number.into(), &line.glance(), || Ok(line)),
+                Err(unreadable) => self.lost(unreadable),
             }
         }
     }
@@ -76,26 +86,36 @@ impl<'p> Rehearsals<'p> {
     pub fn rows(&mut self, lines: &mut Lines<'_>, rows: Result<Rows, Unreadable>) {
         match rows {
             Ok(mut rows) => {
-                while let Some((number, line)) = rows.next(lines) {
-                    self.line(number, line);
+                while let Some((number, row)) = rows.next(lines) {
+                    match &row {
+                        Ok(row) => self.glance(number.into(), &row.glance(), || row.line()),
+                        Err(unreadable) => self.lost(unreadable),
+                    }
                 }
             }
             Err(unreadable) => self.lost(&unreadable),
         }
     }
 
-    fn line(&mut self, number: u64, line: Result<Line<'_>, Unreadable>) {
-        match line {
+    /// Feeds an event that is put together only where something asks for all of it.
+    fn glance<'l, L: Borrow<Line<'l>>>(
+        &mut self,
+        place: Place,
+        glance: &Glance<'_>,
+        line: impl FnOnce() -> Result<L, Unreadable>,
+    ) {
+        let whole = self.each.iter_mut().filter_map(|one| (!one.recall(place, glance)).then_some(one));
+        let mut whole = whole.peekable();
+        if whole.peek().is_none() {
+            return;
+        }
+        match line() {
             Ok(line) => {
-                let (place, glance) = (number.into(), line.glance());
-                let whole = self.each.iter_mut().filter_map(|one| (!one.recall(place, &glance)).then_some(one));
-                let mut whole = whole.peekable();
-                if whole.peek().is_some() {
-                    let claims = line.claims();
-                    judge(whole, (self.baseline, &self.terms), place, &line.observe(&claims));
-                }
+                let line = line.borrow();
+                let claims = line.claims();
+                judge(whole, (self.baseline, &self.terms), place, &line.observe(&claims));
             }
-            Err(unreadable) => self.lost(&unreadable),
+            Err(unreadable) => whole.for_each(|one| one.unreadable(&unreadable)),
         }
     }
 

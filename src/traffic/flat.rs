@@ -22,7 +22,7 @@ pub(super) fn read(text: &str, names: &[String], kept: &mut Map<String, Value>) 
     let mut rest = Rest { text, at: 0 };
     rest.eat(b'{')?;
     let mut came = [""; MOST];
-    let mut count = 0;
+    let (mut count, mut wanted) = (0, 0);
     if rest.eat(b'}').is_none() {
         loop {
             let key = rest.string()?;
@@ -34,6 +34,7 @@ pub(super) fn read(text: &str, names: &[String], kept: &mut Map<String, Value>) 
             count += 1;
             let value = rest.value()?;
             if names.iter().any(|name| *name == *key) {
+                wanted += 1;
                 match (kept.get_mut(key), value) {
                     (Some(Value::String(kept)), Flat::Text(text)) => text.clone_into(kept),
                     (Some(kept), value) => *kept = value.into(),
@@ -48,6 +49,10 @@ pub(super) fn read(text: &str, names: &[String], kept: &mut Map<String, Value>) 
     }
     if rest.at != text.len() {
         return None;
+    }
+    // Each that is wanted and came is kept: so many, and there is no other.
+    if kept.len() == wanted {
+        return Some(());
     }
     let came = came.get(..count)?;
     kept.retain(|name, _| names.contains(name) && came.contains(&name.as_str()));

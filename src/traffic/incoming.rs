@@ -241,7 +241,7 @@ impl<'a> EventIn<'a> {
 }
 
 /// The fields of a list that are there, as a set.
-fn set<const N: usize>(fields: [(Optional, bool); N]) -> u32 {
+pub(super) fn set<const N: usize>(fields: [(Optional, bool); N]) -> u32 {
     fields.into_iter().fold(0, |all, (field, there)| if there { all | field.bit() } else { all })
 }
 

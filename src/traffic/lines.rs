@@ -6,20 +6,21 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use serde::de::DeserializeSeed as _;
 use serde_json::{Map, Value};
 
 use super::event::{ALL_WITHHELD, Event, Identity, TokenFacts};
-use super::flat;
 use super::gap::Gap;
 use super::incoming::{self, Bad, EventIn, Own, Shared, SubjectIn, TokenLists, Verdicts};
-use super::keep::{Again, Keep, Kept, MAX_AGAIN, Wants};
+use super::keep::{Keep, Wants};
+use super::last::{Held, Last};
 use super::observed::{Glance, Numbers, Observed};
 use super::pointer::{Optional, Statuses};
 use super::reader::{Unreadable, UnreadableCode};
 use super::scan::scan;
 use super::table::Table;
-use crate::model::{Action, Arguments, Claim, Context, Fact, Request, Resource, ResourceKind, Strings, Subject, Token};
+use crate::model::{
+    Action, Arguments, Claim, Context, Fact, Request, Resource, ResourceKind, Strings, Subject, Timestamp, Token,
+};
 
 /// After how many different texts the tables begin anew.
 const MAX_TEXTS: usize = 1 << 16;
@@ -36,9 +37,7 @@ pub struct Lines<'w> {
     lists: Table<Statuses, 4>,
     tokens: Table<TokenLists, 2>,
     verdicts: Table<Verdicts, 2>,
-    /// The arguments of the last call, where only some are kept: the next ones take their place in memory, which is
-    /// hot and has the shape that most of them need.
-    last: Map<String, Value>,
+    last: Last,
 }
 
 #[derive(Debug)]
@@ -46,6 +45,8 @@ struct Item {
     action: Action,
     kind: ResourceKind,
     keep: Keep,
+    /// Where the arguments of the last such call are, if they stay.
+    last: Option<u32>,
 }
 
 impl std::fmt::Debug for Lines<'_> {
@@ -58,6 +59,12 @@ impl std::fmt::Debug for Lines<'_> {
 #[derive(Debug)]
 pub struct Line<'a> {
     own: Own<'a>,
+    shown: Shown<'a>,
+}
+
+/// One event but for what is its own.
+#[derive(Debug)]
+pub(super) struct Shown<'a> {
     common: Common<'a>,
     arguments: Option<Cow<'a, Map<String, Value>>>,
     numbers: Numbers<'a>,
@@ -81,15 +88,6 @@ pub(super) struct Parts {
     arguments: Held,
 }
 
-/// Where the arguments are.
-#[derive(Debug)]
-enum Held {
-    Nowhere,
-    /// With the reader, until the next line is read.
-    There,
-    Here(Map<String, Value>),
-}
-
 impl<'w> Lines<'w> {
     /// A reader of lines that keeps of arguments what `wants` says.
     pub fn new(wants: &'w dyn Wants) -> Self {
@@ -101,7 +99,7 @@ impl<'w> Lines<'w> {
             lists: Table::default(),
             tokens: Table::default(),
             verdicts: Table::default(),
-            last: Map::new(),
+            last: Last::default(),
         }
     }
 
@@ -120,13 +118,17 @@ impl<'w> Lines<'w> {
             return Err(Unreadable::new(number, UnreadableCode::NotJson, "the line is not a JSON object"));
         }
         self.bound();
-        let scanned = scan(text).ok();
-        let quick = scanned.and_then(|(own, shared)| self.parts(&own, &shared).ok().map(|parts| (own, parts)));
-        let (own, parts) = match quick {
-            Some(read) => read,
-            None => self.parsed(text, number, ended)?,
+        let (own, parts) = match scan(text) {
+            Ok((own, shared)) => match self.parts(&own, &shared) {
+                Ok(parts) => (own, parts),
+                Err(_) => self.parsed(text, number, ended)?,
+            },
+            Err(_) => self.parsed(text, number, ended)?,
         };
-        self.line(own, parts).map_err(|message| Unreadable::new(number, UnreadableCode::NotAnEvent, message))
+        match self.shown(parts) {
+            Ok(shown) => Ok(Line { own, shown }),
+            Err(message) => Err(Unreadable::new(number, UnreadableCode::NotAnEvent, message)),
+        }
     }
 
     /// Reads any line. Says what is wrong with one that the format does not allow.
@@ -155,7 +157,7 @@ impl<'w> Lines<'w> {
             self.verdicts(shared.verdicts)?,
             self.item(own)?,
         ];
-        self.hold(own, numbers)
+        self.hold(own.present(), own.arguments, numbers)
     }
 
     pub(super) fn lists<'a>(&mut self, lists: [Option<&'a str>; 4]) -> Result<u32, Bad<'a>> {
@@ -177,38 +179,33 @@ impl<'w> Lines<'w> {
     pub(super) fn item<'a>(&mut self, own: &Own<'_>) -> Result<u32, Bad<'a>> {
         let shape = [own.kind.map_or(0, |kind| 1 + kind as u8), u8::from(own.name.is_some())];
         let pieces = [&shape[..], own.door.as_bytes(), own.method.as_bytes(), bytes(own.name.as_deref())];
-        Ok(self.items.number(pieces, || item(own, self.wants))?)
+        Ok(self.items.number(pieces, || item(own, self.wants, &mut self.last))?)
     }
 
-    /// Holds the parts of an event against each other. The numbers are those of the methods above, since
-    /// [`Lines::bound`] was last called, in the order of [`Numbers::new`].
-    pub(super) fn hold<'a>(&mut self, own: &Own<'a>, numbers: [u32; 5]) -> Result<Parts, Bad<'a>> {
+    /// Holds the parts of an event against each other: which of its own fields are there, its arguments, and the
+    /// numbers of the methods above, since [`Lines::bound`] was last called, in the order of [`Numbers::new`].
+    pub(super) fn hold<'a>(&mut self, present: u32, own: Option<&'a str>, numbers: [u32; 5]) -> Result<Parts, Bad<'a>> {
         let Common { lists, subject, token, .. } = self.common(numbers)?;
-        lists.contradict(own.present() | subject.present() | token.present())?;
-        if own.arguments.is_none() && !lists.withheld.is_empty() {
+        lists.contradict(present | subject.present() | token.present())?;
+        if own.is_none() && !lists.withheld.is_empty() {
             let message = "parts of arguments are listed as withheld and there are no arguments";
             return Err(Bad::Rule(message.to_owned()));
         }
         let [.., item] = numbers;
-        let arguments = match own.arguments.zip(self.items.get(item)) {
+        let arguments = match own.zip(self.items.get(item)) {
             None => Held::Nowhere,
             Some((text, item)) => {
-                arguments(text, &item.keep, &mut self.last).map_err(|error| Bad::Json(error, text))?
+                self.last.read(text, &item.keep, item.last).map_err(|error| Bad::Json(error, text))?
             }
         };
         Ok(Parts { numbers, arguments })
     }
 
-    /// The event that parts come to, since [`Lines::bound`] was last called.
-    pub(super) fn line<'a>(&'a self, own: Own<'a>, parts: Parts) -> Result<Line<'a>, String> {
+    /// What parts come to, since [`Lines::bound`] was last called.
+    pub(super) fn shown(&self, parts: Parts) -> Result<Shown<'_>, String> {
         let Parts { numbers, arguments } = parts;
-        let common = self.common(numbers)?;
-        let arguments = match arguments {
-            Held::Nowhere => None,
-            Held::There => Some(Cow::Borrowed(&self.last)),
-            Held::Here(arguments) => Some(Cow::Owned(arguments)),
-        };
-        Ok(Line { own, common, arguments, numbers: Numbers::new(&self.space, numbers) })
+        let (common, numbers) = (self.common(numbers)?, Numbers::new(&self.space, numbers));
+        Ok(Shown { common, arguments: self.last.get(arguments), numbers })
     }
 
     fn common(&self, numbers: [u32; 5]) -> Result<Common<'_>, String> {
@@ -225,6 +222,7 @@ impl<'w> Lines<'w> {
         // Always there: each number was given just now.
         common().ok_or_else(|| "the line cannot be held".to_owned())
     }
+
     /// The life of the numbers.
     #[cfg(feature = "parquet")]
     pub(super) fn space(&self) -> &Arc<()> {
@@ -243,7 +241,49 @@ impl<'w> Lines<'w> {
             self.lists.clear();
             self.tokens.clear();
             self.verdicts.clear();
+            self.last = Last::default();
         }
+    }
+}
+
+/// What of an event is not in its numbers, before its lists say why something is missing.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Brief<'a> {
+    pub(super) time: Timestamp,
+    pub(super) iat: Option<Timestamp>,
+    pub(super) exp: Option<Timestamp>,
+    pub(super) nbf: Option<Timestamp>,
+    pub(super) session: Option<&'a str>,
+}
+
+impl<'a> Brief<'a> {
+    /// The event for whoever has met one of the same numbers.
+    pub(super) fn glance<'s>(&self, shown: &'s Shown<'_>) -> Glance<'s>
+    where
+        'a: 's,
+    {
+        let lists = shown.common.lists;
+        let token = Token {
+            issued_at: lists.fact(Optional::Iat, self.iat),
+            expires_at: lists.fact(Optional::Exp, self.exp),
+            not_before: lists.fact(Optional::Nbf, self.nbf),
+            ..Token::default()
+        };
+        let arguments = match lists.fact(Optional::Arguments, shown.arguments.as_deref()) {
+            Fact::Known(object) => Arguments { object: Some(object), withheld: &lists.withheld },
+            Fact::Absent => Arguments::NONE,
+            Fact::Unknown => Arguments { object: None, withheld: &ALL_WITHHELD },
+        };
+        let context = Context { now: self.time, token, arguments };
+        Glance { numbers: shown.numbers, context, session: lists.fact(Optional::Session, self.session) }
+    }
+}
+
+impl Shown<'_> {
+    /// The same, borrowed.
+    #[cfg(feature = "parquet")]
+    pub(super) fn again(&self) -> Shown<'_> {
+        Shown { common: self.common, arguments: self.arguments.as_deref().map(Cow::Borrowed), numbers: self.numbers }
     }
 }
 
@@ -252,7 +292,7 @@ fn bytes(value: Option<&str>) -> &[u8] {
     value.unwrap_or("").as_bytes()
 }
 
-fn item(own: &Own<'_>, wants: &dyn Wants) -> Result<Item, String> {
+fn item(own: &Own<'_>, wants: &dyn Wants, last: &mut Last) -> Result<Item, String> {
     let method = &*own.method;
     let action = Action::from_method(method);
     let kind = kind_of(action, method, own.kind)?;
@@ -265,7 +305,8 @@ fn item(own: &Own<'_>, wants: &dyn Wants) -> Result<Item, String> {
         (_, None) => return Err(format!("`{method}` reaches something with a name, and there is none")),
     };
     let keep = wants.wants(&Resource { door: &own.door, kind, name });
-    Ok(Item { action, kind, keep })
+    let last = last.number(&keep);
+    Ok(Item { action, kind, keep, last })
 }
 
 /// The kind is written only where the method leaves a choice.
@@ -279,62 +320,35 @@ fn kind_of(action: Action, method: &str, written: Option<ResourceKind>) -> Resul
     }
 }
 
-/// Reads the arguments of a call, and keeps what is wanted of them, in the place of the last if it can.
-fn arguments(text: &str, keep: &Keep, last: &mut Map<String, Value>) -> serde_json::Result<Held> {
-    let mut deserializer = serde_json::Deserializer::from_str(text);
-    let held = match keep {
-        Keep::Named(names) if names.len() <= MAX_AGAIN => {
-            if flat::read(text, names, last).is_some() {
-                return Ok(Held::There);
-            }
-            Again { names, kept: last }.deserialize(&mut deserializer)?;
-            Held::There
-        }
-        keep => Held::Here(Kept(keep).deserialize(&mut deserializer)?),
-    };
-    deserializer.end().map(|()| held)
-}
+impl<'a> Line<'a> {
+    #[cfg(feature = "parquet")]
+    pub(super) const fn new(own: Own<'a>, shown: Shown<'a>) -> Self {
+        Self { own, shown }
+    }
 
-impl Line<'_> {
     /// The claims as a request takes them. Empty, and without an allocation, when there are none.
     pub fn claims(&self) -> Vec<Claim<'_>> {
-        self.common.subject.claims.as_ref().map_or_else(Vec::new, |claims| {
+        self.shown.common.subject.claims.as_ref().map_or_else(Vec::new, |claims| {
             claims.iter().map(|(name, values)| Claim { name, values: values.into() }).collect()
         })
     }
 
+    /// What of an event is not in its numbers.
+    fn brief(&self) -> Brief<'_> {
+        let Own { time, iat, exp, nbf, ref session, .. } = self.own;
+        Brief { time, iat, exp, nbf, session: session.as_deref() }
+    }
+
     /// The event for whoever has met one of the same numbers.
     pub fn glance(&self) -> Glance<'_> {
-        let lists = self.common.lists;
-        let session = lists.fact(Optional::Session, self.own.session.as_deref());
-        let context = Context { now: self.own.time, token: self.times(), arguments: self.arguments() };
-        Glance { numbers: self.numbers, context, session }
-    }
-
-    /// The times of the token.
-    fn times(&self) -> Token<'_> {
-        let (own, lists) = (&self.own, self.common.lists);
-        Token {
-            issued_at: lists.fact(Optional::Iat, own.iat),
-            expires_at: lists.fact(Optional::Exp, own.exp),
-            not_before: lists.fact(Optional::Nbf, own.nbf),
-            ..Token::default()
-        }
-    }
-
-    fn arguments(&self) -> Arguments<'_> {
-        let lists = self.common.lists;
-        match lists.fact(Optional::Arguments, self.arguments.as_deref()) {
-            Fact::Known(object) => Arguments { object: Some(object), withheld: &lists.withheld },
-            Fact::Absent => Arguments::NONE,
-            Fact::Unknown => Arguments { object: None, withheld: &ALL_WITHHELD },
-        }
+        self.brief().glance(&self.shown)
     }
 
     /// The event as a rehearsal sees it. `claims` is what [`Line::claims`] gives.
     pub fn observe<'s>(&'s self, claims: &'s [Claim<'s>]) -> Observed<'s> {
-        let Self { own, common, numbers, .. } = self;
-        let Common { lists, subject, token, verdicts, item } = *common;
+        let Self { own, shown } = self;
+        let Glance { numbers, context, session } = self.glance();
+        let Common { lists, subject, token, verdicts, item } = shown.common;
         let text = |field, value: Option<&'s str>| lists.fact(field, value);
         let list = |field, value: &'s Option<Vec<String>>| lists.fact(field, value.as_ref().map(Strings::from));
         Observed {
@@ -349,26 +363,25 @@ impl Line<'_> {
                 action: item.action,
                 resource: Resource { door: &own.door, kind: item.kind, name: own.name.as_deref().unwrap_or("") },
                 context: Context {
-                    now: own.time,
                     token: Token {
                         audience: list(Optional::Aud, &token.aud),
                         scopes: list(Optional::Scopes, &token.scopes),
-                        ..self.times()
+                        ..context.token
                     },
-                    arguments: self.arguments(),
+                    ..context
                 },
             },
             id: text(Optional::Id, own.id.as_deref()),
-            session: text(Optional::Session, own.session.as_deref()),
+            session,
             decided: verdicts.decided.as_ref(),
             foreign: verdicts.foreign.as_ref(),
-            numbers: Some(*numbers),
+            numbers: Some(numbers),
         }
     }
 
     /// The event on its own, with the arguments that were kept.
     pub fn into_event(self) -> Event {
-        let Self { own, common, arguments, .. } = self;
+        let Self { own, shown: Shown { common, arguments, .. } } = self;
         let Common { lists, subject, token, verdicts, item } = common;
         let text = |field, value: Option<Cow<'_, str>>| lists.join(field, value.map(Cow::into_owned));
         Event {

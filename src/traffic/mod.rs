@@ -17,6 +17,7 @@ mod gap;
 mod imported;
 mod incoming;
 mod keep;
+mod last;
 mod lines;
 pub mod log;
 mod look;

@@ -26,6 +26,9 @@ const KEYS: [&str; 9] = [
     ",\"unrecorded\":",
 ];
 
+/// The most digits of a number that surely fits.
+const DIGITS: usize = 17;
+
 /// The line is written otherwise than here.
 #[derive(Debug)]
 pub(super) struct Otherwise;
@@ -131,9 +134,17 @@ impl<'a> Object<'a> {
 
     /// A whole number that is not negative.
     fn time(&mut self) -> Option<Timestamp> {
-        let digits = self.rest.bytes().take_while(u8::is_ascii_digit).count();
-        let number = self.take(digits).filter(|number| digits < 2 || !number.starts_with('0'))?;
-        number.parse().ok().map(Timestamp)
+        let (mut number, mut digits) = (0, 0);
+        for byte in self.rest.bytes().take_while(u8::is_ascii_digit) {
+            number = number * 10 + i64::from(byte - b'0');
+            digits += 1;
+            if digits > DIGITS {
+                return None;
+            }
+        }
+        let written = self.take(digits)?;
+        let whole = digits == 1 || (digits > 1 && !written.starts_with('0'));
+        whole.then_some(Timestamp(number))
     }
 
     /// A list in which nothing ends like a list.

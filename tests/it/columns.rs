@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use doorward::traffic::columns::{ColumnWriter, Columns};
-use doorward::traffic::{Event, Everything, Field, Header, Lines, Reader, Unreadable, Writer};
+use doorward::traffic::{Event, Everything, Field, Header, Line, Lines, Reader, Unreadable, Writer};
 use proptest::prelude::*;
 
 use crate::recordings::event;
@@ -24,8 +24,8 @@ fn read(bytes: Vec<u8>) -> Result<Rows, Unreadable> {
     let mut found = Vec::new();
     for number in 0..columns.groups() {
         let mut rows = columns.group(number)?;
-        while let Some((number, line)) = rows.next(&mut lines) {
-            found.push((number, line.map(doorward::traffic::Line::into_event)));
+        while let Some((number, row)) = rows.next(&mut lines) {
+            found.push((number, row.and_then(|row| row.line().map(Line::into_event))));
         }
     }
     Ok(found)

@@ -201,11 +201,11 @@ impl<'p> Rehearsal<'p> {
                 self.names.clear();
             }
             let found = self.askers.find(&seen.request, numbers);
-            question = self.questions.of(seen, numbers, found.stance, context);
+            question = self.questions.of(seen, numbers, found, context);
             asker = Some(found.who);
         }
         let remembered = question.and_then(|question| self.memo.find(&question));
-        let mut once = None;
+        let (mut once, mut at) = (None, remembered);
         let outcome = match remembered.and_then(|at| self.memo.at(at)) {
             Some(outcome) => outcome,
             None => {
@@ -213,8 +213,9 @@ impl<'p> Rehearsal<'p> {
                 match question {
                     None => once.insert(outcome),
                     Some(question) => {
-                        let at = self.memo.insert(question, outcome);
-                        let Some(outcome) = self.memo.at(at) else { return };
+                        let place = self.memo.insert(question, outcome);
+                        at = Some(place);
+                        let Some(outcome) = self.memo.at(place) else { return };
                         outcome
                     }
                 }
@@ -254,8 +255,8 @@ impl<'p> Rehearsal<'p> {
         if let Some(number) = asker {
             self.askers.count(number, class.way);
         }
-        if let (Some(numbers), Some(question), Some(asker)) = (&seen.numbers, question, asker) {
-            self.alike.insert(numbers.of(), Found { asker, question });
+        if let (Some(numbers), Some(question), Some(asker), Some(at)) = (&seen.numbers, question, asker, at) {
+            self.alike.insert(numbers.of(), Found { asker, question, at });
         }
         outcome.events += 1;
         if let Some(outcome) = once {

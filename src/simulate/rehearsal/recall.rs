@@ -37,6 +37,8 @@ pub(super) struct Found {
     pub(super) asker: u32,
     /// A question of theirs.
     pub(super) question: Question,
+    /// The place of its answer, which is that of many that follow.
+    pub(super) at: u32,
 }
 
 impl Alike {
@@ -63,12 +65,16 @@ impl Rehearsal<'_> {
         let recorded = &glance.context;
         let moved = (self.terms.clock != Clock::AsRecorded).then(|| self.terms.clock.context(*recorded));
         let bearing = self.questions.bearing(&glance.numbers, recorded, moved.as_ref().unwrap_or(recorded));
-        let (Some(found), Some(bearing)) = (self.alike.map.get(&kind(glance.numbers.of())), bearing) else {
+        let (Some(found), Some(bearing)) = (self.alike.map.get_mut(&kind(glance.numbers.of())), bearing) else {
             return false;
         };
-        let Found { asker, question } = *found;
-        let outcome = self.memo.find(&question.with(bearing)).and_then(|at| self.memo.at(at));
-        let (Some(who), Some(outcome)) = (self.askers.who(asker), outcome) else { return false };
+        if !found.question.bears(bearing) {
+            let question = found.question.with(bearing);
+            let Some(at) = self.memo.find(&question) else { return false };
+            (found.question, found.at) = (question, at);
+        }
+        let (Some(who), Some(outcome)) = (self.askers.who(found.asker), self.memo.at(found.at)) else { return false };
+        let asker = found.asker;
         let class = &*outcome.class;
         let (differs, changes) = (matches!(class.drift, Drifted::Different(..)), class.kind.is_some());
         if differs || changes {

@@ -6,6 +6,7 @@
 
 mod numbered;
 mod read;
+mod rows;
 mod sums;
 mod values;
 mod write;
@@ -16,7 +17,8 @@ use ::parquet::basic::{LogicalType, Repetition, Type as Physical};
 use ::parquet::errors::ParquetError;
 use ::parquet::schema::types::{Type, TypePtr};
 
-pub use read::{Columns, Rows};
+pub use read::Columns;
+pub use rows::{Row, Rows};
 pub use write::ColumnWriter;
 
 /// How a file in this form begins.

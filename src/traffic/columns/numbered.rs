@@ -25,12 +25,17 @@ pub(super) struct Numbered {
     /// not UTF-8.
     read: Receiver<Option<Box<str>>>,
     texts: Vec<Option<Box<str>>>,
-    /// What each was read as, and first what a row without one is.
-    known: Vec<Option<u32>>,
+    /// Of each of the rows at hand.
+    rows: Vec<Number>,
+    /// What each text was read as, and first what a row without one is.
+    known: Vec<u32>,
 }
 
-/// The number of a row's text. None where the row has none.
-pub(super) type Number = Option<u32>;
+/// One more than the number of a row's text. 0 where the row has none.
+pub(super) type Number = u32;
+
+/// What a text is known as that was not read yet.
+const UNKNOWN: u32 = u32::MAX;
 
 impl Numbered {
     pub(super) fn open(group: &dyn RowGroupReader, column: Column) -> Result<Self, ParquetError> {
@@ -43,24 +48,29 @@ impl Numbered {
         let pages = Numbering { pages, send, next: 0, optional };
         let reader = Int32Type::get_column_reader(get_column_reader(Arc::new(numbers), Box::new(pages)));
         let reader = reader.ok_or_else(|| broken("a column is of another type"))?;
-        Ok(Self { column: Values::new(reader, optional), read, texts: Vec::new(), known: Vec::new() })
+        Ok(Self { column: Values::new(reader, optional), read, texts: Vec::new(), rows: Vec::new(), known: Vec::new() })
     }
 
     pub(super) fn fill(&mut self, rows: usize) -> Result<(), ParquetError> {
         self.column.fill(rows)?;
         self.texts.extend(self.read.try_iter());
+        self.rows.clear();
+        // None is negative, or the highest: the pages count from 0 and end before.
+        self.column
+            .spread(|number| number.map_or(0, |number| number.cast_unsigned().saturating_add(1)), &mut self.rows);
         Ok(())
     }
 
     /// The number of the row's text.
-    pub(super) fn step(&mut self, row: usize) -> Number {
-        self.column.pick(row).and_then(|number| u32::try_from(*number).ok())
+    pub(super) fn at(&self, row: usize) -> Number {
+        self.rows.get(row).copied().unwrap_or(0)
     }
 
     /// The text of a number.
     pub(super) fn text(&self, number: Number) -> Result<Option<&str>, String> {
-        let text = |number| self.texts.get(number as usize).and_then(Option::as_deref);
-        number.map(|number| text(number).ok_or_else(|| "a value is not UTF-8 text".to_owned())).transpose()
+        let Some(at) = number.checked_sub(1) else { return Ok(None) };
+        let text = self.texts.get(at as usize).and_then(Option::as_deref);
+        text.map(Some).ok_or_else(|| "a value is not UTF-8 text".to_owned())
     }
 
     /// What a text is known as. `make` finds it out, once for each text until [`Numbered::forget`].
@@ -69,15 +79,15 @@ impl Numbered {
         number: Number,
         make: impl FnOnce(Option<&str>) -> Result<u32, String>,
     ) -> Result<u32, String> {
-        let at = number.map_or(0, |number| number as usize + 1);
-        if let Some(known) = self.known.get(at).copied().flatten() {
+        let at = number as usize;
+        if let Some(known) = self.known.get(at).copied().filter(|known| *known != UNKNOWN) {
             return Ok(known);
         }
         let known = make(self.text(number)?)?;
         if self.known.len() <= at {
-            self.known.resize(self.texts.len().max(at) + 1, None);
+            self.known.resize(self.texts.len().max(at) + 1, UNKNOWN);
         }
-        self.known.get_mut(at).into_iter().for_each(|slot| *slot = Some(known));
+        self.known.get_mut(at).into_iter().for_each(|slot| *slot = known);
         Ok(known)
     }
 

@@ -12,7 +12,7 @@ use ::parquet::schema::types::Type as SchemaType;
 use bytes::Bytes;
 use proptest::prelude::*;
 
-use super::read::Rows;
+use super::rows::Rows;
 use super::*;
 use crate::traffic::event::{Event, Header};
 use crate::traffic::{Everything, Lines, Reader};
@@ -36,8 +36,8 @@ fn rows(bytes: Vec<u8>) -> usize {
         let Ok(group) = file.get_row_group(number) else { continue };
         let held = u64::try_from(group.metadata().num_rows()).unwrap_or(0);
         let Ok(mut rows) = Rows::open(&*group, 2, held) else { continue };
-        while let Some((_, line)) = rows.next(&mut lines) {
-            let _ = line.map(crate::traffic::Line::into_event);
+        while let Some((_, row)) = rows.next(&mut lines) {
+            let _ = row.and_then(|row| row.line().map(crate::traffic::Line::into_event));
             count += 1;
         }
     }

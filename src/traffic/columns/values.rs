@@ -2,37 +2,35 @@
 
 use ::parquet::basic::Encoding;
 use ::parquet::column::page::{Page, PageMetadata, PageReader};
-use ::parquet::column::reader::ColumnReaderImpl;
-use ::parquet::data_type::{ByteArray, DataType};
+use ::parquet::column::reader::{ColumnReaderImpl, get_column_reader};
+use ::parquet::data_type::{ByteArray, ByteArrayType, DataType, Int64Type};
 use ::parquet::errors::ParquetError;
+use ::parquet::file::reader::RowGroupReader;
+
+use super::Column;
+use crate::model::Timestamp;
 
 pub(super) fn broken(message: &str) -> ParquetError {
     ParquetError::General(message.to_owned())
 }
 
-pub(super) fn text(value: &ByteArray) -> Result<&str, String> {
-    value.as_utf8().map_err(|_| "a value is not UTF-8 text".to_owned())
-}
-
-/// Takes a column row by row.
+/// Takes a column some rows at a time.
 pub(super) struct Values<T: DataType> {
     reader: ColumnReaderImpl<T>,
     held: Vec<T::T>,
     levels: Vec<i16>,
     optional: bool,
-    next: usize,
 }
 
 impl<T: DataType> Values<T> {
     pub(super) const fn new(reader: ColumnReaderImpl<T>, optional: bool) -> Self {
-        Self { reader, held: Vec::new(), levels: Vec::new(), optional, next: 0 }
+        Self { reader, held: Vec::new(), levels: Vec::new(), optional }
     }
 
     /// Takes the next rows.
     pub(super) fn fill(&mut self, rows: usize) -> Result<(), ParquetError> {
         self.held.clear();
         self.levels.clear();
-        self.next = 0;
         let levels = self.optional.then_some(&mut self.levels);
         let (mut got, mut values) = (0, 0);
         // One call ends with a page.
@@ -54,24 +52,79 @@ impl<T: DataType> Values<T> {
         Ok(())
     }
 
-    /// The place of the value of the row, which comes behind that of the row before.
-    pub(super) fn step(&mut self, row: usize) -> Option<usize> {
-        if self.optional && self.levels.get(row).is_none_or(|level| *level == 0) {
-            return None;
+    /// Adds to `rows` what `make` makes of the value of each of these rows.
+    pub(super) fn spread<'a, U: 'a>(&'a self, mut make: impl FnMut(Option<&'a T::T>) -> U, rows: &mut Vec<U>) {
+        if !self.optional {
+            return rows.extend(self.held.iter().map(|value| make(Some(value))));
         }
-        self.next += 1;
-        Some(self.next - 1)
+        let mut held = self.held.iter();
+        rows.extend(self.levels.iter().map(|level| make(if *level > 0 { held.next() } else { None })));
+    }
+}
+
+/// A column of instants, row by row.
+pub(super) struct Times {
+    column: Values<Int64Type>,
+    rows: Vec<Option<Timestamp>>,
+}
+
+impl Times {
+    pub(super) fn open(group: &dyn RowGroupReader, column: Column) -> Result<Self, ParquetError> {
+        Ok(Self { column: open(group, column)?, rows: Vec::new() })
     }
 
-    /// The value of the row.
-    pub(super) fn pick(&mut self, row: usize) -> Option<&T::T> {
-        let at = self.step(row);
-        self.get(at)
+    pub(super) fn fill(&mut self, rows: usize) -> Result<(), ParquetError> {
+        self.column.fill(rows)?;
+        self.rows.clear();
+        self.column.spread(|time| time.copied().map(Timestamp), &mut self.rows);
+        Ok(())
     }
 
-    pub(super) fn get(&self, at: Option<usize>) -> Option<&T::T> {
-        self.held.get(at?)
+    /// The instant of a row.
+    pub(super) fn at(&self, row: usize) -> Option<Timestamp> {
+        self.rows.get(row).copied().flatten()
     }
+}
+
+/// A column of texts that hardly repeat, row by row.
+pub(super) struct Texts {
+    column: Values<ByteArrayType>,
+    /// One more than the place of a row's text; 0 where it has none.
+    rows: Vec<u32>,
+}
+
+impl Texts {
+    pub(super) fn open(group: &dyn RowGroupReader, column: Column) -> Result<Self, ParquetError> {
+        Ok(Self { column: open(group, column)?, rows: Vec::new() })
+    }
+
+    pub(super) fn fill(&mut self, rows: usize) -> Result<(), ParquetError> {
+        self.column.fill(rows)?;
+        self.rows.clear();
+        let mut place = 0;
+        self.column.spread(
+            |text| {
+                place += u32::from(text.is_some());
+                if text.is_some() { place } else { 0 }
+            },
+            &mut self.rows,
+        );
+        Ok(())
+    }
+
+    /// The text of a row.
+    pub(super) fn at(&self, row: usize) -> Result<Option<&str>, String> {
+        let place = self.rows.get(row).and_then(|place| place.checked_sub(1));
+        let text = place.and_then(|place| self.column.held.get(place as usize));
+        text.map(ByteArray::as_utf8).transpose().map_err(|_| "a value is not UTF-8 text".to_owned())
+    }
+}
+
+fn open<T: DataType>(group: &dyn RowGroupReader, column: Column) -> Result<Values<T>, ParquetError> {
+    let pages = Ordered::new(group.get_column_page_reader(column as usize)?);
+    let reader = get_column_reader(group.metadata().column(column as usize).column_descr_ptr(), Box::new(pages));
+    let reader = T::get_column_reader(reader).ok_or_else(|| broken("a column is of another type"))?;
+    Ok(Values::new(reader, !column.is_required()))
 }
 
 /// Pages in which no number comes before the dictionary that it belongs to: the library takes that for
