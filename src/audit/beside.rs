@@ -1,55 +1,82 @@
-//! A verifier at work on a thread of its own, while another reads the rows.
+//! A verifier at work on threads of its own, while another reads.
+//!
+//! What is read is handed over in parts. Several threads take the rows of a part apart and hash them, and
+//! one holds them against their chains, in the order in which the parts were handed over.
 
-use std::mem;
+use std::num::NonZero;
 use std::panic::resume_unwind;
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread::{self, JoinHandle};
 
-use super::chain::{Row, Verifier};
+use super::chain::{Link, Verifier};
 
-/// How many rows are handed over at once.
-const BATCH: usize = 256;
-/// How many such batches may wait.
-const AHEAD: usize = 16;
+/// How many parts may wait for each thread, and how many of what it made of them.
+const AHEAD: usize = 4;
+/// More threads than this wait for whoever reads.
+const THREADS: usize = 8;
 
-/// Takes rows as [`Verifier::row`] does, and does not wait until they are checked.
+/// Takes parts of a log, and does not wait until they are checked.
 #[derive(Debug)]
-pub struct Beside {
-    sender: SyncSender<Vec<Row>>,
-    batch: Vec<Row>,
-    thread: JoinHandle<Verifier>,
+pub struct Beside<P, E> {
+    senders: Vec<SyncSender<P>>,
+    /// Whose turn it is.
+    turn: usize,
+    workers: Vec<JoinHandle<()>>,
+    chain: JoinHandle<Result<Verifier, E>>,
 }
 
-impl Beside {
-    /// Lets a verifier that has taken the seals go on with the rows.
-    pub fn new(mut verifier: Verifier) -> Self {
-        let (sender, receiver) = sync_channel::<Vec<Row>>(AHEAD);
-        let thread = thread::spawn(move || {
-            for row in receiver.into_iter().flatten() {
-                verifier.row(&mut { row });
-            }
-            verifier
-        });
-        Self { sender, batch: Vec::with_capacity(BATCH), thread }
-    }
-
-    /// Takes a row.
-    pub fn row(&mut self, row: Row) {
-        self.batch.push(row);
-        if self.batch.len() >= BATCH {
-            self.hand_over();
+impl<P: Send + 'static, E: Send + 'static> Beside<P, E> {
+    /// Lets a verifier that has taken the seals go on with the rows. What opens parts is made for each thread.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be made.
+    pub fn new<O>(mut verifier: Verifier, mut make: impl FnMut() -> Result<O, E>) -> Result<Self, E>
+    where
+        O: FnMut(P) -> Result<Vec<Link>, E> + Send + 'static,
+    {
+        let (mut senders, mut workers, mut opened) = (Vec::new(), Vec::new(), Vec::new());
+        for _ in 0..thread::available_parallelism().map_or(1, NonZero::get).min(THREADS) {
+            let mut open = make()?;
+            let (sender, parts) = sync_channel(AHEAD);
+            let (links, made) = sync_channel(AHEAD);
+            workers.push(thread::spawn(move || {
+                // Who checks is gone once it has failed.
+                let _ = parts.into_iter().try_for_each(|part| links.send(open(part)));
+            }));
+            senders.push(sender);
+            opened.push(made);
         }
+        let chain = thread::spawn(move || {
+            for made in opened.iter().cycle() {
+                let Ok(links) = made.recv() else { break };
+                for link in links? {
+                    verifier.link(&link);
+                }
+            }
+            Ok(verifier)
+        });
+        Ok(Self { senders, turn: 0, workers, chain })
     }
 
-    fn hand_over(&mut self) {
-        // It is only gone when it panicked, which its end shows.
-        let _ = self.sender.send(mem::replace(&mut self.batch, Vec::with_capacity(BATCH)));
+    /// Takes a part. False when an earlier one failed: then no other is wanted.
+    pub fn part(&mut self, part: P) -> bool {
+        let taken = self.senders.get(self.turn).is_some_and(|sender| sender.send(part).is_ok());
+        self.turn = (self.turn + 1) % self.senders.len().max(1);
+        taken
     }
 
     /// Waits until every row is checked, and gives the verifier back.
-    pub fn end(mut self) -> Verifier {
-        self.hand_over();
-        drop(self.sender);
-        self.thread.join().unwrap_or_else(|panic| resume_unwind(panic))
+    ///
+    /// # Errors
+    ///
+    /// The first that came of a part.
+    pub fn end(self) -> Result<Verifier, E> {
+        drop(self.senders);
+        for worker in self.workers {
+            // A thread that panicked has left rows out.
+            worker.join().unwrap_or_else(|panic| resume_unwind(panic));
+        }
+        self.chain.join().unwrap_or_else(|panic| resume_unwind(panic))
     }
 }

@@ -3,13 +3,11 @@
 use std::fmt;
 use std::sync::Arc;
 
-use serde_json::{Map, Value, json};
-
-use super::chain::{Column, Entry};
-use super::row::{Intent, Outcome, Refusals};
+use super::chain::{Column, Data, Entry};
+use super::row::{Intent, Outcome, Refusals, RowRule};
 use super::store::{Logger, Refused};
 use super::{About, Log, Lost, Pending, Receipt, Unavailable};
-use crate::model::{Effect, Timestamp};
+use crate::model::{Effect, Position, RuleKind, Timestamp};
 
 /// The class of rows about requests of which nobody is known.
 const NOBODY: &str = "standard";
@@ -101,25 +99,18 @@ impl Log for Ledger {
     }
 }
 
-/// An object without the fields that say nothing.
-fn object(fields: Value) -> Map<String, Value> {
-    let Value::Object(fields) = fields else { return Map::new() };
-    fields.into_iter().filter(|(_, v)| !v.is_null() && v.as_array().is_none_or(|items| !items.is_empty())).collect()
-}
-
 fn of_intent(intent: &Intent, class: Arc<str>, at: i64) -> Entry {
     let allowed = intent.verdict.effect == Effect::Allow;
     let rule = intent.verdict.rule.as_ref();
-    let data = object(json!({
-        "actors": intent.actors,
-        "arguments": intent.arguments,
-        "era": intent.era,
-        "event": intent.event,
-        "message": intent.message,
-        "rule": rule,
-        "scopes": intent.scopes,
-        "token": intent.token,
-    }));
+    let data = Data::new()
+        .texts("actors", &intent.actors)
+        .text("arguments", intent.arguments.as_deref())
+        .text("era", intent.era.as_deref())
+        .object("event", intent.event.as_ref())
+        .text("message", intent.message.as_deref())
+        .inner("rule", rule.map(of_rule))
+        .texts("scopes", &intent.scopes)
+        .text("token", intent.token.as_deref());
     Entry::new(class, if allowed { "intent" } else { "denial" }, at)
         .with(Column::Agent, intent.agent.as_deref())
         .with(Column::Decision, if allowed { "allow" } else { "deny" })
@@ -134,7 +125,23 @@ fn of_intent(intent: &Intent, class: Arc<str>, at: i64) -> Entry {
         .with(Column::Session, intent.session.as_deref())
         .with(Column::Subject, intent.subject.as_str())
         .with(Column::Trace, intent.trace.as_deref())
-        .with_data(data)
+        .with_written(data)
+}
+
+fn of_rule(rule: &RowRule) -> Data {
+    let Position { file, line, column } = &rule.at;
+    let at = Data::new()
+        .number("column", Some((*column).into()))
+        .text("file", Some(file))
+        .number("line", Some((*line).into()));
+    let kind = match rule.kind {
+        RuleKind::Grant => "grant",
+        RuleKind::Deny => "deny",
+        RuleKind::Server => "server",
+        RuleKind::Item => "item",
+        RuleKind::Issuer => "issuer",
+    };
+    Data::new().inner("at", Some(at)).text("kind", Some(kind)).text("name", Some(&rule.name))
 }
 
 fn of_outcome(outcome: &Outcome, sequence: u64, about: &About, at: i64) -> Entry {
@@ -142,7 +149,12 @@ fn of_outcome(outcome: &Outcome, sequence: u64, about: &About, at: i64) -> Entry
         .with(Column::Door, &*about.door)
         .with(Column::Reason, outcome.end.as_str())
         .with(Column::Request, &*about.request)
-        .with_data(object(json!({"of": sequence, "error": outcome.error, "bytes": outcome.bytes})));
+        .with_written(
+            Data::new()
+                .number("bytes", i64::try_from(outcome.bytes).ok())
+                .number("error", outcome.error)
+                .number("of", i64::try_from(sequence).ok()),
+        );
     entry.status = outcome.status.map(i32::from);
     entry.latency = i64::try_from(outcome.milliseconds.saturating_mul(1_000)).ok();
     entry
@@ -153,5 +165,76 @@ fn of_refusals(refusals: &Refusals, class: Arc<str>, at: i64) -> Entry {
         .with(Column::Decision, "deny")
         .with(Column::Door, refusals.door.as_str())
         .with(Column::Reason, refusals.reason.as_str())
-        .with_data(object(json!({"count": refusals.count, "since": refusals.since.0})))
+        .with_written(
+            Data::new().number("count", i64::try_from(refusals.count).ok()).number("since", Some(refusals.since.0)),
+        )
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Map, Value, json};
+
+    use super::*;
+    use crate::audit::row::Verdict;
+    use crate::model::Reason;
+
+    #[test]
+    fn data_are_what_any_json_library_makes_of_the_same() {
+        let event = json!({"z": [1.50, null], "\u{fb33}": 1, "\u{1f600}": 2, "nul": "a\0b"});
+        let texts = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
+        for kind in [RuleKind::Grant, RuleKind::Deny, RuleKind::Server, RuleKind::Item, RuleKind::Issuer] {
+            let at = Position { file: "a \"b\".toml".into(), line: 40, column: 1 };
+            let intent = Intent {
+                time: Timestamp(1),
+                request: "r".to_owned(),
+                trace: None,
+                session: None,
+                issuer: "corp".to_owned(),
+                subject: "ana".to_owned(),
+                agent: None,
+                actors: Vec::new(),
+                scopes: texts(&["a:read", "b"]),
+                token: Some("sha256:00".to_owned()),
+                door: "tickets".to_owned(),
+                era: None,
+                method: "tools/call".to_owned(),
+                name: "refund".to_owned(),
+                arguments: Some("sha256:11".to_owned()),
+                message: None,
+                event: event.as_object().cloned(),
+                verdict: Verdict {
+                    effect: Effect::Allow,
+                    reason: Reason::Granted.code().to_owned(),
+                    rule: Some(RowRule { kind, name: "g".to_owned(), at }),
+                },
+                policy: "sha256:22".to_owned(),
+                class: "standard".to_owned(),
+            };
+            let written = of_intent(&intent, "standard".into(), 1);
+            let same = json!({
+                "arguments": intent.arguments, "event": event, "rule": intent.verdict.rule, "scopes": intent.scopes,
+                "token": intent.token,
+            });
+            let expected = Entry::new("standard".into(), "intent", 1).with_data(object(&same));
+            assert_eq!(written.data(), expected.data());
+            assert!(!written.data().contains("\\u0000"), "{}", written.data());
+        }
+        let about = About { class: "standard".into(), request: "r".into(), door: "d".into() };
+        let outcome = Outcome {
+            time: Timestamp(1),
+            of: 0,
+            end: "answered".to_owned(),
+            status: None,
+            error: Some(-3),
+            milliseconds: 1,
+            bytes: 5,
+        };
+        let expected =
+            Entry::new("standard".into(), "outcome", 1).with_data(object(&json!({"of": 7, "error": -3, "bytes": 5})));
+        assert_eq!(of_outcome(&outcome, 7, &about, 1).data(), expected.data());
+    }
+
+    fn object(value: &Value) -> Map<String, Value> {
+        value.as_object().cloned().unwrap_or_default()
+    }
 }

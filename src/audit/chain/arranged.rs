@@ -213,7 +213,7 @@ mod tests {
                     .map(|(key, value)| format!("{}: {}", Value::from(key.as_str()), as_stored(value)));
                 format!("{{{}}}", members.collect::<Vec<_>>().join(", "))
             }
-            other => canonical_data(other).into(),
+            other => canonical_data(other).to_string(),
         }
     }
 

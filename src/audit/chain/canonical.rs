@@ -30,11 +30,20 @@ pub(super) fn write_value(out: &mut Vec<u8>, value: &Value) {
     }
 }
 
-fn write_object(out: &mut Vec<u8>, object: &Map<String, Value>) {
+/// Appends the canonical form of an object.
+pub(super) fn write_object(out: &mut Vec<u8>, object: &Map<String, Value>) {
+    if object.keys().is_sorted_by(|a, b| by_code_units(a, b).is_le()) {
+        // As the library keeps them, unless a key has what UTF-16 puts in another place.
+        return write_members(out, object.iter());
+    }
     let mut fields: Vec<(&String, &Value)> = object.iter().collect();
     fields.sort_unstable_by(|(a, _), (b, _)| by_code_units(a, b));
+    write_members(out, fields.into_iter());
+}
+
+fn write_members<'a>(out: &mut Vec<u8>, members: impl Iterator<Item = (&'a String, &'a Value)>) {
     out.push(b'{');
-    for (i, (key, value)) in fields.into_iter().enumerate() {
+    for (i, (key, value)) in members.enumerate() {
         if i > 0 {
             out.push(b',');
         }

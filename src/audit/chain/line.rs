@@ -1,6 +1,7 @@
 //! Reads a row back from the line that an export writes.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -62,7 +63,7 @@ impl Row {
         let line: Line<'_> = serde_json::from_slice(line).map_err(|e| e.to_string())?;
         let hash = |name: &str, text: &str| text.parse().map_err(|()| format!("`{name}` is not 64 hexadecimal digits"));
         let (prev, own) = (hash("prev", &line.prev)?, hash("hash", &line.hash)?);
-        let owned = |text: Option<Cow<'_, str>>| text.map(|t| Box::from(t.as_ref()));
+        let owned = |text: Option<Cow<'_, str>>| text.map(|t| Arc::from(t.as_ref()));
         Ok(Self {
             writer: line.writer.as_ref().into(),
             seq: line.seq,

@@ -22,6 +22,8 @@ mod anchor;
 #[cfg(feature = "store")]
 mod arranged;
 mod canonical;
+#[cfg(feature = "store")]
+mod data;
 mod hash;
 mod key;
 mod line;
@@ -29,12 +31,15 @@ mod row;
 mod seal;
 mod tail;
 mod verify;
+mod view;
 
 use std::time::Duration;
 
 pub use anchor::Anchor;
 #[cfg(feature = "store")]
 pub(in crate::audit) use arranged::arranged;
+#[cfg(feature = "store")]
+pub(in crate::audit) use data::Data;
 pub use hash::Hash;
 pub use key::{BadKey, PublicKey, SigningKey};
 pub use row::{COLUMNS, Column, Entry, MAX_DATA, MAX_TEXT, Row};
@@ -43,6 +48,9 @@ pub(in crate::audit) use seal::vouched;
 pub use seal::{Draft, Gap, Mark, SealKind};
 pub use tail::Tail;
 pub use verify::{Chain, Fault, Finding, Verdict, Verifier};
+pub use view::Link;
+#[cfg(feature = "store")]
+pub(in crate::audit) use view::{Names, View};
 
 /// The class of the rows that the log writes about itself. No policy can declare a class of this name.
 pub const LOG_CLASS: &str = ".log";

@@ -67,6 +67,11 @@ impl StoreError {
         Self::new(StoreErrorKind::Unreachable, shown(error))
     }
 
+    /// Of a question to a file.
+    pub(super) fn file(error: &rusqlite::Error) -> Self {
+        Self::new(StoreErrorKind::Unreachable, error.to_string())
+    }
+
     /// Of rows that were sent: by what the database said, they are not there, or nobody knows.
     pub(super) fn writing(error: &sqlx::Error) -> Self {
         let kind = match error.as_database_error() {

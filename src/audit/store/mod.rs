@@ -19,13 +19,12 @@ use std::fmt;
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::str::FromStr;
-use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 use sqlx::postgres::PgConnectOptions;
 use sqlx::sqlite::SqliteConnectOptions;
 
-use crate::audit::chain::{LOG_CLASS, Mark, PublicKey, Row, SealKind, vouched};
+use crate::audit::chain::{LOG_CLASS, Mark, PublicKey, Row, SealKind, Verifier, vouched};
 use select::{CLOSED_HEADS, OPEN_HEADS};
 
 pub use error::{StoreError, StoreErrorKind};
@@ -161,28 +160,6 @@ enum Inner {
     Postgres(Box<postgres::Postgres>),
 }
 
-/// Names that most rows have in common with the row before them, so that they are not made again for each.
-#[derive(Debug)]
-struct Names {
-    class: Arc<str>,
-    writer: Arc<str>,
-}
-
-impl Names {
-    fn new() -> Self {
-        Self { class: "".into(), writer: "".into() }
-    }
-
-    fn of(&mut self, class: &str, writer: &str) -> (Arc<str>, Arc<str>) {
-        for (kept, name) in [(&mut self.class, class), (&mut self.writer, writer)] {
-            if **kept != *name {
-                *kept = name.into();
-            }
-        }
-        (Arc::clone(&self.class), Arc::clone(&self.writer))
-    }
-}
-
 /// The kind of a row that is read: one of the usual, or its own text.
 fn kind(text: &str) -> Cow<'static, str> {
     const USUAL: [&str; 5] = ["intent", "outcome", "denial", "refusals", "checkpoint"];
@@ -228,6 +205,15 @@ impl Connection {
         match &mut self.0 {
             Inner::Sqlite(connection) => sqlite::read(connection, select, take).await,
             Inner::Postgres(connection) => connection.read(select, take).await,
+        }
+    }
+
+    /// Holds every row against its chain, in the state of [`Connection::snapshot`], after the verifier has taken
+    /// the seals. What comes of it says [`Verifier::finish`]. It keeps the thread that it is called on busy.
+    pub async fn verify(&mut self, verifier: Verifier) -> Result<Verifier, StoreError> {
+        match &mut self.0 {
+            Inner::Sqlite(connection) => sqlite::verify(connection, verifier).await,
+            Inner::Postgres(connection) => connection.verify(verifier).await,
         }
     }
 

@@ -2,6 +2,7 @@
 
 mod migrate;
 mod prune;
+mod verify;
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -13,8 +14,8 @@ use time::OffsetDateTime;
 
 use super::error::{StoreError, StoreErrorKind};
 use super::select::{Bound, FIRST_ABOUT, LAST_UP_TO, Select};
-use super::{Names, Take, kind};
-use crate::audit::chain::{Column, Entry, Hash, Mark, Row, arranged};
+use super::{Take, kind};
+use crate::audit::chain::{Column, Entry, Hash, Mark, Names, Row, arranged};
 
 /// How long a connection may take to be made.
 const CONNECT: Duration = Duration::from_secs(5);
@@ -22,6 +23,10 @@ const CONNECT: Duration = Duration::from_secs(5);
 const STATEMENT: Duration = Duration::from_secs(5);
 /// Partitions are made for this month and so many more.
 const AHEAD: u32 = 2;
+/// The order of the chains.
+const CHAINS: &str = "class, writer, seq, written";
+/// How data are read.
+const DATA: &str = "data::text";
 
 /// A connection, and the partitions that it knows to be there.
 #[derive(Debug)]
@@ -140,7 +145,7 @@ impl Postgres {
     }
 
     pub(super) async fn read(&mut self, select: &Select, take: &mut Take<'_>) -> Result<(), StoreError> {
-        let (sql, bound) = select.sql(|n| format!("${n}"), "class, writer, seq, written", "data::text");
+        let (sql, bound) = select.sql(|n| format!("${n}"), CHAINS, DATA);
         let mut query = sqlx::query(AssertSqlSafe(sql));
         for value in bound {
             query = match value {
@@ -260,9 +265,9 @@ fn opened(row: &PgRow, names: &mut Names) -> Result<Row, sqlx::Error> {
     entry.status = row.try_get(4)?;
     entry.latency = row.try_get(5)?;
     let data: &str = row.try_get(10)?;
-    entry.put_data(arranged(data).map_or_else(|| data.into(), String::into_boxed_str));
+    entry.put_data(arranged(data).as_deref().unwrap_or(data).into());
     for (i, column) in (11..).zip(Column::ALL) {
-        entry.put(column, row.try_get::<Option<&str>, _>(i)?.map(Box::from));
+        entry.put(column, row.try_get::<Option<&str>, _>(i)?.map(Into::into));
     }
     let hash = |i: usize| row.try_get::<&[u8], _>(i).map(|bytes| Hash::from_bytes(bytes).unwrap_or(Hash::ZERO));
     Ok(Row { writer, seq: row.try_get(2)?, written: time(8)?, prev: hash(6)?, entry, hash: hash(7)? })

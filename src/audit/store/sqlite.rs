@@ -1,6 +1,9 @@
 //! The audit log in a file: `SQLite` in WAL mode, with a flush at each commit.
 
+mod verify;
+
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::TryStreamExt as _;
@@ -11,8 +14,10 @@ use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, Row as _, SqlSaf
 use super::error::{StoreError, StoreErrorKind};
 use super::prune::changed;
 use super::select::{BEFORE, Bound, FIRST_ABOUT, LAST_UP_TO, Select};
-use super::{Names, Take, kind};
-use crate::audit::chain::{Column, Entry, Hash, Mark, Row};
+use super::{Take, kind};
+use crate::audit::chain::{Column, Entry, Hash, Mark, Names, Row};
+
+pub(super) use verify::verify;
 
 /// How long to wait for another process that writes.
 const BUSY: Duration = Duration::from_secs(5);
@@ -20,8 +25,9 @@ const BUSY: Duration = Duration::from_secs(5);
 const TRIES: u32 = 40;
 /// How many rows may wait to be taken from the thread of the library that reads them.
 const AHEAD: usize = 1_024;
-/// How many rows one statement inserts. Few sizes, so that the statements are prepared once.
-const SIZES: [usize; 3] = [64, 8, 1];
+/// The most rows that one statement inserts, a power of two: each statement is a way to the thread of the
+/// library and back.
+const ROWS: usize = 512;
 
 pub(super) fn options(path: &Path) -> SqliteConnectOptions {
     SqliteConnectOptions::new().filename(path).busy_timeout(BUSY)
@@ -88,31 +94,32 @@ pub(super) async fn check(connection: &mut SqliteConnection) -> Result<(), Store
 /// Inserts rows. Where they may be there already, each that is must be the very same.
 async fn put(connection: &mut SqliteConnection, rows: &[Row], again: bool) -> Result<(), StoreError> {
     let (mut rest, mut done) = (rows, 0);
-    for size in SIZES {
-        while let Some((chunk, tail)) = rest.split_at_checked(size) {
-            rest = tail;
-            let mut query = sqlx::query(AssertSqlSafe(statement(size)));
-            for row in chunk {
-                let Row { writer, seq, written, prev, entry, hash } = row;
-                query = query
-                    .bind(&*entry.class)
-                    .bind(&**writer)
-                    .bind(seq)
-                    .bind(&*entry.kind)
-                    .bind(entry.status)
-                    .bind(entry.latency)
-                    .bind(prev.as_bytes().as_slice())
-                    .bind(hash.as_bytes().as_slice())
-                    .bind(written)
-                    .bind(entry.at)
-                    .bind(entry.data());
-                for column in Column::ALL {
-                    query = query.bind(entry.get(column));
-                }
+    while !rest.is_empty() {
+        // Powers of two alone, so that the statements are prepared once.
+        let size = 1 << rest.len().min(ROWS).ilog2();
+        let Some((chunk, tail)) = rest.split_at_checked(size) else { break };
+        rest = tail;
+        let mut query = sqlx::query(AssertSqlSafe(statement(size)));
+        for row in chunk {
+            let Row { writer, seq, written, prev, entry, hash } = row;
+            query = query
+                .bind(Arc::clone(&entry.class))
+                .bind(Arc::clone(writer))
+                .bind(seq)
+                .bind(&*entry.kind)
+                .bind(entry.status)
+                .bind(entry.latency)
+                .bind(prev.as_bytes().as_slice())
+                .bind(hash.as_bytes().as_slice())
+                .bind(written)
+                .bind(entry.at)
+                .bind(entry.shared_data());
+            for column in Column::ALL {
+                query = query.bind(entry.shared(column));
             }
-            let inserted = query.execute(&mut *connection).await.map_err(|e| StoreError::writing(&e))?;
-            done += inserted.rows_affected();
         }
+        let inserted = query.execute(&mut *connection).await.map_err(|e| StoreError::writing(&e))?;
+        done += inserted.rows_affected();
     }
     if done == rows.len() as u64 || again && are_there(connection, rows).await? {
         Ok(())
@@ -134,6 +141,7 @@ async fn are_there(connection: &mut SqliteConnection, rows: &[Row]) -> Result<bo
     Ok(true)
 }
 
+/// The statement that inserts so many rows.
 fn statement(rows: usize) -> String {
     let names: Vec<&str> = Column::ALL.iter().map(|c| c.name()).collect();
     let row = format!("({}?)", "?, ".repeat(11 + names.len() - 1));
@@ -176,7 +184,7 @@ fn opened(row: &SqliteRow, names: &mut Names) -> Result<Row, sqlx::Error> {
     entry.latency = row.try_get(5)?;
     entry.put_data(row.try_get::<&str, _>(10)?.into());
     for (i, column) in (11..).zip(Column::ALL) {
-        entry.put(column, row.try_get::<Option<&str>, _>(i)?.map(Box::from));
+        entry.put(column, row.try_get::<Option<&str>, _>(i)?.map(Into::into));
     }
     let hash = |i: usize| row.try_get::<&[u8], _>(i).map(|bytes| Hash::from_bytes(bytes).unwrap_or(Hash::ZERO));
     Ok(Row { writer, seq: row.try_get(2)?, written: row.try_get(8)?, prev: hash(6)?, entry, hash: hash(7)? })

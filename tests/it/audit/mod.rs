@@ -13,6 +13,7 @@ pub(crate) mod proxy;
 mod prune;
 mod queue;
 mod sqlite;
+mod tampered;
 mod tls;
 
 use std::collections::BTreeSet;
@@ -20,7 +21,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
 
-use doorward::audit::chain::{Column, Entry, PublicKey, Row, SealKind, SigningKey, Tail, Verdict, Verifier};
+use doorward::audit::chain::{Column, Entry, LOG_CLASS, PublicKey, Row, SealKind, SigningKey, Tail, Verdict, Verifier};
 use doorward::audit::store::{Clock, Connection, Logger, LoggerOptions, Select, Store, StoreErrorKind};
 
 /// 2026-03-02T08:00:00Z, in microseconds.
@@ -69,7 +70,24 @@ async fn rows(connection: &mut Connection, select: &Select) -> Vec<Row> {
 
 /// Every row of the log, in the order of the chains.
 pub(crate) async fn all(store: &Store) -> Vec<Row> {
-    rows(&mut store.reader().await.unwrap(), &Select::default()).await
+    let mut connection = store.reader().await.unwrap();
+    connection.snapshot().await.unwrap();
+    let rows = rows(&mut connection, &Select::default()).await;
+    // The store says of them what they say one by one.
+    let verdict = verified(&mut connection).await;
+    assert_eq!((verdict.rows, verdict.findings), (rows.len() as u64, verify(&rows).findings));
+    rows
+}
+
+/// What the store says of itself.
+async fn verified(connection: &mut Connection) -> Verdict {
+    let mut verifier = Verifier::new(vec![key().public().clone()]);
+    let mut seals = |mut row| {
+        verifier.seal(&mut row);
+        ControlFlow::Continue(())
+    };
+    connection.read(&Select::class(LOG_CLASS), &mut seals).await.unwrap();
+    connection.verify(verifier).await.unwrap().finish()
 }
 
 fn verify(rows: &[Row]) -> Verdict {

@@ -14,7 +14,6 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use doorward::audit::Beside;
 use doorward::audit::chain::{LOG_CLASS, Row, SealKind, Tail, Verifier};
 use doorward::audit::store::{Clock, Logger, LoggerOptions, Order, Select, Store};
 
@@ -240,13 +239,7 @@ async fn verify(url: &str, store: &Store, rows: u64) -> Result<(), Failed> {
         ControlFlow::Continue(())
     };
     connection.read(&Select { order: Order::Chain, ..Select::class(LOG_CLASS) }, seals).await?;
-    let mut beside = Beside::new(verifier);
-    let take = &mut |row: Row| {
-        beside.row(row);
-        ControlFlow::Continue(())
-    };
-    connection.read(&Select::default(), take).await?;
-    let verdict = beside.end().finish();
+    let verdict = connection.verify(verifier).await?.finish();
     let verifying = begin.elapsed();
     #[expect(clippy::cast_precision_loss, reason = "a rate")]
     let rate = |rows: u64, time: Duration| rows as f64 / time.as_secs_f64();
@@ -256,8 +249,12 @@ async fn verify(url: &str, store: &Store, rows: u64) -> Result<(), Failed> {
         rate(read, reading),
         rate(verdict.rows, verifying)
     );
-    if !store.is_sqlite() {
-        println!("  {:.0} rows/s sent by the server and thrown away", other::sent(url).await?);
+    match store.file() {
+        Some(file) => match other::printed(file) {
+            Ok(time) => println!("  {:.0} rows/s printed by the shell of SQLite", rate(verdict.rows, time)),
+            Err(error) => println!("  `sqlite3` cannot be run: {error}"),
+        },
+        None => println!("  {:.0} rows/s sent by the server and thrown away", other::sent(url).await?),
     }
     Ok(())
 }

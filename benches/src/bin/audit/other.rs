@@ -1,5 +1,8 @@
-//! Other ways to write the same rows to the same table of `PostgreSQL`, by a client that is not doorward's.
+//! Other ways to write the same rows to the same table of `PostgreSQL`, and to read them from either, by clients that
+//! are not doorward's.
 
+use std::path::Path;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant, SystemTime};
 
 use doorward::audit::chain::{Column, Row};
@@ -152,6 +155,14 @@ async fn send(client: &Client, rows: &[Row]) -> Result<(), Failed> {
     }
     writer.finish().await?;
     Ok(())
+}
+
+/// How long the shell of `SQLite` takes to print every row to nowhere.
+pub(crate) fn printed(file: &Path) -> std::io::Result<Duration> {
+    let begin = Instant::now();
+    let mut shell = Command::new("sqlite3");
+    let status = shell.arg("-readonly").arg(file).arg("select * from audit_log").stdout(Stdio::null()).status()?;
+    if status.success() { Ok(begin.elapsed()) } else { Err(std::io::Error::other(status.to_string())) }
 }
 
 /// How many rows a second the server sends when nobody looks at them, in the order of the chains.

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, VecDeque};
 
 use super::{Fault, Found, Id};
 use crate::audit::chain::hash::Hash;
-use crate::audit::chain::row::Row;
 use crate::audit::chain::seal::Gap;
+use crate::audit::chain::view::Link;
 use crate::audit::chain::{CHECKPOINT_EVERY, CHECKPOINT_ROWS};
 
 /// How many of the latest rows are remembered, to tell what a second row in a place is.
@@ -97,7 +97,7 @@ impl State {
     }
 
     /// A row that does not have its hash. It holds its place if it is the one that is awaited.
-    pub(super) fn edited(&mut self, row: &Row) {
+    pub(super) fn edited(&mut self, row: &Link) {
         self.begin();
         if row.seq == self.last.saturating_add(1) {
             self.last = row.seq;
@@ -106,7 +106,7 @@ impl State {
     }
 
     /// A row that has its hash.
-    pub(super) fn row(&mut self, row: &Row, id: &Id, found: &mut Found) {
+    pub(super) fn row(&mut self, row: &Link, id: &Id, found: &mut Found) {
         self.begin();
         if row.seq <= self.last {
             return self.behind(row, id, found);
@@ -138,7 +138,7 @@ impl State {
     }
 
     /// Holds a row against the seal that names it.
-    fn confirm(&mut self, row: &Row, id: &Id, found: &mut Found) {
+    fn confirm(&mut self, row: &Link, id: &Id, found: &mut Found) {
         match self.marks.get(&row.seq) {
             Some(marked) if *marked == row.hash => self.confirmed = self.confirmed.max(row.seq),
             Some(_) => found.push(Fault::Rewritten, id, self.confirmed.max(self.pruned()) + 1, row.seq),
@@ -179,7 +179,7 @@ impl State {
     }
 
     /// A row whose place is behind us: it was missed, or the place is taken.
-    fn behind(&mut self, row: &Row, id: &Id, found: &mut Found) {
+    fn behind(&mut self, row: &Link, id: &Id, found: &mut Found) {
         let seq = row.seq;
         if let Some((from, to)) =
             self.holes.range(..=seq).next_back().map(|(f, t)| (*f, *t)).filter(|(_, to)| seq <= *to)

@@ -21,6 +21,7 @@ use super::hash::Hash;
 use super::key::PublicKey;
 use super::row::Row;
 use super::seal::{Gap, Mark, SealKind, Signed, signed};
+use super::view::Link;
 use chain::State;
 pub use fault::{Fault, Finding};
 
@@ -200,13 +201,18 @@ impl Verifier {
 
     /// Takes a row.
     pub fn row(&mut self, row: &mut Row) {
+        let link = Link::of(row, &mut self.buffer);
+        self.link(&link);
+    }
+
+    /// Takes a row that was hashed elsewhere.
+    pub fn link(&mut self, row: &Link) {
         self.rows = self.rows.saturating_add(1);
-        let whole = row.is_whole(&mut self.buffer);
         let id = match self.last.take() {
-            Some(id) if *id.0 == *row.writer && *id.1 == *row.entry.class => id,
-            _ => (row.writer.clone(), row.entry.class.clone()),
+            Some(id) if *id.0 == *row.writer && *id.1 == *row.class => id,
+            _ => (row.writer.clone(), row.class.clone()),
         };
-        if whole {
+        if row.whole {
             match self.chains.get_mut(&id).filter(|state| state.has_begun()) {
                 Some(state) => state.row(row, &id, &mut self.found),
                 None => self.begin(row, &id),
@@ -224,7 +230,7 @@ impl Verifier {
     }
 
     /// Takes the first row of a chain.
-    fn begin(&mut self, row: &Row, id: &Id) {
+    fn begin(&mut self, row: &Link, id: &Id) {
         self.wrote.insert(id.0.clone());
         let state = self.chains.entry(id.clone()).or_default();
         if self.closed.contains(&id.0) {

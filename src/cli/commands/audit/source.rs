@@ -5,7 +5,8 @@ use std::io::{BufRead, BufReader, Read};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
-use crate::audit::chain::Row;
+use crate::audit::Beside;
+use crate::audit::chain::{Link, Row, Verifier};
 use crate::audit::store::{Connection, Order, Select, Store, StoreError, StoreErrorKind};
 use crate::cli::failure::{Failure, Kind};
 use crate::cli::files;
@@ -16,6 +17,8 @@ use crate::policy::set::PolicySet;
 /// The longest line of an export, in bytes. The longest rows are seals, which name at most 5,000 others,
 /// or the chains of one writer.
 const MAX_LINE: u64 = 1 << 24;
+/// How many bytes of lines are verified at once.
+const PART: usize = 1 << 18;
 
 /// Which log.
 #[derive(Debug, clap::Args)]
@@ -158,6 +161,51 @@ impl Reader {
     }
 }
 
+impl Reader {
+    /// Holds every row against its chain, after the verifier has taken the seals.
+    pub(super) fn verify(&mut self, verifier: Verifier) -> Result<Verifier, Failure> {
+        match &mut self.from {
+            From::Store(runtime, connection) => {
+                runtime.block_on(connection.verify(verifier)).map_err(|e| failure(&e, &self.name))
+            }
+            From::Lines(path) => verify_lines(path, verifier),
+        }
+    }
+}
+
+fn verify_lines(path: &Path, verifier: Verifier) -> Result<Verifier, Failure> {
+    let mut beside: Beside<_, Failure> = Beside::new(verifier, || {
+        let (path, mut buffer) = (path.to_owned(), Vec::new());
+        Ok(move |(first, text): (u64, Vec<u8>)| {
+            let lines = (first..).zip(text.split_inclusive(|byte| *byte == b'\n'));
+            lines
+                .map(|(number, line)| Ok(Link::of(&mut row(&path, number, line)?, &mut buffer)))
+                .collect::<Result<_, Failure>>()
+        })
+    })?;
+    let mut reader = BufReader::with_capacity(1 << 18, files::open(path, None)?);
+    let (mut first, mut text) = (1, Vec::new());
+    for next in 2_u64.. {
+        let read = reader.by_ref().take(MAX_LINE).read_until(b'\n', &mut text);
+        let end = read.map_err(|e| Failure::reading(path, &e))? == 0;
+        if end || text.len() >= PART {
+            if !beside.part((first, std::mem::take(&mut text))) || end {
+                break;
+            }
+            first = next;
+        }
+    }
+    beside.end()
+}
+
+/// The row of a line.
+fn row(path: &Path, number: u64, line: &[u8]) -> Result<Row, Failure> {
+    Row::read_line(line).map_err(|e| {
+        Failure::new(Kind::BadInput, format!("line {number} of `{}` is no row: {e}", files::display_name(path)))
+            .help("a line of `doorward audit export` is one JSON object; nothing may be taken from it or put to it")
+    })
+}
+
 fn lines(path: &Path, select: &Select, take: &mut (dyn FnMut(Row) -> ControlFlow<()> + Send)) -> Result<(), Failure> {
     let mut reader = BufReader::with_capacity(1 << 18, files::open(path, None)?);
     let mut line = Vec::new();
@@ -170,10 +218,7 @@ fn lines(path: &Path, select: &Select, take: &mut (dyn FnMut(Row) -> ControlFlow
         if read.map_err(|e| Failure::reading(path, &e))? == 0 {
             break;
         }
-        let row = Row::read_line(&line).map_err(|e| {
-            Failure::new(Kind::BadInput, format!("line {number} of `{}` is no row: {e}", files::display_name(path)))
-                .help("a line of `doorward audit export` is one JSON object; nothing may be taken from it or put to it")
-        })?;
+        let row = row(path, number, &line)?;
         if !select.matches(&row) {
             continue;
         }

@@ -9,7 +9,6 @@ use serde_json::json;
 
 use super::line::instant;
 use super::source::SourceArgs;
-use crate::audit::Beside;
 use crate::audit::chain::{Anchor, Finding, LOG_CLASS, PublicKey, Verdict, Verifier};
 use crate::audit::store::Select;
 use crate::cli::answer::Answer;
@@ -80,12 +79,7 @@ impl Args {
             verifier.seal(&mut row);
             ControlFlow::Continue(())
         })?;
-        let mut beside = Beside::new(verifier);
-        reader.each(&Select::default(), &mut |row| {
-            beside.row(row);
-            ControlFlow::Continue(())
-        })?;
-        let verdict = beside.end().finish();
+        let verdict = reader.verify(verifier)?.finish();
         let oldest = self.max_age.map(|age| self.now.instant().0.saturating_sub(age.into()).saturating_mul(1_000_000));
         let stale = oldest.is_some_and(|oldest| verdict.newest.is_none_or(|newest| newest < oldest));
         let text = match self.format {
