@@ -1,6 +1,7 @@
 //! Group commit: many callers, one task that writes, one flush for all who wait.
 //!
-//! There is no timer before a batch: while one is being flushed the next gathers. A caller waits at
+//! There is no timer before a batch: while one is being flushed the next gathers, and it goes when nobody
+//! who is ready to run adds to it any more. A caller waits at
 //! most [`LoggerOptions::patience`]; a queue that is full, or a store that is known to be away, is
 //! an answer at once. Recovery needs nobody: the task tries by itself, with a seal that says how many
 //! were refused meanwhile.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot, watch};
+use tokio::task::yield_now;
 use tokio::time::{Instant, sleep_until};
 
 use super::durable::Durable;
@@ -135,13 +136,7 @@ impl Task {
                     looked = self.sealing.next() => self.signed(looked),
                 }
             }
-            while waiting.len() < self.options.batch && self.closing.is_none() {
-                let Ok(order) = inbox.orders.try_recv() else { break };
-                self.take(order, &mut waiting);
-            }
-            while let Ok(note) = inbox.notes.try_recv() {
-                self.backlog.push_back(note);
-            }
+            self.gather(&mut inbox, &mut waiting).await;
             // Whoever has gone is not written at all.
             waiting.retain(|row| row.owner.reply.as_ref().is_none_or(|reply| !reply.is_closed()));
             if !self.batch(&mut waiting).await || !self.check().await {
@@ -157,6 +152,27 @@ impl Task {
             }
         }
         self.end().await;
+    }
+
+    /// Takes what has come. Whoever was told of the last flush comes again at once, so as long as more comes
+    /// others go first: who came a moment too late would wait for two flushes.
+    async fn gather(&mut self, inbox: &mut Inbox, waiting: &mut Vec<Waiting>) {
+        let mut gathered = 0;
+        loop {
+            while waiting.len() < self.options.batch && self.closing.is_none() {
+                let Ok(order) = inbox.orders.try_recv() else { break };
+                self.take(order, waiting);
+            }
+            while let Ok(note) = inbox.notes.try_recv() {
+                self.backlog.push_back(note);
+            }
+            let now = waiting.len().saturating_add(self.backlog.len());
+            if now == gathered || now >= self.options.batch || self.closing.is_some() {
+                return;
+            }
+            gathered = now;
+            yield_now().await;
+        }
     }
 
     fn take(&mut self, order: Order, waiting: &mut Vec<Waiting>) {
