@@ -17,6 +17,11 @@ const ROWS: i64 = 12_001;
 
 /// A log in a file with many rows of one month, and a policy.
 async fn filled(holds: &str) -> (Place, Store, String) {
+    filled_but(holds, 0..0).await
+}
+
+/// The same without some rows, of which their writer says that the store lost them.
+async fn filled_but(holds: &str, lost: std::ops::Range<i64>) -> (Place, Store, String) {
     let place = Place::new();
     let url = format!("sqlite:{}", place.path().join("audit.db").display());
     place.write(
@@ -28,14 +33,21 @@ async fn filled(holds: &str) -> (Place, Store, String) {
     let store: Store = url.parse().unwrap();
     let (mut tail, mut buffer) = (Tail::new("a".into()), Vec::new());
     let mut rows = vec![tail.seal(SealKind::Open, Map::new(), START, Some(&key()), &mut buffer)];
+    let mut gap = json!([]);
     for n in 0..ROWS {
         let subject = if n == 7_000 { "ana" } else { "ben" };
         let entry = Entry::new("standard".into(), "intent", START + n)
             .with(doorward::audit::chain::Column::Subject, subject)
             .with_data(json!({"n": n}).as_object().unwrap().clone());
-        rows.push(tail.append(entry, START + n, &mut buffer));
+        let row = tail.append(entry, START + n, &mut buffer);
+        if lost.contains(&n) {
+            gap = json!([{"class": "standard", "from": lost.start + 1, "to": lost.end, "hash": row.hash.to_string()}]);
+        } else {
+            rows.push(row);
+        }
     }
-    rows.push(tail.seal(SealKind::Close, Map::new(), START + ROWS, Some(&key()), &mut buffer));
+    let said = if lost.is_empty() { Map::new() } else { Map::from_iter([("missing".to_owned(), gap)]) };
+    rows.push(tail.seal(SealKind::Close, said, START + ROWS, Some(&key()), &mut buffer));
     store.writer().await.unwrap().insert(&rows).await.unwrap();
     (place, store, url)
 }
@@ -105,6 +117,28 @@ async fn nobody_signs_for_rows_that_were_changed() {
     let stub = rows.iter().find(|row| row.entry.kind == "prune").unwrap().entry.data_object();
     assert_eq!((&stub["findings"][0]["code"], &stub["findings"][0]["from"]), (&json!("edited"), &json!(77)));
     assert!(verify(&rows).is_whole());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_of_which_their_writer_has_said_that_they_are_lost_hold_nothing_up() {
+    let (place, store, url) = filled_but("", 50..60).await;
+    let lost = verify(&all(&store).await).findings;
+    assert!(matches!(&lost[..], [f] if (f.fault.code(), f.from, f.to) == ("lost", 51, 60)), "{lost:?}");
+    let done = prune(&place, &url, &[]);
+    assert_eq!(done.code, 0, "{}", done.stderr);
+    let rows = all(&store).await;
+    // What was found stays on record, as with any other finding.
+    let stub = rows.iter().find(|row| row.entry.kind == "prune").unwrap().entry.data_object();
+    assert_eq!((&stub["findings"][0]["code"], &stub["findings"][0]["from"]), (&json!("lost"), &json!(51)));
+    assert!(verify(&rows).is_whole());
+    // A hole that nobody signed for beside it does.
+    let (place, _, url) = filled_but("", 50..60).await;
+    let mut raw = SqliteConnection::connect(&url).await.unwrap();
+    raw.execute("drop trigger audit_log_no_delete; delete from audit_log where class = 'standard' and seq = 49")
+        .await
+        .unwrap();
+    let refused = prune(&place, &url, &[]);
+    assert!(refused.code == 2 && refused.stderr.contains("1 finding in what would go"), "{}", refused.stderr);
 }
 
 #[tokio::test(flavor = "multi_thread")]

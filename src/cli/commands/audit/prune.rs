@@ -9,7 +9,7 @@ use super::line::instant;
 use super::source::{SourceArgs, block_on, failure, secret};
 use super::verify::{Format, key as public_key};
 use crate::audit::Signer;
-use crate::audit::chain::SigningKey;
+use crate::audit::chain::{Fault, SigningKey};
 use crate::audit::store::{Held, Prune, Pruned, Stub};
 use crate::cli::answer::Answer;
 use crate::cli::failure::{Failure, Kind};
@@ -87,8 +87,10 @@ impl Args {
                 let pruned = connection.would_prune(&prune).await.map_err(|e| failure(&e, &name))?;
                 if pruned.rows() > 0 && !self.dry_run {
                     let findings = connection.inspect(&pruned, keys.clone()).await.map_err(|e| failure(&e, &name))?;
-                    if !findings.is_empty() && !self.despite_findings {
-                        return Err(changed(&name, class, findings.len()));
+                    // What a writer has signed to be lost is accounted for.
+                    let unexplained = findings.iter().filter(|found| found.fault != Fault::Lost).count();
+                    if unexplained > 0 && !self.despite_findings {
+                        return Err(changed(&name, class, unexplained));
                     }
                     let stub = Stub { writer: &writer()?, now, signer: signer.as_deref(), findings: &findings };
                     connection.prune(&pruned, &stub).await.map_err(|e| failure(&e, &name))?;
