@@ -7,6 +7,7 @@ use serde::Serialize;
 use super::wording;
 use crate::model::Rate;
 use crate::policy::argument::{ArgPath, HostPattern};
+use crate::policy::glob::NameGlob;
 use crate::policy::set::{
     Capture, ClientRequests, Credential, Gateway, GatewayLimits, Hold, Issuer, Item, KeySource, PolicySet, Server,
     Upstream, Vault, item_name,
@@ -116,6 +117,12 @@ pub(super) fn changes(old: &PolicySet, new: &PolicySet) -> Vec<Change> {
     let key = |set: &PolicySet| set.audit.signing_key.clone().unwrap_or_else(|| "none".to_owned());
     let weaker = old.audit.signing_key.is_some() && new.audit.signing_key.is_none();
     add("audit", ChangeKind::AuditKey, key(old), key(new), weaker);
+    let looks = |set: &PolicySet| match &set.audit.redact[..] {
+        [] => "none".to_owned(),
+        globs => globs.iter().map(NameGlob::as_str).collect::<Vec<_>>().join(" "),
+    };
+    let weaker = !old.audit.redact.iter().all(|glob| new.audit.redact.contains(glob));
+    add("audit", ChangeKind::Redaction, looks(old), looks(new), weaker);
     let holds = old.audit.holds.keys().chain(new.audit.holds.keys());
     for name in holds.collect::<std::collections::BTreeSet<_>>() {
         let (before, after) = (old.audit.holds.get(name), new.audit.holds.get(name));

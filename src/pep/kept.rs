@@ -2,7 +2,8 @@
 //!
 //! Of the arguments those are kept that a rule of the policy reads or that the tool declares under
 //! `capture`; of the others it is only said that they were there. What the tool declares under `redact` is
-//! taken out, whoever reads it, and so are secrets that can be known.
+//! taken out, whoever reads it, and so are values that look like what `[audit]` names under `redact`, and
+//! secrets that can be known.
 
 use std::collections::BTreeMap;
 
@@ -94,6 +95,10 @@ fn arguments(policy: &CompiledPolicy, request: &Request<'_>, event: &mut Event) 
     event.arguments = Field::Present(kept);
     for path in declared.iter().flat_map(|item| &item.redact) {
         event.redact_at(path);
+    }
+    let out = &policy.set().audit.redact;
+    if !out.is_empty() {
+        event.redact_where(&|text| out.iter().any(|glob| glob.matches(text)));
     }
 }
 

@@ -278,6 +278,9 @@ pub struct Audit {
     /// `env:NAME`, `file:PATH` or `transit:NAME` of the key that signs its seals.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub signing_key: Option<String>,
+    /// Values of arguments that one of these matches are kept nowhere. Sorted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub redact: Vec<NameGlob>,
     /// Seconds that rows of each class stay.
     pub retention: BTreeMap<String, u64>,
     /// What stays whatever its class says, by a name such as that of a case.

@@ -118,6 +118,24 @@ impl Event {
         self.withhold(found);
     }
 
+    /// Takes out the values in the arguments that are out by what they look like: a text, or a number as it is
+    /// written. Where a name of a member is, the whole that it is a member of is taken out.
+    pub fn redact_where(&mut self, is_out: &dyn Fn(&str) -> bool) {
+        let Field::Present(arguments) = &mut self.arguments else { return };
+        let left_out = self.withheld.iter().filter_map(|w| w.pointer.rsplit('/').next());
+        let mut names = left_out.map(|name| name.replace("~1", "/").replace("~0", "~"));
+        if names.any(|name| is_out(&name)) || arguments.keys().any(|name| is_out(name)) {
+            self.arguments = Field::Redacted;
+            self.withheld.clear();
+            return;
+        }
+        let mut found = Vec::new();
+        for (name, value) in arguments {
+            below(&mut String::new(), name, |pointer| take_out_where(value, is_out, pointer, &mut found));
+        }
+        self.withhold(found);
+    }
+
     fn redact_arguments(&mut self) {
         let Field::Present(arguments) = &mut self.arguments else { return };
         if arguments.keys().any(|key| holds_secret(key)) {
@@ -178,6 +196,34 @@ fn take_out(value: &mut Value, segments: &[&str], pointer: &mut String, found: &
             *value = Value::from(REDACTED);
             found.push(pointer.clone());
         }
+    }
+}
+
+/// Puts a stand-in for each value that is out by what it looks like, and notes its place.
+fn take_out_where(value: &mut Value, is_out: &dyn Fn(&str) -> bool, pointer: &mut String, found: &mut Vec<String>) {
+    let out = match &*value {
+        Value::String(text) => is_out(text),
+        Value::Number(number) => is_out(&number.to_string()),
+        Value::Object(object) => object.keys().any(|name| is_out(name)),
+        Value::Array(_) | Value::Bool(_) | Value::Null => false,
+    };
+    if out {
+        *value = Value::from(REDACTED);
+        found.push(pointer.clone());
+        return;
+    }
+    match value {
+        Value::Object(object) => {
+            for (name, value) in object {
+                below(pointer, name, |pointer| take_out_where(value, is_out, pointer, found));
+            }
+        }
+        Value::Array(list) => {
+            for (index, value) in list.iter_mut().enumerate() {
+                below(pointer, &index.to_string(), |pointer| take_out_where(value, is_out, pointer, found));
+            }
+        }
+        _ => {}
     }
 }
 
@@ -245,6 +291,31 @@ mod tests {
         one.redact_at(&ArgPath::new("cards.0.number").unwrap());
         let left = one.arguments.present().unwrap()["cards"][0].clone();
         assert_eq!(left, serde_json::json!({"number": REDACTED, "until": "12/30"}));
+    }
+
+    #[test]
+    fn what_looks_like_something_is_taken_out_wherever_it_is() {
+        let taken = |arguments: Value, left_out: &str| {
+            let mut event = Event::new(crate::model::Timestamp(1), "s", crate::model::Action::ToolsCall, "t");
+            event.arguments = Field::Present(arguments.as_object().unwrap().clone());
+            event.withheld = vec![Withheld { pointer: format!("/{left_out}"), because: WithheldBecause::NotRecorded }];
+            let glob = crate::policy::glob::NameGlob::new("X*").unwrap();
+            event.redact_where(&|text| glob.matches(text));
+            let at: Vec<String> = event.withheld.iter().map(|w| w.pointer.clone()).collect();
+            (event.arguments.present().cloned().map(Value::Object), at.join(" "))
+        };
+        let arguments =
+            serde_json::json!({"a": "X1", "b": ["x", {"c": "X", "d": 1}], "e": {"X": 1}, "f": null, "g": true});
+        let left = serde_json::json!({"a": REDACTED, "b": ["x", {"c": REDACTED, "d": 1}], "e": REDACTED, "f": null, "g": true});
+        assert_eq!(taken(arguments, "y"), (Some(left), "/y /a /b/1/c /e".to_owned()));
+        // A name says as much as a value.
+        assert_eq!(taken(serde_json::json!({"X": 1}), "y"), (None, String::new()));
+        assert_eq!(taken(serde_json::json!({"a": 1}), "X~1y"), (None, String::new()));
+        let number = crate::policy::glob::NameGlob::new("41??").unwrap();
+        let mut event = Event::new(crate::model::Timestamp(1), "s", crate::model::Action::ToolsCall, "t");
+        event.arguments = Field::Present(serde_json::json!({"n": 4111}).as_object().unwrap().clone());
+        event.redact_where(&|text| number.matches(text));
+        assert_eq!(event.arguments.present().unwrap()["n"], REDACTED);
     }
 
     #[test]

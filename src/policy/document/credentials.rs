@@ -7,6 +7,7 @@ use super::places::{is_variable, leak, own_reference, url, urls};
 use crate::diagnostics::{Code, Span};
 use crate::policy::argument::sorted;
 use crate::policy::duration::{DURATION_HELP, lifetime};
+use crate::policy::name::quoted;
 use crate::policy::secret::{self, REFERENCE_HELP};
 use crate::policy::set::{Credential, Placement, Vault, VaultKind, VaultLogin};
 use crate::policy::source::{Kind, Node};
@@ -88,6 +89,14 @@ fn vault_credential(reader: &mut Reader<'_>, fields: Fields<'_>, token_ttl: Opti
     let Some(kind) = kind else { return (Credential::None, None) };
     reader.required(fields, "path", "a credential from Vault", "\"tokens/tickets\"");
     let path = reader.parsed(fields, "path", PATH_HELP, path);
+    if let (VaultKind::Transit, Some(path)) = (kind.value, &path)
+        && reader.audit_key.as_ref() == Some(&path.value)
+    {
+        let message = format!("`{}` signs the seals of the audit log too", quoted(&path.value));
+        let help =
+            "give the statements about callers a key of their own: who may have one signed could have a seal signed";
+        reader.invalid(Code::InvalidValue, path.span, message, help);
+    }
     let policies = reader.strings(fields, "policies").unwrap_or_default();
     let ttl = reader.parsed(fields, "ttl", DURATION_HELP, lifetime);
     let signed = [VaultKind::Oidc, VaultKind::Transit];

@@ -58,11 +58,13 @@ pub(super) struct Reader<'p> {
     suggestions: u32,
     pub(super) references: References,
     pub(super) shared: Shared,
+    /// The key of Vault that signs the seals of the audit log, which signs nothing else.
+    pub(super) audit_key: Option<String>,
 }
 
 impl<'p> Reader<'p> {
     pub(super) fn new(problems: &'p mut Vec<Diagnostic>) -> Self {
-        Self { problems, suggestions: 0, references: References::default(), shared: Shared::default() }
+        Self { problems, suggestions: 0, references: References::default(), shared: Shared::default(), audit_key: None }
     }
 
     pub(super) fn report(&mut self, problem: Diagnostic) {

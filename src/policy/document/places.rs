@@ -8,6 +8,7 @@ use crate::diagnostics::{Code, Span};
 use crate::policy::argument::sorted;
 use crate::policy::checks::{Allowance, Rollout};
 use crate::policy::duration::{DURATION_HELP, duration};
+use crate::policy::glob::NameGlob;
 use crate::policy::name::{is_plain, quoted};
 use crate::policy::secret;
 use crate::policy::set::{Audit, Hold};
@@ -42,7 +43,7 @@ pub(super) fn each(
 
 pub(super) fn audit(reader: &mut Reader<'_>, node: Option<&Node<'_>>) -> Audit {
     let mut audit = Audit { store: STORE.to_owned(), ..Audit::default() };
-    let keys = &["store", "signing_key", "retention", "holds"];
+    let keys = &["store", "signing_key", "redact", "retention", "holds"];
     let fields = node.and_then(|node| reader.table(node, "audit", "the audit log", keys));
     let retention = fields.and_then(|fields| {
         if let Some(store) = reader.text(fields, "store") {
@@ -56,6 +57,7 @@ pub(super) fn audit(reader: &mut Reader<'_>, node: Option<&Node<'_>>) -> Audit {
             }
         }
         audit.signing_key = signing_key(reader, fields);
+        audit.redact = redact(reader, fields);
         reader.named(fields, "retention")
     });
     match retention {
@@ -113,11 +115,29 @@ fn hold(reader: &mut Reader<'_>, node: &Node<'_>, name: &str, audit: &Audit) -> 
     hold
 }
 
+/// What the values look like that are kept nowhere.
+fn redact(reader: &mut Reader<'_>, fields: Fields<'_>) -> Vec<NameGlob> {
+    let mut globs = Vec::new();
+    for At { value, span } in reader.strings(fields, "redact").unwrap_or_default() {
+        match reader.shared.glob(value) {
+            Ok(glob) => globs.push(glob),
+            Err(error) => {
+                let message = format!("`redact` cannot be `{}`", quoted(value));
+                reader.invalid(Code::InvalidPattern, span, message, error.to_string());
+            }
+        }
+    }
+    sorted(globs)
+}
+
 /// A reference to a key, or `transit:NAME` for one that Vault keeps.
 fn signing_key(reader: &mut Reader<'_>, fields: Fields<'_>) -> Option<String> {
     let at = reader.text(fields, "signing_key")?;
     match at.value.strip_prefix("transit:") {
-        Some(name) if is_plain(name) => Some(at.value.to_owned()),
+        Some(name) if is_plain(name) => {
+            reader.audit_key = Some(name.to_owned());
+            Some(at.value.to_owned())
+        }
         Some(name) => {
             let message = format!("`{}` cannot name a key of Vault", quoted(name));
             reader.invalid(Code::InvalidName, at.span, message, "use letters, digits, `_`, `-` and `.`");

@@ -388,6 +388,11 @@ fn audit() -> Value {
             text(),
         ),
         key(
+            "redact",
+            "Values of arguments that one of these globs matches are kept nowhere, whatever tool they are for. Default: none.",
+            one_or_list(&text()),
+        ),
+        key(
             "retention",
             "How long rows of each class stay; every class in use must be here. Default: `{ standard = \"90d\" }`.",
             map(&defined("duration")),

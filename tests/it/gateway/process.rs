@@ -158,8 +158,9 @@ fn by_hand(http: SocketAddr) -> String {
     let policy = policy.replace(rule, &format!("{rule}capture = [\"b\"]\nredact = [\"b\"]\n"));
     let door = "[servers.stdio]\n";
     let more = "[servers.stdio]\ncredential = { env = \"CANARY_SECRET\" }\n";
-    let tools = "[servers.stdio.tools.echo]\n[servers.stdio.tools.environment]\n[servers.stdio.tools.crash]\n[servers.stdio.tools.pid]";
+    let tools = "[servers.stdio.tools.echo]\ncapture = [\"note\"]\n[servers.stdio.tools.environment]\n[servers.stdio.tools.crash]\n[servers.stdio.tools.pid]";
     let policy = policy.replace(door, more).replace("[servers.stdio.tools.pid]", tools);
+    let policy = format!("{policy}\n[audit]\nredact = [\"*looks-like*\"]\n");
     policy.replace("allow = [\"*:pid\"]", "allow = [\"*:pid\", \"stdio:*\"]")
 }
 
@@ -169,7 +170,8 @@ async fn no_token_argument_or_secret_is_in_anything_that_it_writes() {
         Served::start(&by_hand(http_server().await), &[("CANARY_SECRET", "canary-secret"), ("CANARY_OTHER", "x")]);
     let scope = json!({"scope": "stdio:echo stdio:environment stdio:crash http:add stdio:pid"});
     let good = token(&served.signer, "ana", &scope);
-    let says = json!({"text": "canary-argument", "password": "canary-password"});
+    let note = json!(["kept", {"in": "a canary-looks-like-this"}]);
+    let says = json!({"text": "canary-argument", "password": "canary-password", "note": note});
     let (status, text) = served.call("stdio", &good, &call(1, "echo", &says)).await.unwrap();
     assert_eq!((status, text.contains("canary-argument")), (200, true), "{text}");
     let (_, variables) = served.call("stdio", &good, &call(2, "environment", &json!({}))).await.unwrap();
@@ -198,6 +200,7 @@ async fn no_token_argument_or_secret_is_in_anything_that_it_writes() {
     let recordings = captured(&served.directory.path().join("captured"));
     for text in [&audit, &recordings] {
         assert!(text.contains("\"redacted\":[\"/arguments/b\"]") && text.contains("\"a\":7000"), "{text}");
+        assert!(text.contains("/arguments/note/1/in") && text.contains("\"note\":[\"kept\","), "{text}");
     }
     for (name, text) in [("log", &said), ("audit", &audit), ("recordings", &recordings)] {
         for secret in ["canary", &*good, head, signature, "ana"] {

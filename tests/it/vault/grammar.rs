@@ -40,6 +40,16 @@ fn what_does_not_belong_together_is_refused() {
 }
 
 #[test]
+fn a_key_signs_statements_or_the_audit_log() {
+    let credential = "url = \"https://a.example.com\"\ncredential = { vault = \"transit\", path = \"callers\" }";
+    let with = |key: &str| {
+        problems("address = \"https://v.example.com\"", &format!("{credential}\n[audit]\nsigning_key = \"{key}\""))
+    };
+    assert_eq!(with("transit:callers"), "invalid-value: `callers` signs the seals of the audit log too\n");
+    assert_eq!(with("transit:audit"), "");
+}
+
+#[test]
 fn a_policy_that_says_nothing_of_it_means_what_it_meant() {
     let policy = compiled(
         "version = 1\n[vault]\naddress = \"https://vault.example.com\"\n[servers.a]\nurl = \"https://a.example.com\"\n",
