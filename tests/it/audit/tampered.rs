@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use doorward::audit::chain::{Finding, Verdict};
+use doorward::audit::chain::{Finding, Verdict, Verifier};
 use doorward::audit::store::{Logger, LoggerOptions, Store};
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, SqliteConnection};
 
@@ -141,6 +141,29 @@ async fn every_column_of_a_file_is_vouched_for() {
             .unwrap();
         assert!(found(&store).await.is_empty(), "{change}");
     }
+}
+
+#[tokio::test]
+async fn rows_cannot_be_hidden_from_whoever_verifies_by_the_name_of_a_column() {
+    let directory = tempfile::tempdir().unwrap();
+    let url = format!("sqlite:{}", directory.path().join("audit.db").display());
+    let store: Store = url.parse().unwrap();
+    written(&store).await;
+    let mut raw = SqliteConnection::connect(&url).await.unwrap();
+    raw.execute(
+        "drop trigger audit_log_no_update; create table kept as select rowid as place, * from audit_log;
+        alter table audit_log add column rowid integer;
+        update audit_log set rowid = (select place from kept k where k.hash = audit_log.hash);
+        insert into audit_log select class, written, 'x', 1, at, kind, agent, 'deny', door, issuer, method, name, policy,
+            reason, request, rule, session, subject, trace, status, latency, data, prev, hash, null
+            from kept where class = 'standard' and seq = 3",
+    )
+    .await
+    .unwrap();
+    let mut connection = store.reader().await.unwrap();
+    connection.snapshot().await.unwrap();
+    let error = connection.verify(Verifier::new(Vec::new())).await.unwrap_err();
+    assert!(error.to_string().contains("rowid"), "{error}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -229,6 +229,11 @@ impl Verifier {
         self.last = Some(id);
     }
 
+    /// How many rows were taken.
+    pub const fn rows(&self) -> u64 {
+        self.rows
+    }
+
     /// Takes the first row of a chain.
     fn begin(&mut self, row: &Link, id: &Id) {
         self.wrote.insert(id.0.clone());

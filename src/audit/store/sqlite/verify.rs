@@ -10,7 +10,7 @@ use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OpenFlags, Row};
 use sqlx::SqliteConnection;
 
-use super::{BUSY, StoreError};
+use super::{BUSY, StoreError, StoreErrorKind};
 use crate::audit::Beside;
 use crate::audit::chain::{Column, Hash, Link, Names, Verifier, View};
 use crate::audit::store::Select;
@@ -31,10 +31,20 @@ pub(in crate::audit::store) async fn verify(
     let file: String = sqlx::query_scalar(file).fetch_one(&mut *connection).await.map_err(failed)?;
     let last = "select max(rowid) from audit_log";
     let last: Option<i64> = sqlx::query_scalar(last).fetch_one(&mut *connection).await.map_err(failed)?;
+    let count = "select count(*) from audit_log";
+    let count: i64 = sqlx::query_scalar(count).fetch_one(&mut *connection).await.map_err(failed)?;
     let pruned: i64 = sqlx::query_scalar(PRUNED).fetch_one(connection).await.map_err(failed)?;
+    let before = verifier.rows();
     let work = move || read(Path::new(&file), last.unwrap_or(i64::MIN), pruned, verifier);
     let done = tokio::task::spawn_blocking(work).await;
-    done.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
+    let verifier = done.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))?;
+    // A column that is named `rowid` hides the places of rows, and so would rows that have none in it be hidden.
+    if i64::try_from(verifier.rows() - before) == Ok(count) {
+        Ok(verifier)
+    } else {
+        let message = "there are rows that cannot be reached by their `rowid`: the table was altered";
+        Err(StoreError::new(StoreErrorKind::Unreachable, message))
+    }
 }
 
 /// Reads the rows up to a place on several threads. What was written since stands behind it, and what was
