@@ -52,6 +52,8 @@ pub(crate) struct Tally {
     rows: u64,
     time: Duration,
     waits: Vec<Duration>,
+    /// What this process spent on it on all processors, to make the rows included.
+    cpu: Duration,
 }
 
 impl Tally {
@@ -59,11 +61,17 @@ impl Tally {
         self.rows += other.rows;
         self.time += other.time;
         self.waits.extend(other.waits);
+        self.cpu += other.cpu;
     }
 
     #[expect(clippy::cast_precision_loss, reason = "a rate")]
     fn rate(&self) -> f64 {
         self.rows as f64 / self.time.as_secs_f64()
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "a figure")]
+    fn cpu_of_a_row(&self) -> f64 {
+        self.cpu.as_secs_f64() * 1e6 / self.rows as f64
     }
 
     /// The wait that so many of a hundred did not exceed, in milliseconds.
@@ -99,7 +107,7 @@ async fn calls(store: &Store, callers: usize, time: Duration) -> Result<Tally, F
         });
     }
     let waits: Vec<Duration> = tasks.join_all().await.into_iter().flatten().collect();
-    let tally = Tally { rows: logger.health().rows - before, time: begin.elapsed(), waits };
+    let tally = Tally { rows: logger.health().rows - before, time: begin.elapsed(), waits, ..Tally::default() };
     logger.close().await;
     task.await?;
     Ok(tally)
@@ -116,7 +124,7 @@ async fn batches(store: &Store, rows: usize, time: Duration) -> Result<Tally, Fa
         let batch = made.batch(rows);
         let start = Instant::now();
         connection.insert(&batch).await?;
-        tally.add(Tally { rows: rows as u64, time: start.elapsed(), waits: vec![start.elapsed()] });
+        tally.add(Tally { rows: rows as u64, time: start.elapsed(), waits: vec![start.elapsed()], ..Tally::default() });
     }
     connection.close().await;
     Ok(tally)
@@ -161,12 +169,14 @@ async fn write(url: &str, store: &Store, time: Duration, rounds: usize) -> Resul
     let mut tallies: Vec<(Way, Tally)> = ways.into_iter().map(|way| (way, Tally::default())).collect();
     for _ in 0..rounds {
         for (way, tally) in &mut tallies {
-            tally.add(match *way {
+            let before = cpu();
+            let done = match *way {
                 Way::Calls(callers) => calls(store, callers, time).await?,
                 Way::Classic(connections) => classic(url, connections, time).await?,
                 Way::Batches(rows) => batches(store, rows, time).await?,
                 Way::Copy(rows) => copy(url, rows, time).await?,
-            });
+            };
+            tally.add(Tally { cpu: cpu().saturating_sub(before), ..done });
         }
         tallies.rotate_left(3);
     }
@@ -184,8 +194,10 @@ fn report(mut tallies: Vec<(Way, Tally)>, sqlite: bool) {
     let limit = tallies.iter().find(|(way, _)| *way == Way::Batches(BATCH)).map_or(0.0, |(_, tally)| tally.rate());
     let alone = if sqlite { Way::Batches(1) } else { Way::Classic(1) };
     let commit = tallies.iter_mut().find(|(way, _)| *way == alone).map_or(0.0, |(_, tally)| tally.wait(50));
-    println!("| way | calls/s | rows/s | ÷ batches of {BATCH} | p50, ms | p99, ms | p99 ÷ one commit |");
-    println!("| --- | --: | --: | --: | --: | --: | --: |");
+    println!(
+        "| way | calls/s | rows/s | ÷ batches of {BATCH} | p50, ms | p99, ms | p99 ÷ one commit | CPU here, µs a row |"
+    );
+    println!("| --- | --: | --: | --: | --: | --: | --: | --: |");
     for (way, mut tally) in tallies {
         let (rate, p50, p99) = (tally.rate(), tally.wait(50), tally.wait(99));
         let (name, audited) = match way {
@@ -197,7 +209,8 @@ fn report(mut tallies: Vec<(Way, Tally)>, sqlite: bool) {
             Way::Copy(rows) => (format!("binary COPY of {rows}"), String::new()),
         };
         let (ratio, commits) = (rate / limit, p99 / commit);
-        println!("| {name} | {audited} | {rate:.0} | {ratio:.2} | {p50:.2} | {p99:.2} | {commits:.1} |");
+        let cpu = tally.cpu_of_a_row();
+        println!("| {name} | {audited} | {rate:.0} | {ratio:.2} | {p50:.2} | {p99:.2} | {commits:.1} | {cpu:.1} |");
     }
 }
 
@@ -271,6 +284,13 @@ async fn main() -> Result<(), Failed> {
     verify(&url, &store, rows).await?;
     println!("load {}", load());
     Ok(())
+}
+
+/// What this process has spent on all processors, in the hundredths of a second that Linux counts.
+fn cpu() -> Duration {
+    let text = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    let fields = text.rsplit(')').next().unwrap_or_default().split_whitespace();
+    Duration::from_millis(fields.skip(11).take(2).filter_map(|field| field.parse::<u64>().ok()).sum::<u64>() * 10)
 }
 
 /// The load of the machine in the last minute.

@@ -119,7 +119,7 @@ pub(crate) async fn classic(url: &str, connections: usize, time: Duration) -> Re
     for task in tasks.join_all().await {
         waits.extend(task?);
     }
-    Ok(Tally { rows: waits.len() as u64, time: begin.elapsed(), waits })
+    Ok(Tally { rows: waits.len() as u64, time: begin.elapsed(), waits, ..Tally::default() })
 }
 
 /// Batches by binary `COPY`, one after the other. To make the rows does not count.
@@ -132,7 +132,7 @@ pub(crate) async fn copy(url: &str, rows: usize, time: Duration) -> Result<Tally
         let batch = made.batch(rows);
         let start = Instant::now();
         send(&client, &batch).await?;
-        tally.add(Tally { rows: rows as u64, time: start.elapsed(), waits: vec![start.elapsed()] });
+        tally.add(Tally { rows: rows as u64, time: start.elapsed(), waits: vec![start.elapsed()], ..Tally::default() });
     }
     Ok(tally)
 }
