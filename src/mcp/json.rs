@@ -136,7 +136,7 @@ impl<'de> Visitor<'de> for Level {
         let inner = self.deeper()?;
         let (mut map, mut keys) = (Map::new(), Keys::default());
         while let Some(key) = access.next_key::<String>()? {
-            if !keys.insert(&key) {
+            if !keys.is_new(map.keys(), &key) {
                 let shown: String = key.chars().take(SHOWN).collect();
                 return Err(A::Error::custom(format_args!("{AMBIGUOUS} `{shown}`")));
             }
@@ -147,27 +147,21 @@ impl<'de> Visitor<'de> for Level {
     }
 }
 
-/// The keys of one object without case: a list while it is short, so that a hostile object costs no
-/// more than its length.
+/// The keys of one object without case, once there are too many to compare each with all: a hostile object
+/// costs no more than its length.
 #[derive(Default)]
-struct Keys {
-    few: Vec<String>,
-    many: HashSet<String>,
-}
+pub(crate) struct Keys(HashSet<String>);
 
 impl Keys {
-    /// Whether the key is new.
-    fn insert(&mut self, key: &str) -> bool {
-        let key = folded(key);
-        if self.few.contains(&key) || self.many.contains(&key) {
-            return false;
+    /// Whether no parser takes a key for one of those that the object has already.
+    pub(crate) fn is_new<'k>(&mut self, mut known: impl ExactSizeIterator<Item = &'k String>, key: &str) -> bool {
+        if known.len() < FEW {
+            return !known.any(|known| folds_to(known, key));
         }
-        if self.few.len() < FEW {
-            self.few.push(key);
-        } else {
-            self.many.insert(key);
+        if self.0.is_empty() {
+            self.0 = known.map(|known| folded(known)).collect();
         }
-        true
+        self.0.insert(folded(key))
     }
 }
 

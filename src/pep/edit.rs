@@ -10,6 +10,8 @@ use std::fmt;
 use serde::de::{Deserializer, Error, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
+use crate::mcp::json::Keys;
+
 /// Text that is not the JSON it must be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct NotRead;
@@ -108,10 +110,9 @@ impl<'de> Visitor<'de> for Members {
 
     fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Object<'de>, A::Error> {
         let mut members: Vec<(String, Cow<'de, str>)> = Vec::new();
-        let mut seen = std::collections::HashSet::new();
+        let mut keys = Keys::default();
         while let Some(key) = access.next_key::<String>()? {
-            let folded = if key.is_ascii() { key.to_ascii_lowercase() } else { key.to_lowercase() };
-            if !seen.insert(folded) {
+            if !keys.is_new(members.iter().map(|(key, _)| key), &key) {
                 return Err(A::Error::custom("a key stands twice"));
             }
             let value: &RawValue = access.next_value()?;

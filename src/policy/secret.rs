@@ -45,6 +45,11 @@ const PREFIXES: [&str; 30] = [
     "GOCSPX-",
 ];
 
+/// The least length of a token of any of these kinds, with how it begins.
+const SHORTEST_TOKEN: usize = 2 + LEAST;
+/// What must follow such a beginning, in bytes.
+const LEAST: usize = 16;
+
 /// Parameters of a URL, options of a command and arguments of a call whose value is a secret.
 const PARAMETERS: [&str; 13] = [
     "password",
@@ -72,7 +77,7 @@ const PEM: (&str, &str) = ("-----BEGIN ", "-----END ");
 pub(super) fn is_token(text: &str) -> bool {
     let word = text.strip_prefix("Bearer ").unwrap_or(text);
     let long = |rest: &str| {
-        rest.len() >= 16 && rest.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.'))
+        rest.len() >= LEAST && rest.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.'))
     };
     let digits = |rest: &str| rest.bytes().any(|b| b.is_ascii_digit());
     // Three parts of a signed token, five of an encrypted one, or what is left of either.
@@ -151,10 +156,20 @@ pub(crate) fn mask(text: &str) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
+/// Whether a text is one word like most names, of which none can hold a secret: too short for a token, and neither
+/// a scheme and what follows it, nor a parameter with its value, nor a URL.
+fn is_short_name(text: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'/' | b':');
+    text.len() < SHORTEST_TOKEN && text.bytes().all(plain) && !text.contains("://")
+}
+
 /// Where secrets stand, in order and apart. Wider than [`in_text`]: a text here is nobody's policy, so
 /// that one word too many costs little.
 fn found(text: &str) -> Vec<Range<usize>> {
     let mut found = Vec::new();
+    if is_short_name(text) {
+        return found;
+    }
     // What stands before a word: the name of a scheme, and whether a header or nothing else is before that.
     let (mut scheme, mut sure) = (None, false);
     for (start, word) in words(text) {
@@ -314,6 +329,7 @@ mod tests {
             assert_eq!(mask(text), masked);
             assert_eq!(holds(text), text != masked, "{text}");
         }
+        assert!(PREFIXES.iter().all(|prefix| prefix.len() + LEAST >= SHORTEST_TOKEN), "none hides in a short name");
         assert!(is_named("API-Key") && is_named("password") && !is_named("page_token") && !is_named("pass"));
     }
 }

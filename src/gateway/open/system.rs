@@ -84,7 +84,7 @@ pub(super) fn microseconds() -> i64 {
 /// Random bytes of the system.
 pub(in crate::gateway) fn random<const N: usize>() -> Option<[u8; N]> {
     let mut bytes = [0; N];
-    rustls::crypto::aws_lc_rs::default_provider().secure_random.fill(&mut bytes).ok()?;
+    aws_lc_rs::rand::fill(&mut bytes).ok()?;
     Some(bytes)
 }
 
