@@ -25,6 +25,8 @@ mod keyfile;
 mod keys;
 #[cfg(feature = "gateway")]
 mod last_traffic;
+#[cfg(feature = "gateway")]
+mod log;
 mod policy;
 mod reference;
 mod rehearsal;

@@ -13,6 +13,7 @@ use crate::cli::attestation::{TrustArgs, Unsound, sound_and_tested};
 use crate::cli::candidate::InFiles;
 use crate::cli::failure::{Failure, Kind};
 use crate::cli::files;
+use crate::cli::log::JsonLines;
 use crate::cli::policy::{Named, PolicyArgs};
 use crate::cli::terminal::When;
 use crate::gateway::upstream::Patience;
@@ -155,7 +156,7 @@ impl Args {
         // A logger that another part of the process has set stays.
         let _ = match self.format {
             Format::Human => log.with_ansi(false).with_target(false).try_init(),
-            Format::Json => log.json().flatten_event(true).try_init(),
+            Format::Json => log.event_format(JsonLines).try_init(),
         };
         Ok(())
     }
