@@ -46,10 +46,14 @@ impl Connection for QuickStream {
 
 impl Read for QuickStream {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: ReadBufCursor<'_>) -> Poll<io::Result<()>> {
-        // The kernel forgets it after a while. Without it answers are only slower.
+        let read = Pin::new(&mut self.0).poll_read(cx, buf);
+        // What came is acknowledged at once: the rest may wait for it. Without this answers are only slower. The
+        // kernel forgets it, so it is said again, but only when there is something to acknowledge.
         #[cfg(target_os = "linux")]
-        let _ = socket2::SockRef::from(self.0.inner()).set_tcp_quickack(true);
-        Pin::new(&mut self.0).poll_read(cx, buf)
+        if read.is_ready() {
+            let _ = socket2::SockRef::from(self.0.inner()).set_tcp_quickack(true);
+        }
+        read
     }
 }
 
