@@ -3,7 +3,9 @@
 //! So no credential, cookie or address of the caller reaches a server, no cookie or challenge of a
 //! server reaches a caller, and what belongs to one connection (RFC 9110 section 7.6.1) stays there.
 
-use http::header::{ACCEPT, ACCEPT_LANGUAGE, ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderName, RETRY_AFTER};
+use http::header::{
+    ACCEPT, ACCEPT_LANGUAGE, ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderMap, HeaderName, RETRY_AFTER,
+};
 
 use crate::mcp::PARAMETER;
 
@@ -44,7 +46,16 @@ pub(super) fn to_caller(headers: &HeaderMap) -> HeaderMap {
 }
 
 fn kept(headers: &HeaderMap, keep: impl Fn(&HeaderName) -> bool) -> HeaderMap {
+    let keep = |name: &HeaderName| keep(name) && !is_of_connection(headers, name);
     headers.iter().filter(|(name, _)| keep(name)).map(|(name, value)| (name.clone(), value.clone())).collect()
+}
+
+/// Whether `Connection` says of a header that it is for this connection alone.
+fn is_of_connection(headers: &HeaderMap, name: &HeaderName) -> bool {
+    let named = |value: &[u8]| {
+        value.split(|byte| *byte == b',').any(|one| one.trim_ascii().eq_ignore_ascii_case(name.as_ref()))
+    };
+    headers.get_all(CONNECTION).iter().any(|value| named(value.as_bytes()))
 }
 
 #[cfg(test)]
@@ -88,6 +99,20 @@ mod tests {
         };
         insta::assert_snapshot!(sorted(to_server(&headers)), @"accept content-type mcp-method mcp-param-region mcp-session-id traceparent");
         insta::assert_snapshot!(sorted(to_caller(&headers)), @"content-type mcp-session-id");
+    }
+
+    #[test]
+    fn what_is_of_one_connection_alone_stays_there() {
+        let value = http::HeaderValue::from_static;
+        let mut headers = HeaderMap::new();
+        for name in ["content-type", "cache-control", "mcp-method", "tracestate"] {
+            headers.insert(name, value("x"));
+        }
+        headers.append(CONNECTION, value("close, Tracestate"));
+        headers.append(CONNECTION, value("Cache-Control ,mcp-method"));
+        for crossed in [to_server(&headers), to_caller(&headers)] {
+            assert_eq!(crossed.keys().collect::<Vec<_>>(), [CONTENT_TYPE]);
+        }
     }
 
     #[test]
