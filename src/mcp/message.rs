@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 
 use super::json;
 use super::malformed::{Malformed, MalformedCode};
+use super::numbers;
 use super::reach::Reach;
 use crate::model::Action;
 
@@ -118,7 +119,12 @@ pub fn parse(body: &[u8], limits: Limits) -> Result<Message, Malformed> {
         let message = format!("more than {} bytes", limits.bytes);
         return Err(Malformed::new(MalformedCode::TooLarge, message));
     }
-    match json::read(body, limits.depth)? {
+    let value = json::read(body, limits.depth)?;
+    if !numbers::are_exact(body) {
+        let message = "a number that a double does not hold as it is written";
+        return Err(Malformed::new(MalformedCode::InexactNumber, message));
+    }
+    match value {
         Value::Object(members) => message(members),
         Value::Array(_) => Err(Malformed::new(MalformedCode::Batch, "a batch: send one message at a time")),
         _ => Err(not_rpc("not an object")),

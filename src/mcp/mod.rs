@@ -8,6 +8,7 @@ mod catalogue;
 pub mod json;
 mod malformed;
 mod message;
+mod numbers;
 mod parameters;
 mod reach;
 mod routing;

@@ -39,6 +39,9 @@ impl Refusal {
             Code::Message(MalformedCode::Params) => {
                 ("the parameters cannot be judged".to_owned(), "send the parameters that the method takes")
             }
+            Code::Message(MalformedCode::InexactNumber) => {
+                ("a number cannot be judged".to_owned(), "send numbers as a double holds them, or as texts")
+            }
             Code::Message(_) => ("the body is no MCP message".to_owned(), "send one JSON-RPC message"),
         };
         let retry_after = match code {

@@ -30,6 +30,10 @@ async fn what_two_readers_could_read_differently_reaches_nobody() {
         ("another json-rpc", find.replace("2.0", "1.0")),
         ("a byte order mark", format!("\u{feff}{find}")),
         ("too deep", call(7, "find", &(0..70).fold(json!(1), |inner, _| json!([inner]))).to_string()),
+        (
+            "digits that a double loses",
+            call(7, "find", &json!({})).to_string().replace("{}", r#"{"q":0.10000000000000001}"#),
+        ),
         ("look-alike", find.replace("find", "\u{0192}ind")),
         ("full width", find.replace("find", "ｆind")),
         ("zero width", find.replace("find", "fi\u{200b}nd")),
