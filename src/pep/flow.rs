@@ -69,15 +69,20 @@ async fn pass(guard: &Guard, door: &Door, request: Request<Body>, next: Next) ->
         guard.0.tally.add(&*guard.0.log, door.name(), code.as_str(), guard.now());
     })?;
     let who = guard.authenticate(door.name(), token).await?;
+    // What is refused before it is read is a span as well.
+    let unread = |trace| Ask {
+        trace: Trace::begin(guard.tracer(), trace, None),
+        ..Ask::server(parts.method.as_str(), Action::Unknown)
+    };
     let head = match Head::read(&parts.headers) {
         Ok(head) => head,
-        Err(code) => return Err(who.refuse(&Ask::server(parts.method.as_str(), Action::Unknown), code.into()).await),
+        Err(code) => return Err(who.refuse(&unread(None), code.into()).await),
     };
     let caller = &who.caller;
     let limits = caller.rules.policy.set().gateway.limits;
     let place = match guard.0.places.take(&caller.principal, caller.door.name(), &limits) {
         Ok(place) => place,
-        Err(code) => return Err(who.refuse(&Ask::server(parts.method.as_str(), Action::Unknown), code.into()).await),
+        Err(code) => return Err(who.refuse(&unread(head.trace), code.into()).await),
     };
     let method = parts.method.clone();
     let visit = Visit { who, parts, head, next: Mutex::new(next) };
@@ -109,7 +114,9 @@ impl Visit {
     /// Refuses a request before its body has been read.
     async fn refuse(&self, refusal: impl Into<Refusal>) -> Refusal {
         let refusal = refusal.into().answering(None, self.head.is_modern());
-        self.who.refuse(&self.ask(self.parts.method.as_str(), Action::Unknown), refusal).await
+        let trace = Trace::begin(self.who.caller.guard.tracer(), self.head.trace, None);
+        let ask = Ask { trace, ..self.ask(self.parts.method.as_str(), Action::Unknown) };
+        self.who.refuse(&ask, refusal).await
     }
 
     async fn post(mut self, body: Body) -> Result<Response<Body>, Refusal> {

@@ -84,15 +84,20 @@ fn with_traces(receiver: SocketAddr) -> String {
     POLICY.replacen("[gateway]", &format!("[gateway]\ntraces = \"http://{receiver}/\""), 1)
 }
 
-/// Makes a call; gives the status and the answer.
-async fn ask(rig: &Rig, message: &Value, head: Option<&str>) -> (u16, Value) {
+/// A request of ana, with what all have in common.
+fn request(rig: &Rig) -> reqwest::RequestBuilder {
     doorward::identity::ensure_crypto();
-    let mut request = reqwest::Client::new()
+    reqwest::Client::new()
         .post(rig.url("http"))
         .header("authorization", format!("Bearer {}", rig.token("ana", &json!({}))))
         .header("accept", "application/json, text/event-stream")
-        .header("content-type", "application/json")
         .header("mcp-protocol-version", "2026-07-28")
+}
+
+/// Makes a call; gives the status and the answer.
+async fn ask(rig: &Rig, message: &Value, head: Option<&str>) -> (u16, Value) {
+    let mut request = request(rig)
+        .header("content-type", "application/json")
         .header("mcp-method", message["method"].as_str().unwrap())
         .body(message.to_string());
     if let Some(name) = message["params"]["name"].as_str() {
@@ -209,6 +214,26 @@ async fn every_decided_message_has_one_span_in_the_trace_of_its_caller() {
     assert_eq!(denied, ["add", "backup"], "{events:?}");
     assert!(events.iter().all(|event| event.0 == "http" && event.1 == "tools/call"), "{events:?}");
     assert_eq!(events.iter().filter(|event| event.3 == Some(Effect::Allow)).count(), 3, "{events:?}");
+    assert!(rig.stop().await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_refused_before_it_is_read_has_a_span_too() {
+    let (address, received) = receiver().await;
+    let rig = Rig::with(&with_traces(address), mirror().await).await;
+    let session = ("mcp-session-id", "a b");
+    for (content, header, body) in
+        [("application/json", ("x", "x"), "{"), ("text/plain", ("x", "x"), "{}"), ("application/json", session, "{}")]
+    {
+        let request = request(&rig).header("traceparent", OF_HEAD).header("content-type", content);
+        assert!(request.header(header.0, header.1).body(body).send().await.unwrap().status().is_client_error());
+    }
+    let spans = received.wait(3).await;
+    let mut reasons: Vec<_> = spans.iter().map(|span| attribute(span, "doorward.reason").unwrap()).collect();
+    reasons.sort();
+    assert_eq!(reasons, ["content-type", "header-malformed", "message-not-json"]);
+    let below = spans.iter().filter(|span| hex(&span.trace_id) == OF_HEAD[3..35] && !span.parent_span_id.is_empty());
+    assert_eq!(below.count(), 2, "where the head can be read, in the trace of the caller");
     assert!(rig.stop().await);
 }
 
