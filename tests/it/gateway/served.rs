@@ -119,6 +119,7 @@ async fn what_needs_no_name_to_be_refused_is_refused_at_the_entrance() {
             format!("POST /http/mcp HTTP/1.1\r\n{own}transfer-encoding: xchunked\r\n\r\n0\r\n\r\n"),
             "400",
         ),
+        ("lines that end in LF alone", get("/http/mcp", own).replace("\r\n", "\n"), "401"),
         ("a header over two lines", format!("GET /http/mcp HTTP/1.1\r\n{own}a: b\r\n c: d\r\n\r\n"), "400"),
         ("no HTTP", "SSH-2.0-x\r\n\r\n".to_owned(), "400"),
     ];
