@@ -76,6 +76,9 @@ const PEM: (&str, &str) = ("-----BEGIN ", "-----END ");
 /// Whether a text is a token by its looks.
 pub(super) fn is_token(text: &str) -> bool {
     let word = text.strip_prefix("Bearer ").unwrap_or(text);
+    if word.len() < SHORTEST_TOKEN {
+        return word.contains(PEM.0);
+    }
     let long = |rest: &str| {
         rest.len() >= LEAST && rest.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.'))
     };
