@@ -88,7 +88,10 @@ async fn every_column_of_a_file_is_vouched_for() {
     )
     .await
     .unwrap();
-    every_edit_is_found(&store, "1", async |sql| drop(raw.execute(AssertSqlSafe(sql)).await.unwrap())).await;
+    every_edit_is_found(&store, "1", async |sql| {
+        raw.execute(AssertSqlSafe(sql)).await.unwrap();
+    })
+    .await;
     // What no row holds, and text behind the data that poses as the columns which follow.
     let keep = "create table kept as select rowid as place, * from audit_log";
     raw.execute(keep).await.unwrap();

@@ -44,54 +44,57 @@ fn links(messages: &[Bytes], names: &mut Names, buffer: &mut Vec<u8>) -> Result<
     for message in messages {
         let mut rest = Rest(message);
         while !rest.0.is_empty() {
-            let read = rest.link(names, buffer);
-            let Some(link) = read else {
-                return Err(StoreError::new(StoreErrorKind::Unreachable, "the server sent what is no row"));
-            };
-            links.extend(link);
+            let link = rest.link(names, buffer);
+            links.extend(
+                link.map_err(|NoRow| StoreError::new(StoreErrorKind::Unreachable, "the server sent what is no row"))?,
+            );
         }
     }
     Ok(links)
 }
 
+/// The server sent what is no row.
+#[derive(Clone, Copy, Debug)]
+struct NoRow;
+
 /// What is left of a message.
 struct Rest<'a>(&'a [u8]);
 
 impl<'a> Rest<'a> {
-    fn take(&mut self, length: usize) -> Option<&'a [u8]> {
-        let (taken, rest) = self.0.split_at_checked(length)?;
+    fn take(&mut self, length: usize) -> Result<&'a [u8], NoRow> {
+        let (taken, rest) = self.0.split_at_checked(length).ok_or(NoRow)?;
         self.0 = rest;
-        Some(taken)
+        Ok(taken)
     }
 
-    fn number<const N: usize>(&mut self) -> Option<[u8; N]> {
-        self.take(N)?.try_into().ok()
+    fn number<const N: usize>(&mut self) -> Result<[u8; N], NoRow> {
+        self.take(N)?.try_into().map_err(|_| NoRow)
     }
 
     /// A column, or that it is not set.
-    fn column(&mut self) -> Option<Option<&'a [u8]>> {
+    fn column(&mut self) -> Result<Option<&'a [u8]>, NoRow> {
         match i32::from_be_bytes(self.number()?) {
-            -1 => Some(None),
-            length => self.take(usize::try_from(length).ok()?).map(Some),
+            -1 => Ok(None),
+            length => self.take(usize::try_from(length).map_err(|_| NoRow)?).map(Some),
         }
     }
 
     /// The next row. Nothing inside where there is none: at the beginning and at the end.
-    fn link(&mut self, names: &mut Names, buffer: &mut Vec<u8>) -> Option<Option<Link>> {
+    fn link(&mut self, names: &mut Names, buffer: &mut Vec<u8>) -> Result<Option<Link>, NoRow> {
         if let Some(rest) = self.0.strip_prefix(BEGIN) {
             self.0 = rest;
             self.number::<4>()?;
             let more = u32::from_be_bytes(self.number()?);
-            self.take(usize::try_from(more).ok()?)?;
-            return Some(None);
+            self.take(usize::try_from(more).map_err(|_| NoRow)?)?;
+            return Ok(None);
         }
         let count = i16::from_be_bytes(self.number()?);
         if count == -1 {
-            return Some(None);
+            return Ok(None);
         }
         let mut columns = [None; FIXED + Column::ALL.len()];
-        if usize::try_from(count).ok()? != columns.len() {
-            return None;
+        if usize::try_from(count) != Ok(columns.len()) {
+            return Err(NoRow);
         }
         for column in &mut columns {
             *column = self.column()?;
@@ -99,7 +102,7 @@ impl<'a> Rest<'a> {
         let data = columns.get(10).copied().flatten().and_then(|data| str::from_utf8(data).ok());
         // What an open object holds in another order has another hash, and is read then.
         let canonical = data.and_then(arranged);
-        Some(Some(match view(&columns, canonical.as_deref().or(data)) {
+        Ok(Some(match view(&columns, canonical.as_deref().or(data)) {
             Some((view, hash)) => view.link(hash, names, buffer),
             None => broken(&columns, names),
         }))
