@@ -189,6 +189,8 @@ impl VerifyArgs {
                 Excess::Root => "the login can do everything".to_owned(),
                 Excess::More(path, what) => format!("more than the plan: {path} ({})", listed(what)),
                 Excess::Less(path, what) => format!("less than the plan: {path} ({})", listed(what)),
+                Excess::Pattern(path) => format!("more than the plan: {path} (a pattern of its policy)"),
+                Excess::Policy(name) => format!("more than the plan: the policy {name}"),
             };
             let _ = writeln!(text, "{}", harmless(&line));
         }

@@ -118,7 +118,7 @@ pub fn plan(set: &PolicySet) -> Option<Plan> {
     let mut plan = Plan {
         namespace: vault.namespace.clone(),
         policy: gateway_role(vault).to_owned(),
-        allowed: own_paths(),
+        allowed: own_paths(gateway_role(vault)),
         wanted: Vec::new(),
         expected: BTreeMap::new(),
         provided: BTreeMap::new(),
@@ -262,7 +262,7 @@ impl Plan {
 }
 
 /// What every login may do with itself.
-fn own_paths() -> BTreeMap<String, Allowed> {
+fn own_paths(policy: &str) -> BTreeMap<String, Allowed> {
     let own = |path: &str, capability, why: &str| {
         (path.to_owned(), Allowed { capabilities: BTreeSet::from([capability]), why: why.to_owned() })
     };
@@ -271,6 +271,7 @@ fn own_paths() -> BTreeMap<String, Allowed> {
         own("auth/token/renew-self", "update", "its own login"),
         own("auth/token/revoke-self", "update", "its own login"),
         own("sys/internal/ui/resultant-acl", "read", "verifying what it may do"),
+        own(&format!("sys/policies/acl/{policy}"), "read", "verifying what it may do"),
     ])
 }
 

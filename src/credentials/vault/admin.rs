@@ -99,6 +99,10 @@ pub enum Excess {
     More(String, BTreeSet<String>),
     /// It cannot do this, and the plan needs it.
     Less(String, BTreeSet<String>),
+    /// Its policy has a path with `+`, which Vault leaves out of what it says a login can do.
+    Pattern(String),
+    /// It has a policy besides that of the plan, whose paths with `+` nobody sees.
+    Policy(String),
 }
 
 #[derive(Deserialize)]
@@ -116,8 +120,8 @@ struct Capabilities {
     capabilities: BTreeSet<String>,
 }
 
-/// Holds what the login of `vault` can do against the plan, by Vault's own account of it. Empty when it
-/// can do exactly that and no more.
+/// Holds what the login of `vault` can do against the plan, by Vault's own account of it, and by its policy where that
+/// account has a gap. Empty when it can do exactly that and no more.
 ///
 /// # Errors
 ///
@@ -162,8 +166,26 @@ pub async fn verify(vault: &Vault, plan: &Plan) -> Result<Vec<Excess>, Unavailab
         }
     }
     found.extend(can.into_iter().filter(|(_, has)| !denied(has)).map(|(path, has)| Excess::More(path, has)));
+    let (own, others): (BTreeSet<_>, _) =
+        vault.login_policies().await?.into_iter().partition(|policy| *policy == plan.policy);
+    found.extend(others.into_iter().map(Excess::Policy));
+    for policy in own {
+        // Whoever may not read it lacks a path of the plan, which is said already.
+        let text = match read(vault, &format!("sys/policies/acl/{policy}")).await {
+            Ok(data) => data.as_ref().and_then(|data| data.get("policy")?.as_str()).map(patterns),
+            Err(Unavailable::Denied) => None,
+            Err(reason) => return Err(reason),
+        };
+        found.extend(text.into_iter().flatten().map(Excess::Pattern));
+    }
     found.sort();
     Ok(found)
+}
+
+/// The paths with `+` for a whole part in the text of a policy, be it HCL or JSON: whatever stands between quotes.
+fn patterns(text: &str) -> BTreeSet<String> {
+    let quoted = text.split('"').skip(1).step_by(2);
+    quoted.filter(|path| path.split('/').any(|part| part == "+")).map(str::to_owned).collect()
 }
 
 async fn read(vault: &Vault, path: &str) -> Result<Option<Map<String, Value>>, Unavailable> {

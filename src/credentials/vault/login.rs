@@ -82,7 +82,7 @@ pub(super) async fn log_in(
                 token: secret,
                 lease: (found.ttl > 0).then(|| Duration::from_secs(found.ttl)),
                 renewable: found.renewable.unwrap_or(false),
-                policies: found.policies,
+                policies: found.policies.into_iter().chain(found.identity_policies.unwrap_or_default()).collect(),
             })
         }
         VaultLogin::Approle { mount, role, role_id, secret_id, wrapped } => {

@@ -81,7 +81,8 @@ async fn the_login_can_do_exactly_what_the_plan_says_and_no_more() {
     // A path more, a glob more and a capability less are each found, and mended by applying again.
     let text = plan.wanted.iter().find(|wanted| wanted.body.contains_key("policy")).unwrap().body["policy"].as_str();
     let wider = text.unwrap().replace("\"create\", ", "")
-        + "path \"secret/data/tokens/crm\" { capabilities = [\"read\"] }\npath \"sys/*\" { capabilities = [\"list\"] }";
+        + "path \"secret/data/tokens/crm\" { capabilities = [\"read\"] }\npath \"sys/*\" { capabilities = [\"list\"] }\n\
+           path \"secret/data/+/crm\" { capabilities = [\"read\"] }";
     world.write("sys/policies/acl/doorward", json!({ "policy": wider })).await;
     let list = |words: &[&str]| words.iter().map(|&word| word.to_owned()).collect();
     assert_eq!(
@@ -90,6 +91,8 @@ async fn the_login_can_do_exactly_what_the_plan_says_and_no_more() {
             Excess::More("secret/data/tokens/crm".into(), list(&["read"])),
             Excess::More(format!("{}/sys/*", world.namespace), list(&["list"])),
             Excess::Less("secret/data/tokens/tickets".into(), list(&["create"])),
+            // Vault does not list it.
+            Excess::Pattern("secret/data/+/crm".into()),
         ]
     );
     // What a server that the policy had once has left behind is said, and not touched.
