@@ -27,6 +27,8 @@ struct Scripted {
     most_at_once: AtomicUsize,
     /// What is out by its number, with the end of its lease.
     out: Mutex<BTreeMap<usize, Option<Instant>>>,
+    /// When each was asked for.
+    asked_at: Mutex<Vec<Instant>>,
     shared: bool,
     /// How many more times taking back fails.
     keeps: AtomicUsize,
@@ -43,6 +45,7 @@ impl Source for Scripted {
             self.most_at_once.fetch_max(now, Ordering::SeqCst);
             self.asked.lock().unwrap().push(asked.refused.clone());
             let made = Instant::now();
+            self.asked_at.lock().unwrap().push(made);
             sleep(self.takes).await;
             self.at_once.fetch_sub(1, Ordering::SeqCst);
             assert!(!one_less(&self.breaks), "a fault");

@@ -207,6 +207,8 @@ proptest! {
                             let end = source.out.lock().unwrap().get(&number).copied();
                             prop_assert!(end.is_some(), "given after it was taken back");
                             prop_assert!(end.flatten().is_none_or(|end| Instant::now() < end), "past its lease");
+                            let asked_at = source.asked_at.lock().unwrap()[number];
+                            prop_assert!(asked_at.elapsed() < Duration::from_secs(ttl), "past its ttl");
                         }
                     }
                     Step::Wait(milliseconds) => sleep(Duration::from_millis(milliseconds)).await,
