@@ -32,8 +32,10 @@ const UNSAID: &str = "the capture";
 
 /// The last traffic.
 pub(super) struct LastTraffic {
-    /// Of the audit log, the earliest first.
+    /// Of the audit log, the earliest first, without what is in a recording that is rehearsed on anyway.
     events: Vec<Event>,
+    /// What the audit log holds of the same time, by the ids of its events.
+    logged: HashSet<String>,
     /// From when on the audit log was read whole.
     whole: Option<Timestamp>,
     /// Recordings, the earliest first.
@@ -60,22 +62,25 @@ impl LastTraffic {
         let kept = in_force.policy.set().audit.retention.values().min();
         let kept = kept.and_then(|seconds| i64::try_from(*seconds).ok()).unwrap_or(i64::MAX);
         let whole = events.first().map(|event| event.time.plus(1).max(now.plus(-kept)));
-        Ok(Self { events, whole, files, unsaid })
+        let id = |event: &Event| event.id.present().cloned();
+        let logged: HashSet<String> = events.iter().filter_map(id).collect();
+        let mut events = events;
+        let twice = twice(named, &logged, events.first().map(|event| event.time))?;
+        events.retain(|event| event.id.present().is_none_or(|id| !twice.contains(id)));
+        Ok(Self { events, logged, whole, files, unsaid })
     }
 
     /// What it adds to a rehearsal.
     pub(super) fn rehearse(self, plan: &Plan) -> Result<Vec<Part>, Failure> {
         let candidates = plan.candidates.iter().map(|one| (&one.policy, one.what_if.clone()));
         let mut rehearsals = Rehearsals::new(candidates, plan.baseline.as_ref(), &plan.terms);
-        let seen: HashSet<&String> = self.events.iter().filter_map(|event| event.id.present()).collect();
         for path in &self.files {
-            self.recording(path, &seen, &mut rehearsals)?;
+            self.recording(path, &mut rehearsals)?;
         }
         if let Some(gap) = self.unsaid.filter(|gap| !self.fills(*gap)) {
             rehearsals.source(UNSAID);
             rehearsals.unreadable(&Unreadable::left_out(0, gap));
         }
-        drop(seen);
         rehearsals.source(LOG);
         for (number, event) in (1_u64..).zip(self.events) {
             rehearsals.item(&Ok(Numbered { place: number.into(), event }));
@@ -84,11 +89,11 @@ impl LastTraffic {
     }
 
     /// Adds what a recording has and the audit log has not.
-    fn recording(&self, path: &Path, seen: &HashSet<&String>, rehearsals: &mut Rehearsals<'_>) -> Result<(), Failure> {
+    fn recording(&self, path: &Path, rehearsals: &mut Rehearsals<'_>) -> Result<(), Failure> {
         rehearsals.source(&files::display_name(path));
         let sink = &mut |item: Result<Numbered, Unreadable>| {
             let known = match &item {
-                Ok(numbered) => numbered.event.id.present().is_some_and(|id| seen.contains(id)),
+                Ok(numbered) => numbered.event.id.present().is_some_and(|id| self.logged.contains(id)),
                 Err(unreadable) => unreadable.gap.is_some_and(|gap| self.fills(gap)),
             };
             if !known {
@@ -107,6 +112,27 @@ impl LastTraffic {
     fn fills(&self, gap: Gap) -> bool {
         self.whole.is_some_and(|whole| gap.since >= whole)
     }
+}
+
+/// Which of these events are in recordings that are rehearsed on anyway. What was written last before the first of them
+/// holds none, and is not read.
+fn twice(named: &[PathBuf], logged: &HashSet<String>, first: Option<Timestamp>) -> Result<HashSet<String>, Failure> {
+    let mut twice = HashSet::new();
+    let Some(first) = first.and_then(|first| u64::try_from(first.0).ok()) else { return Ok(twice) };
+    for path in named {
+        let written = std::fs::metadata(path).and_then(|data| data.modified()).ok();
+        let written = written.and_then(|at| at.duration_since(std::time::UNIX_EPOCH).ok());
+        if written.is_some_and(|at| at.as_secs() < first) {
+            continue;
+        }
+        let sink = &mut |item: Result<Numbered, Unreadable>| {
+            let id = item.ok().and_then(|numbered| numbered.event.id.present().cloned());
+            twice.extend(id.filter(|id| logged.contains(id)));
+            ControlFlow::Continue(())
+        };
+        Format::Recording.read_file(path, sink)?;
+    }
+    Ok(twice)
 }
 
 /// The last decisions, the earliest first.

@@ -89,6 +89,26 @@ async fn a_reload_is_rehearsed_on_the_recordings_of_the_gateway_and_each_event_c
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_event_of_the_audit_log_that_a_named_recording_has_too_counts_once() {
+    let (http, _) = server().await;
+    let text = policy(http).replace("[gateway]\n", "[gateway]\ncapture = { directory = \"captured\" }\n");
+    let with = |name: &str| text.replace("\"bob\"]", &format!("\"bob\", \"{name}\"]"));
+    let served = start(&text);
+    let directory = served.directory.path();
+    assert_eq!((add(&served, "ana", 1).await, add(&served, "bob", 2).await), (200, 200));
+    // Closes the file that is written.
+    assert_eq!(reload(&served, &with("dora"))["policy"]["says"], "every gate holds on 2 events");
+    std::fs::create_dir(directory.join("kept")).unwrap();
+    for file in std::fs::read_dir(directory.join("captured")).unwrap().map(Result::unwrap) {
+        std::fs::copy(file.path(), directory.join("kept").join(file.file_name())).unwrap();
+    }
+    assert_eq!(add(&served, "ana", 3).await, 200);
+    let named = with("emil") + "recordings = [\"kept/*\"]\n";
+    let taken = reload(&served, &named);
+    assert_eq!(taken["policy"]["says"], "every gate holds on 3 events", "{taken:#}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_could_not_be_recorded_is_shown_and_is_had_from_the_audit_log() {
     let (http, _) = server().await;
     let text = policy(http).replace("[gateway]\n", "[gateway]\ncapture = { directory = \"captured\" }\n");
