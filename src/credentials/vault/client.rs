@@ -123,8 +123,9 @@ impl Vault {
         }
         let runtime = tokio::runtime::Handle::try_current().map_err(|_| Unavailable::Stopped)?;
         let renewals = watch::Sender::new(None);
-        let http = tls.client(patience.connect, patience.request)?;
-        let making = tls.client(patience.connect, patience.making)?;
+        let clear = nodes.iter().all(|node| node.scheme() == "http");
+        let http = tls.client(clear, patience.connect, patience.request)?;
+        let making = tls.client(clear, patience.connect, patience.making)?;
         let vault = Arc::new_cyclic(|me| Self {
             me: Weak::clone(me),
             http,

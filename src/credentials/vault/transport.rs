@@ -40,8 +40,14 @@ impl Tls {
         Ok(Self { ca: read(&declared.ca_file)?, identity })
     }
 
-    /// A client that waits so long for a connection, and so long for an answer.
-    pub(super) fn client(&self, connect: Duration, request: Duration) -> Result<reqwest::Client, Unavailable> {
+    /// A client that waits so long for a connection, and so long for an answer. What is only asked in the clear, on
+    /// this machine, needs nobody's certificate.
+    pub(super) fn client(
+        &self,
+        clear: bool,
+        connect: Duration,
+        request: Duration,
+    ) -> Result<reqwest::Client, Unavailable> {
         // Another's choice of cryptography, made earlier in the process, stays.
         drop(rustls::crypto::aws_lc_rs::default_provider().install_default());
         let mut builder = reqwest::Client::builder()
@@ -58,6 +64,8 @@ impl Tls {
                 return Err(Unavailable::Tls);
             }
             builder = builder.tls_certs_only(roots);
+        } else if clear {
+            builder = builder.tls_certs_only([]);
         }
         if let Some(identity) = &self.identity {
             let pem = identity.expose_secret().as_bytes();

@@ -60,7 +60,7 @@ fn upstream(
                     "use an `https` URL, or set `danger_plain_http = true` in [gateway]",
                 ));
             }
-            let tls = trust::client(&server.tls, &options.directory)?;
+            let tls = trust::client(url, &server.tls, &options.directory)?;
             let http = Http::with_tls(url, credential, options.patience, tls).map_err(|bad| {
                 Refusal::new(
                     "upstream-url",
