@@ -58,6 +58,8 @@ pub(crate) fn guard(log: &str) -> Result<(Guard, String), Box<dyn Error>> {
         clock: Arc::new(clock),
         ids: Arc::new(move || format!("r-{}", count.fetch_add(1, Ordering::Relaxed))),
         key,
+        other_keys: Vec::new(),
+        shared_rates: None,
         limits: doorward::pep::Limits::default(),
         tracer: None,
     };

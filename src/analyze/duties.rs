@@ -272,12 +272,12 @@ fn rates_text(rates: &[Rate]) -> String {
     if rates.is_empty() {
         return "none".to_owned();
     }
-    rates.iter().map(wording::rate).collect::<Vec<_>>().join(" and ")
+    rates.iter().map(ToString::to_string).collect::<Vec<_>>().join(" and ")
 }
 
 fn is_at_least_as_strict(a: &Rate, b: &Rate) -> bool {
-    // As many in at least the same time, counted by the same key.
-    a.per == b.per && a.count <= b.count && a.seconds >= b.seconds
+    // As many in at least the same time, counted by the same key, and by no more gateways apart.
+    a.per == b.per && a.count <= b.count && a.seconds >= b.seconds && (a.shared || !b.shared)
 }
 
 fn gateway(gateway: &Gateway) -> String {
@@ -285,6 +285,9 @@ fn gateway(gateway: &Gateway) -> String {
     let mut with = |what: &str, value: &str| text.push_str(&format!(", {what}{value}"));
     if !gateway.admin.is_empty() {
         with("admin at ", &gateway.admin);
+    }
+    if !gateway.state_keys.is_empty() {
+        with("state keys ", &gateway.state_keys.join(" "));
     }
     if let Some(tls) = &gateway.tls {
         with("certificate in ", &tls.certificate_file);

@@ -2,7 +2,6 @@
 
 use std::fmt::Write;
 
-use crate::model::{Rate, RateKey};
 use crate::policy::argument::ArgPath;
 use crate::policy::matcher::Matcher;
 use crate::policy::set::Selector;
@@ -52,21 +51,4 @@ pub(super) fn duration(seconds: u64) -> String {
         }
     }
     text
-}
-
-/// A rate of the policy language.
-pub(super) fn rate(rate: &Rate) -> String {
-    let unit = match rate.seconds {
-        1 => "s".to_owned(),
-        60 => "min".to_owned(),
-        3600 => "h".to_owned(),
-        86_400 => "d".to_owned(),
-        other => duration(other.into()),
-    };
-    let per = match rate.per {
-        RateKey::Subject => "subject",
-        RateKey::Agent => "agent",
-        RateKey::All => "all",
-    };
-    format!("{}/{unit} per {per}", rate.count)
 }

@@ -9,12 +9,15 @@
 //! There are two logs: [`Ledger`] in a database, which the gateway keeps, and [`Journal`] in one file of
 //! lines, for whoever embeds the guard without one. Promising that a row is durable means writing and
 //! flushing it: beside them nothing here opens a file, and what is read for it is handed in.
+//!
+//! Gateways that have one log in common have [`rates`] in common there.
 
 mod beside;
 pub mod chain;
 mod journal;
 #[cfg(feature = "store")]
 mod ledger;
+pub mod rates;
 mod recorded;
 mod row;
 #[cfg(feature = "store")]

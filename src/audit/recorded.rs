@@ -15,14 +15,14 @@ use crate::model::{Effect, Reason};
 use crate::policy::REDACTED;
 use crate::traffic::{Decided, DecidedRule, Event, Field, read_event};
 
-/// The reason of what a rate stopped, as the guard writes it.
-const RATE_LIMITED: &str = "rate-limited";
+/// The reasons of what a rate stopped, and of what could not be counted, as the guard writes them.
+const RATES: [&str; 2] = ["rate-limited", "rates-unavailable"];
 
 /// What the policy decided; `None` when the guard refused without asking it.
 fn decided(effect: Effect, reason: &str, rule: Option<DecidedRule>, digest: &str) -> Option<Decided> {
     let (effect, reason) = match reason {
         // The policy had allowed it. A rehearsal replays the rates by itself.
-        RATE_LIMITED => (Effect::Allow, Reason::Granted),
+        reason if RATES.contains(&reason) => (Effect::Allow, Reason::Granted),
         reason => (effect, Reason::parse(reason)?),
     };
     Some(Decided { effect, reason, rule, digest: digest.to_owned() })

@@ -24,6 +24,7 @@ use super::reload::{Ask, Reloads};
 use super::settings::Names;
 use crate::audit::Log as _;
 use crate::credentials::Secrets as _;
+use crate::policy::set::PolicySet;
 use crate::report::status::{self, Reloaded};
 
 /// Who may ask.
@@ -206,7 +207,16 @@ impl Control {
                 let (directory, written, dropped) = capture.counts();
                 status::Capture { directory: directory.display().to_string(), written, dropped }
             }),
-            rates: "per-gateway".to_owned(),
+            rates: counted(guard.policy().set()).to_owned(),
         }
+    }
+}
+
+/// By whom the rates of a policy are counted.
+fn counted(set: &PolicySet) -> &'static str {
+    match (set.rates().any(|rate| rate.shared), set.rates().any(|rate| !rate.shared)) {
+        (false, _) => "per-gateway",
+        (true, false) => "across-gateways",
+        (true, true) => "per-gateway-and-across",
     }
 }

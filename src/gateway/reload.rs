@@ -348,6 +348,9 @@ impl Reloader {
         let set = cleared.policy().set();
         let before = self.guard.kept::<Edition>().ok_or_else(Vec::new)?;
         let settings = self.same_place(set)?;
+        if let Some(refusal) = open::uncounted(set, &self.audit) {
+            return Err(vec![refusal]);
+        }
         let issued = open::shown(set, &self.system, &before.issued)?;
         let made = open::behind(&before.lacking(set, &issued), &self.options, &issued)?;
         let next = Arc::new(before.followed(set, settings.names, made, issued, &self.draining));
@@ -398,6 +401,7 @@ impl Reloader {
             (set.gateway.traces != now.gateway.traces, "gateway.traces"),
             (set.gateway.capture != now.gateway.capture, "gateway.capture"),
             (set.gateway.admin_token != now.gateway.admin_token, "gateway.admin_token"),
+            (set.gateway.state_keys != now.gateway.state_keys, "gateway.state_keys"),
             (audit, "audit"),
         ];
         let changed: Vec<&str> = changed.iter().filter(|(changed, _)| *changed).map(|(_, what)| *what).collect();

@@ -224,6 +224,25 @@ pub struct Rate {
     pub seconds: u32,
     /// What is counted apart.
     pub per: RateKey,
+    /// Whether all gateways of one audit store count together, and not each for itself.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub shared: bool,
+}
+
+impl fmt::Display for Rate {
+    /// As the policy writes it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/", self.count)?;
+        match self.seconds {
+            1 => f.write_str("s")?,
+            60 => f.write_str("min")?,
+            3_600 => f.write_str("h")?,
+            86_400 => f.write_str("d")?,
+            seconds => write!(f, "{seconds} s")?,
+        }
+        write!(f, " per {}", self.per.as_str())?;
+        if self.shared { f.write_str(" across gateways") } else { Ok(()) }
+    }
 }
 
 impl Rate {
@@ -250,6 +269,17 @@ pub enum RateKey {
     Agent,
     /// Everyone together.
     All,
+}
+
+impl RateKey {
+    /// The word of the policy for it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Subject => "subject",
+            Self::Agent => "agent",
+            Self::All => "all",
+        }
+    }
 }
 
 /// A set of token and subject facts.

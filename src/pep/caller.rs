@@ -8,6 +8,7 @@ use super::code::Code;
 use super::door::{Door, scope_of};
 use super::guard::{Guard, Rules};
 use super::principal::Principal;
+use super::rates::{Held, Shared};
 use super::refusal::{Refusal, is_of_token};
 use super::trace::Trace;
 use crate::analyze;
@@ -76,6 +77,18 @@ pub(super) struct Caller {
     pub(super) now: Timestamp,
 }
 
+/// What became of what was asked, before it is counted where gateways count together.
+struct Judged {
+    /// The row of the decision.
+    intent: Intent,
+    /// What the caller is told when the policy denies it.
+    refused: Option<Refusal>,
+    /// Whether a rate of this gateway stops it.
+    held: Option<Held>,
+    /// The rates across gateways that it counts in.
+    shared: Vec<Shared>,
+}
+
 /// The token with which a question is asked.
 #[derive(Clone, Copy)]
 enum With<'a> {
@@ -128,9 +141,8 @@ impl Caller {
         }
     }
 
-    /// Decides what is asked, and counts it in its rates when it is allowed. Gives the row that must
-    /// be written, and what the caller is told when it may not pass.
-    pub(super) fn judge(&self, ask: &Ask) -> (Intent, Result<(), Refusal>) {
+    /// Decides what is asked, and counts it in the rates of this gateway when it is allowed.
+    fn judge(&self, ask: &Ask) -> Judged {
         let policy = &self.rules.policy;
         let arguments = ask.arguments.as_deref().map_or(Arguments::NONE, Arguments::known);
         self.question(self.now, (ask.action, ask.kind, &ask.name), arguments, With::Token, |request| {
@@ -139,21 +151,34 @@ impl Caller {
             intent.event =
                 super::kept::event(policy, request, &ask.method, ask.era.as_deref(), intent.session.as_deref());
             if !decision.is_allow() {
-                return (intent, Err(self.refusal(ask, &decision)));
+                let refused = Some(self.refusal(ask, &decision));
+                return Judged { intent, refused, held: None, shared: Vec::new() };
             }
-            let counted = pdp::Survey::of(policy, request).map_or(Ok(()), |survey| {
+            let counted = pdp::Survey::of(policy, request).map(|survey| {
                 let names = survey.rated_door().into_iter().chain(std::iter::repeat(survey.item().name));
                 let rates = names.zip(survey.obligations().rates.iter().copied());
                 self.guard.0.rates.count(rates, &self.principal, self.now)
             });
-            let passes = counted.map_err(|held| {
-                // The statement stays: it says what the policy answered before a rate was counted.
-                intent.verdict.effect = Effect::Deny;
-                held.code.as_str().clone_into(&mut intent.verdict.reason);
-                Refusal { retry_after: Some(held.seconds).filter(|s| *s > 0), ..held.code.into() }
-            });
-            (intent, passes)
+            let (held, shared) = counted.unwrap_or_default();
+            Judged { intent, refused: None, held, shared }
         })
+    }
+
+    /// Decides what is asked, and counts it in all of its rates when it is allowed. Gives the row that must
+    /// be written, and what the caller is told when it may not pass.
+    pub(super) async fn weigh(&self, ask: &Ask) -> (Intent, Result<(), Refusal>) {
+        let Judged { mut intent, refused, held, shared } = self.judge(ask);
+        if let Some(refusal) = refused {
+            return (intent, Err(refusal));
+        }
+        let held = held.max(self.guard.0.rates.count_shared(&shared, self.now).await);
+        let passes = held.map_or(Ok(()), |held| {
+            // The statement stays: it says what the policy answered before a rate was counted.
+            intent.verdict.effect = Effect::Deny;
+            held.code.as_str().clone_into(&mut intent.verdict.reason);
+            Err(Refusal { retry_after: Some(held.seconds).filter(|s| *s > 0), ..held.code.into() })
+        });
+        (intent, passes)
     }
 
     /// The row of something that the guard itself refuses.

@@ -88,6 +88,8 @@ codes! {
     DoorBusy = "door-busy", 503, -31003, "try again later";
     /// The bounded memory of sessions, tasks or rates is full.
     Overloaded = "overloaded", 503, -31003, "try again later";
+    /// A rate across gateways cannot be counted.
+    RatesUnavailable = "rates-unavailable", 503, -31003, "try again later";
     /// A stream that its caller may no longer have.
     NoLongerAllowed = "no-longer-allowed", 403, -31000, "ask the operator of this server for access";
     /// The audit log cannot be written.

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use arc_swap::ArcSwap;
 use tokio::sync::watch;
 
+use super::code::GuardCode;
 use super::door::Door;
 use super::limits::Limits;
 use super::memory::Memory;
@@ -19,6 +20,7 @@ use super::tally::Tally;
 use super::trace::Tracer;
 use crate::attest::Cleared;
 use crate::audit::Log;
+use crate::audit::rates::SharedRates;
 use crate::identity::Verifier;
 use crate::model::Timestamp;
 use crate::policy::CompiledPolicy;
@@ -32,6 +34,10 @@ pub struct Surroundings {
     pub ids: Arc<dyn Fn() -> String + Send + Sync>,
     /// What `requestState` is sealed with: 32 random bytes, the same for all that serve one client.
     pub key: [u8; 32],
+    /// What it may have been sealed with besides, by others or before.
+    pub other_keys: Vec<[u8; 32]>,
+    /// Where rates across gateways are counted. Without it what has such a rate is refused.
+    pub shared_rates: Option<Arc<dyn SharedRates>>,
     /// Bounds.
     pub limits: Limits,
     /// Who keeps a span of every message that is decided. Without one, what callers say of their traces is passed on.
@@ -114,11 +120,12 @@ impl Guard {
         beside: Beside,
     ) -> Self {
         let limits = &surroundings.limits;
+        warn_of_uncounted(&policy, &surroundings);
         Self(Arc::new(Inner {
-            rates: Rates::new(limits.rates),
+            rates: Rates::new(limits.rates, surroundings.shared_rates.clone()),
             memory: Memory::new(limits),
             places: Arc::default(),
-            state: StateKey::new(&surroundings.key),
+            state: StateKey::new(&surroundings.key, &surroundings.other_keys),
             tally: Tally::default(),
             rules: ArcSwap::from_pointee(Rules::new(policy, verifier, 0, beside)),
             replacing: Mutex::new(()),
@@ -137,6 +144,7 @@ impl Guard {
         let before = self.0.rules.load();
         let generation = before.generation + 1;
         let policy = cleared.policy().clone();
+        warn_of_uncounted(&policy, &self.0.surroundings);
         let verifier = before.verifier.for_policy(policy.set());
         self.0.rules.store(Arc::new(Rules::new(policy, verifier, generation, beside)));
         self.0.generation.send_replace(generation);
@@ -199,6 +207,16 @@ impl Guard {
 
     pub(super) fn limits(&self) -> &Limits {
         &self.0.surroundings.limits
+    }
+}
+
+/// Says of a policy that what has a rate across gateways will be refused.
+fn warn_of_uncounted(policy: &CompiledPolicy, surroundings: &Surroundings) {
+    if surroundings.shared_rates.is_none() && policy.set().rates().any(|rate| rate.shared) {
+        tracing::error!(
+            code = GuardCode::RatesUnavailable.as_str(),
+            "the policy has rates across gateways, and this guard has nothing that counts them: what has one is refused"
+        );
     }
 }
 

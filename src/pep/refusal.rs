@@ -175,6 +175,7 @@ fn said(code: GuardCode) -> String {
         GuardCode::CallerBusy => "too many requests of this caller are under way",
         GuardCode::DoorBusy => "too many requests are under way at this door",
         GuardCode::Overloaded => "too much is under way",
+        GuardCode::RatesUnavailable => "how often this was used cannot be counted now",
         GuardCode::NoLongerAllowed => "this is no longer allowed",
         GuardCode::AuditUnavailable => "the access cannot be put on record now",
         GuardCode::UpstreamInvalid => "the server's answer cannot be passed on",

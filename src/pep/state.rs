@@ -15,10 +15,10 @@ use crate::model::Timestamp;
 /// How a sealed state begins.
 const PREFIX: &str = "dw1";
 
-/// What states are sealed with.
+/// What states are sealed with, and what else they may have been sealed with.
 pub(super) struct StateKey {
     seal: EncodingKey,
-    open: DecodingKey,
+    open: Vec<DecodingKey>,
 }
 
 /// What a state is bound to.
@@ -37,8 +37,9 @@ impl fmt::Debug for StateKey {
 }
 
 impl StateKey {
-    pub(super) fn new(key: &[u8; 32]) -> Self {
-        Self { seal: EncodingKey::from_secret(key), open: DecodingKey::from_secret(key) }
+    pub(super) fn new(key: &[u8; 32], others: &[[u8; 32]]) -> Self {
+        let open = std::iter::once(key).chain(others).map(|key| DecodingKey::from_secret(key)).collect();
+        Self { seal: EncodingKey::from_secret(key), open }
     }
 
     /// A state as its caller gets it; `None` should the cryptography fail.
@@ -52,10 +53,12 @@ impl StateKey {
         let mut parts = text.splitn(4, '.');
         let (prefix, until, mac, state) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
         let until = Timestamp(until.parse().ok()?);
-        let good = prefix == PREFIX
-            && now < until
-            && verify(mac, &sealed(state, bound, until), &self.open, Algorithm::HS256).unwrap_or(false);
-        good.then_some(state)
+        if prefix != PREFIX || now >= until {
+            return None;
+        }
+        let sealed = sealed(state, bound, until);
+        let fits = |key: &DecodingKey| verify(mac, &sealed, key, Algorithm::HS256).unwrap_or(false);
+        self.open.iter().any(fits).then_some(state)
     }
 }
 
@@ -74,7 +77,7 @@ mod tests {
 
     #[test]
     fn a_state_opens_only_for_whom_and_for_what_it_was_sealed() {
-        let key = StateKey::new(&[7; 32]);
+        let key = StateKey::new(&[7; 32], &[]);
         let (ana, ben) = (Principal::new("corp", "ana", Some("a")), Principal::new("corp", "ben", Some("a")));
         let bound = Bound { door: "desk", principal: &ana, method: "tools/call", name: "pay" };
         let text = key.seal("a.b/ü", bound, Timestamp(100)).unwrap();
@@ -88,7 +91,8 @@ mod tests {
         ] {
             assert_eq!(key.open(&text, other, Timestamp(99)), None, "{other:?}");
         }
-        assert_eq!(StateKey::new(&[8; 32]).open(&text, bound, Timestamp(99)), None);
+        let others = |others: &[[u8; 32]]| StateKey::new(&[8; 32], others).open(&text, bound, Timestamp(99)).is_some();
+        assert_eq!([others(&[]), others(&[[9; 32]]), others(&[[9; 32], [7; 32]])], [false, false, true]);
         for forged in [text.replace("100", "900"), text.replace("/ü", "/u"), "a.b".into(), String::new()] {
             assert_eq!(key.open(&forged, bound, Timestamp(99)), None, "{forged}");
         }

@@ -116,7 +116,7 @@ impl Authenticated {
     /// What the caller is told when the policy denies it or a rate is used up. The denial is on record
     /// then; if it cannot be, the refusal is `audit-unavailable`.
     pub async fn permit(self, ask: Ask) -> Result<Permitted, Refusal> {
-        let (intent, passes) = self.caller.judge(&ask);
+        let (intent, passes) = self.caller.weigh(&ask).await;
         match passes {
             Ok(()) => Ok(Permitted { caller: self.caller, intent: Box::new(intent), trace: ask.trace }),
             Err(refusal) => Err(self.denied(&ask, intent, refusal).await),

@@ -7,8 +7,8 @@ use crate::model::{Rate, RateKey};
 /// What a duration looks like, for help lines.
 pub(super) const DURATION_HELP: &str = "write a duration as `90s`, `15m`, `1h30m`, `90d`, `2w` or `7y`";
 /// What a rate looks like, for help lines.
-pub(super) const RATE_HELP: &str =
-    "write a rate as `10/min per subject`: a count, `s`, `min`, `h` or `d`, and `subject`, `agent` or `all`";
+pub(super) const RATE_HELP: &str = "write a rate as `10/min per subject`: a count, `s`, `min`, `h` or `d`, and `subject`, `agent` or `all`; \
+     ` across gateways` behind it counts those of all gateways together";
 
 /// The units, longest first: a year is 365 days.
 const UNITS: [(char, u64); 6] =
@@ -50,6 +50,7 @@ pub(super) fn lifetime(text: &str) -> Option<u32> {
 
 /// Reads a rate.
 pub(super) fn rate(text: &str) -> Option<Rate> {
+    let (text, shared) = text.strip_suffix(" across gateways").map_or((text, false), |text| (text, true));
     let mut words = text.split(' ');
     let (count, unit) = words.next()?.split_once('/')?;
     let seconds = match unit {
@@ -67,7 +68,7 @@ pub(super) fn rate(text: &str) -> Option<Rate> {
     };
     let digits = count.bytes().all(|b| b.is_ascii_digit());
     let count = count.parse().ok().filter(|count| digits && *count > 0)?;
-    Some(Rate { count, seconds, per })
+    Some(Rate { count, seconds, per, shared })
 }
 
 #[cfg(test)]
@@ -120,12 +121,22 @@ mod tests {
 
     #[test]
     fn rates_name_what_they_count_by() {
-        let rate_of = |count, seconds, per| Some(Rate { count, seconds, per });
+        let rate_of = |count, seconds, per| Some(Rate { count, seconds, per, shared: false });
+        let shared = |rate: Option<Rate>| rate.map(|rate| Rate { shared: true, ..rate });
         assert_eq!(rate("10/min per subject"), rate_of(10, 60, RateKey::Subject));
         assert_eq!(rate("10/min"), rate_of(10, 60, RateKey::Subject));
         assert_eq!(rate("1/s per agent"), rate_of(1, 1, RateKey::Agent));
         assert_eq!(rate("100000/d per all"), rate_of(100_000, 86_400, RateKey::All));
+        assert_eq!(rate("10/min across gateways"), shared(rate("10/min")));
+        for text in ["10/min per subject across gateways", "3/h per all across gateways", "1/s per agent"] {
+            assert_eq!(rate(text).map(|rate| rate.to_string()).as_deref(), Some(text));
+        }
         for text in [
+            " across gateways",
+            "10/min across",
+            "10/min  across gateways",
+            "10/min across gateways per all",
+            "10/min across gateways across gateways",
             "",
             "10",
             "0/min",

@@ -400,6 +400,11 @@ impl PolicySet {
             declared.items().map(move |(kind, name, item)| (server.as_str(), kind, name, item))
         })
     }
+
+    /// Every rate, of servers and of items.
+    pub fn rates(&self) -> impl Iterator<Item = Rate> {
+        self.servers.values().flat_map(|server| server.rate.into_iter().chain(server.items().filter_map(|i| i.2.rate)))
+    }
 }
 
 impl Server {

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::style::Style;
 use super::text::{harmless, pretty};
-use crate::model::{Decision, Effect, Missing, Obligations, Position, Rate, RateKey, Reason, RuleKind};
+use crate::model::{Decision, Effect, Missing, Obligations, Position, Reason, RuleKind};
 
 /// The name and version of the JSON format.
 pub const SCHEMA: &str = "doorward.decision/v1";
@@ -46,27 +46,10 @@ pub fn missing(missing: &Missing<'_>) -> String {
     names.join(", ")
 }
 
-/// A rate as the policy writes it.
-pub fn rate(rate: &Rate) -> String {
-    let per = match rate.per {
-        RateKey::Subject => "subject",
-        RateKey::Agent => "agent",
-        RateKey::All => "all",
-    };
-    let unit = match rate.seconds {
-        1 => "s".to_owned(),
-        60 => "min".to_owned(),
-        3_600 => "h".to_owned(),
-        86_400 => "d".to_owned(),
-        seconds => format!("{seconds} s"),
-    };
-    format!("{}/{unit} per {per}", rate.count)
-}
-
 fn duties(obligations: &Obligations<'_>) -> String {
     let mut text = format!("recorded as `{}`", harmless(obligations.audit));
     for limit in obligations.rates {
-        let _ = write!(text, ", at most {}", rate(limit));
+        let _ = write!(text, ", at most {limit}");
     }
     if let Some(ttl) = obligations.credential_ttl {
         let _ = write!(text, ", credential for at most {ttl} s");
@@ -112,12 +95,12 @@ struct RuleJson<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{FactSet, Rule};
+    use crate::model::{FactSet, Rate, RateKey, Rule};
 
     #[test]
     fn a_decision_says_what_decided_and_what_follows() {
         let position = Position { file: "policies.toml".into(), line: 3, column: 8 };
-        let rates = [Rate { count: 10, seconds: 60, per: RateKey::Subject }];
+        let rates = [Rate { count: 10, seconds: 60, per: RateKey::Subject, shared: false }];
         let allow = Decision {
             effect: Effect::Allow,
             reason: Reason::Granted,

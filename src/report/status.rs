@@ -45,7 +45,8 @@ pub struct Status {
     pub audit: Audit,
     /// The recording of the traffic, where there is one.
     pub capture: Option<Capture>,
-    /// Whether rates are counted for each gateway or for all together.
+    /// Whether rates are counted for each gateway or for all together: `per-gateway`, `across-gateways` or
+    /// `per-gateway-and-across`.
     pub rates: String,
 }
 

@@ -144,6 +144,8 @@ impl Guarded {
             clock: Arc::new(|| NOW),
             ids: Arc::new(|| "r".to_owned()),
             key: [7; 32],
+            other_keys: Vec::new(),
+            shared_rates: None,
             limits: Limits { message: limits, answer: limits, ..Limits::default() },
             tracer: None,
         };

@@ -10,15 +10,17 @@ mod follow;
 mod group;
 mod postgres;
 mod prune;
+mod rates;
 mod select;
 mod sqlite;
 
 use std::borrow::Cow;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::str::FromStr;
+use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use sqlx::postgres::PgConnectOptions;
@@ -31,6 +33,7 @@ pub use error::{StoreError, StoreErrorKind};
 pub use follow::Follow;
 pub use group::{Clock, Health, Logger, LoggerOptions, Placed, Refused};
 pub use prune::{Held, Prune, Pruned, Stub, month};
+pub use rates::RateCounter;
 pub use select::{Order, Select};
 
 /// How many of the latest `open`s are asked what they name.
@@ -249,6 +252,18 @@ impl Connection {
         match &mut self.0 {
             Inner::Sqlite(connection) => sqlite::check(connection).await,
             Inner::Postgres(connection) => connection.check().await,
+        }
+    }
+
+    /// Counts calls in the rates that gateways share, by lane: the length of its windows in seconds, and how many.
+    /// Gives how many its window has with these, and how long it lasts.
+    async fn count_rates(
+        &mut self,
+        lanes: &BTreeMap<[u8; 32], (u32, u32)>,
+    ) -> Result<Vec<([u8; 32], (u64, Duration))>, StoreError> {
+        match &mut self.0 {
+            Inner::Sqlite(_) => Err(StoreError::not_a_store("only PostgreSQL counts for several gateways")),
+            Inner::Postgres(connection) => connection.count_rates(lanes).await,
         }
     }
 

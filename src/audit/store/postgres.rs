@@ -2,6 +2,7 @@
 
 mod migrate;
 mod prune;
+mod rates;
 mod verify;
 
 use std::collections::BTreeSet;

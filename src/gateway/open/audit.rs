@@ -58,6 +58,11 @@ impl Named {
         }
     }
 
+    /// Where it is.
+    pub(super) const fn store(&self) -> &Store {
+        &self.store
+    }
+
     /// Opens it and begins a writer.
     pub(super) async fn open(self) -> Result<Opened, Refusal> {
         let (place, store) = (self.store.to_string(), self.store.clone());

@@ -5,6 +5,8 @@
 
 mod audit;
 mod issued;
+mod rates;
+mod state;
 mod system;
 mod trust;
 mod upstreams;
@@ -28,12 +30,15 @@ use super::upstream::Patience;
 use super::watched::Watched;
 use crate::attest::Cleared;
 use crate::audit::Log;
+use crate::audit::rates::SharedRates;
 use crate::identity::fetch::Web;
 use crate::identity::{Fetch, Limits as KeyLimits, Verifier};
 use crate::pep::{Guard, Limits, Surroundings, Tracer};
 use crate::policy::set::PolicySet;
 
 pub(super) use issued::Issued;
+pub(super) use rates::uncounted;
+use state::StateKeys;
 pub use system::System;
 pub(super) use system::random;
 
@@ -90,14 +95,20 @@ pub async fn open(cleared: &Cleared, options: &Options) -> Result<Gateway, Vec<R
     let upstreams = upstreams.unwrap_or_else(|more| refusing(&mut refusals, more));
     let log = audit::Named::find(&set, &options.overrides, &system, issued.as_ref()).await;
     let log = log.map_or_else(|more| refusing(&mut refusals, more), Some);
+    refusals.extend(log.as_ref().and_then(|log| uncounted(&set, log.store())));
+    let keys = StateKeys::read(&set.gateway.state_keys, &system).await;
+    let keys = keys.map_or_else(|refusal| refusing(&mut refusals, vec![refusal]), Some);
     let settings = Settings::new(&set.gateway, &options.overrides, &options.directory);
     let settings = settings.map_or_else(|more| refusing(&mut refusals, more), Some);
-    let (Some(log), Some(settings), Some(issued), true) = (log, settings, issued, refusals.is_empty()) else {
+    let (Some(log), Some(settings), Some(issued), Some(state), true) =
+        (log, settings, issued, keys, refusals.is_empty())
+    else {
         return Err(refusals);
     };
     // From here on something is made or begun.
     let bound = Bound::new(&settings).map_err(|refusal| vec![refusal])?;
     let audit = log.open().await.map_err(|refusal| vec![refusal])?;
+    let counter = rates::counter(&set, &audit.store).await.map_err(|refusal| vec![refusal])?;
     let ledger = Arc::clone(&audit.ledger) as Arc<dyn Log>;
     let capture = set.gateway.capture.as_ref().map(|declared| {
         let options = CaptureOptions::of(declared, &options.directory);
@@ -112,11 +123,12 @@ pub async fn open(cleared: &Cleared, options: &Options) -> Result<Gateway, Vec<R
         Ok(traces) => traces.map(Arc::new),
         Err(refusal) => return Err(vec![refusal]),
     };
-    let seal = random::<32>().ok_or_else(|| vec![system::no_randomness()])?;
     let surroundings = Surroundings {
         clock: Arc::new(system::now),
         ids: Arc::new(system::request_id),
-        key: seal,
+        key: state.first,
+        other_keys: state.others,
+        shared_rates: counter.map(|counter| counter as Arc<dyn SharedRates>),
         limits: Limits { body_time: Duration::from_secs(set.gateway.limits.body_time.into()), ..Limits::default() },
         tracer: traces.clone().map(|traces| traces as Arc<dyn Tracer>),
     };

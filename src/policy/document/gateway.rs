@@ -1,7 +1,7 @@
 //! `[gateway]`: where it is, what it records, and how much it takes on.
 
 use super::fields::{Fields, Reader};
-use super::places::{each, is_url, leak, own_reference, url};
+use super::places::{each, is_url, leak, own_reference, own_references, url};
 use crate::diagnostics::{Code, Span};
 use crate::policy::duration::{DURATION_HELP, duration};
 use crate::policy::secret;
@@ -20,6 +20,7 @@ pub(super) fn gateway(reader: &mut Reader<'_>, node: Option<&Node<'_>>) -> Gatew
         "url",
         "admin",
         "admin_token",
+        "state_keys",
         "tls",
         "hosts",
         "origins",
@@ -34,6 +35,7 @@ pub(super) fn gateway(reader: &mut Reader<'_>, node: Option<&Node<'_>>) -> Gatew
     gateway.listen = address(reader, fields, "listen").unwrap_or(gateway.listen);
     gateway.admin = admin(reader, fields).unwrap_or_default();
     gateway.admin_token = own_reference(reader, fields, "admin_token");
+    gateway.state_keys = own_references(reader, fields, "state_keys");
     if let Some(url) = url(reader, fields, "url") {
         gateway.url = url.value.trim_end_matches('/').to_owned();
     }

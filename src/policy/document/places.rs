@@ -149,7 +149,18 @@ fn signing_key(reader: &mut Reader<'_>, fields: Fields<'_>) -> Option<String> {
 
 /// `env:NAME` or `file:PATH`, where it is there. The text of a secret never reaches a message.
 pub(super) fn own_reference(reader: &mut Reader<'_>, fields: Fields<'_>, key: &str) -> Option<String> {
-    let At { value, span } = reader.text(fields, key)?;
+    let at = reader.text(fields, key)?;
+    as_reference(reader, key, &at)
+}
+
+/// The same, one or several in their order.
+pub(super) fn own_references(reader: &mut Reader<'_>, fields: Fields<'_>, key: &str) -> Vec<String> {
+    let list = reader.strings(fields, key).unwrap_or_default();
+    list.iter().filter_map(|at| as_reference(reader, key, at)).collect()
+}
+
+fn as_reference(reader: &mut Reader<'_>, key: &str, at: &At<&str>) -> Option<String> {
+    let At { value, span } = *at;
     if leak(reader, span, secret::is_token(value)) {
         return None;
     }

@@ -16,6 +16,10 @@ pub struct Gateway {
     /// `env:NAME` or `file:PATH` of what is to be shown over TCP for control.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub admin_token: Option<String>,
+    /// `env:NAME` or `file:PATH` of what `requestState` is sealed with, the first, and opened with, each. Empty for a
+    /// key of each process. In the order in which they are written.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub state_keys: Vec<String>,
     /// The certificate it shows, and whose certificates it asks of callers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tls: Option<Tls>,

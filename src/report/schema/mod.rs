@@ -97,11 +97,14 @@ fn duration() -> Value {
 
 fn rate() -> Value {
     let mut schema = described(
-        "So many requests in a time, counted for each subject, each agent or all together.",
-        form("^0*[1-9][0-9]*/(s|min|h|d)( per (subject|agent|all))?$"),
+        "So many requests in a time, counted for each subject, each agent or all together, by each gateway or by all.",
+        form("^0*[1-9][0-9]*/(s|min|h|d)( per (subject|agent|all))?( across gateways)?$"),
     );
     if let Some(object) = schema.as_object_mut() {
-        object.insert("examples".to_owned(), json!(["10/min per subject", "100/h per agent", "1000/d per all"]));
+        object.insert(
+            "examples".to_owned(),
+            json!(["10/min per subject", "100/h per agent", "1000/d per all across gateways"]),
+        );
     }
     schema
 }
@@ -119,6 +122,11 @@ fn gateway() -> Value {
             "admin_token",
             "What is to be shown for control over TCP, as `env:NAME` or `file:PATH`; without it only a socket takes it. Default: none.",
             text(),
+        ),
+        key(
+            "state_keys",
+            "What `requestState` is sealed with, the first, and opened with, each, as `env:NAME` or `file:PATH`; the same for all gateways that one caller may reach. Default: none.",
+            one_or_list(&text()),
         ),
         key("tls", "The files for TLS; without them it listens on the loopback only. Default: none.", tls()),
         key(

@@ -90,7 +90,10 @@ impl Page {
 }
 
 fn per(line: &RateLine) -> String {
-    let rate = |rate: Rate| format!("{} in {}", rate.count, written(u64::from(rate.seconds)));
+    let rate = |rate: Rate| {
+        let together = if rate.shared { " across gateways" } else { "" };
+        format!("{} in {}{together}", rate.count, written(u64::from(rate.seconds)))
+    };
     match (line.before, line.now) {
         (Some(before), Some(now)) if before != now => format!("{} → {}", rate(before), rate(now)),
         (_, Some(now)) => rate(now),

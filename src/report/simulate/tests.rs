@@ -177,7 +177,7 @@ fn deep() -> Report {
         other_items: 0,
         samples: vec![witness(9)],
     };
-    let rate = |count: u32| Some(Rate { count, seconds: 60, per: RateKey::Subject });
+    let rate = |count: u32| Some(Rate { count, seconds: 60, per: RateKey::Subject, shared: false });
     let limit = |test: &str| ArgumentLimit {
         rule: rule(RuleKind::Grant, "support-desk"),
         item: "tickets:refund".to_owned(),

@@ -12,6 +12,7 @@ mod postgres;
 pub(crate) mod proxy;
 mod prune;
 mod queue;
+mod rates;
 mod sqlite;
 mod tampered;
 mod tls;

@@ -232,6 +232,8 @@ async fn faulty() -> Reply {
         clock: Arc::new(|| Timestamp(1200)),
         ids: Arc::new(|| panic!("a fault that a test makes: the secret of db-7")),
         key: [7; 32],
+        other_keys: Vec::new(),
+        shared_rates: None,
         limits: Limits::default(),
         tracer: None,
     };

@@ -324,6 +324,8 @@ pub(crate) fn guard(policy: &str, limits: Limits, log: Arc<dyn Log>) -> (Guard, 
         clock: Arc::new(move || Timestamp(clock.load(Ordering::SeqCst))),
         ids: Arc::new(move || format!("r-{}", ids.fetch_add(1, Ordering::SeqCst))),
         key: [7; 32],
+        other_keys: Vec::new(),
+        shared_rates: None,
         limits,
         tracer: None,
     };

@@ -7,7 +7,7 @@ use sqlx::{AssertSqlSafe, Executor as _, SqlSafeStr as _};
 use super::{Postgres, StoreError, StoreErrorKind};
 
 /// The newest version of the tables.
-pub(super) const VERSION: i64 = 2;
+pub(super) const VERSION: i64 = 3;
 
 /// Makes the tables or brings them up to date. Whoever may only insert finds them made.
 pub(super) async fn migrate(connection: &mut PgConnection) -> Result<(), StoreError> {
@@ -26,7 +26,8 @@ pub(super) async fn migrate(connection: &mut PgConnection) -> Result<(), StoreEr
     };
     let mut migrator = Migrator::with_migrations(vec![
         simple(1, "audit log", include_str!("0001_audit_log.sql")),
-        simple(VERSION, "writers", include_str!("0002_writers.sql")),
+        simple(2, "writers", include_str!("0002_writers.sql")),
+        simple(VERSION, "rates", include_str!("0003_rates.sql")),
     ]);
     migrator.dangerous_set_table_name("audit_log_migrations");
     migrator.run(&mut *connection).await.map_err(|error| {
@@ -46,7 +47,7 @@ pub(super) async fn migrate(connection: &mut PgConnection) -> Result<(), StoreEr
 }
 
 impl Postgres {
-    /// Gives a role the rights of a gateway: to insert, to read, and to have partitions made. Makes the
+    /// Gives a role the rights of a gateway: to insert, to read, to have partitions made, and to count. Makes the
     /// role where there is none; it cannot log in by itself.
     pub(in crate::audit::store) async fn grant(&mut self, role: &str) -> Result<(), StoreError> {
         let failed = |e: sqlx::Error| StoreError::connecting(&e);
@@ -61,7 +62,8 @@ impl Postgres {
             "grant usage on schema {schema} to {role};
              grant select, insert on {schema}.audit_log to {role};
              grant select on {schema}.audit_log_migrations to {role};
-             grant execute on function {schema}.audit_log_partition(text, timestamptz) to {role};"
+             grant execute on function {schema}.audit_log_partition(text, timestamptz) to {role};
+             grant execute on function {schema}.audit_rates_count(bytea[], integer[], integer[]) to {role};"
         ));
         self.connection.execute(AssertSqlSafe(format!("begin;{all}commit"))).await.map(drop).map_err(failed)
     }

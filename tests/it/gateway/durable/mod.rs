@@ -2,11 +2,13 @@
 //! development issuer, a server in another process that keeps a journal of what was done, and a store
 //! that is harmed or a gateway that is killed.
 
+mod bare;
 mod faults;
 mod killed;
 mod pair;
 mod parity;
 pub(super) mod server;
+mod shared;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -203,8 +205,10 @@ fn numbers(rows: &[Row], kind: &str) -> BTreeMap<u64, usize> {
         .collect();
     let mut numbers = BTreeMap::new();
     for row in rows.iter().filter(|row| row.entry.kind == kind) {
-        let n = intents[row.entry.get(Column::Request).unwrap()];
-        *numbers.entry(n).or_default() += 1;
+        // What is said of a denial is about nothing that may have been done.
+        if let Some(n) = intents.get(row.entry.get(Column::Request).unwrap()) {
+            *numbers.entry(*n).or_default() += 1;
+        }
     }
     numbers
 }
