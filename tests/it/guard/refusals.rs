@@ -78,6 +78,7 @@ pub(super) async fn others() -> Vec<(&'static str, Reply)> {
     busy(&mut all).await;
     failing(&mut all).await;
     all.push(("more is remembered than may be", full().await));
+    all.push(("a rate across gateways that nobody counts", uncounted().await));
     all.push(("a stream whose caller may no longer have it", ended().await));
     all.push(("a fault", faulty().await));
     all
@@ -199,6 +200,14 @@ async fn failing(all: &mut Vec<(&'static str, Reply)>) {
 async fn full() -> Reply {
     let world = World::with(POLICY, Limits { remembered: 0, ..Limits::default() });
     world.call(&world.ana(), "find", &json!({})).await
+}
+
+async fn uncounted() -> Reply {
+    let counted = "[servers.desk.tools.find]\nrate = \"9/min per all across gateways\"\n";
+    let world = World::with(&POLICY.replace("[servers.desk.tools.find]\n", counted), Limits::default());
+    let reply = world.call(&world.ana(), "find", &json!({})).await;
+    assert!(world.journal().is_empty());
+    reply
 }
 
 async fn ended() -> Reply {
