@@ -120,7 +120,7 @@ impl Rates {
             // The end of the window is known to the second before it.
             return Some(limited(left.saturating_add(1)));
         }
-        let away = Some(Held { code: GuardCode::RatesUnavailable, seconds: 0 });
+        let away = Some(Held { code: GuardCode::RatesUnavailable, seconds: 5 });
         let Some(counter) = &self.shared else { return away };
         let Ok(fillings) = counter.count(shared.iter().map(|shared| shared.lane).collect()).await else { return away };
         if fillings.len() != shared.len() {
@@ -278,10 +278,10 @@ mod tests {
         assert_eq!(ask(&two, Rate { count: 9, ..three }, 59).await, Ok(()));
         assert_eq!(ask(&two, three, 60).await, Ok(()));
         *counter.away.lock().unwrap() = true;
-        assert_eq!(ask(&two, three, 61).await, Err(("rates-unavailable", 0)));
+        assert_eq!(ask(&two, three, 61).await, Err(("rates-unavailable", 5)));
         *counter.away.lock().unwrap() = false;
         assert_eq!(ask(&one, three, 62).await, Ok(()));
         // What has nothing to count with lets nothing pass.
-        assert_eq!(ask(&Rates::new(100, None), three, 62).await, Err(("rates-unavailable", 0)));
+        assert_eq!(ask(&Rates::new(100, None), three, 62).await, Err(("rates-unavailable", 5)));
     }
 }

@@ -50,6 +50,7 @@ impl Refusal {
                 | GuardCode::CredentialUnavailable
                 | GuardCode::KeysUnavailable
                 | GuardCode::Overloaded
+                | GuardCode::RatesUnavailable
                 | GuardCode::DoorBusy
                 | GuardCode::UpstreamUnavailable,
             ) => Some(5),
