@@ -320,12 +320,14 @@ fn kind_of(action: Action, method: &str, written: Option<ResourceKind>) -> Resul
     }
 }
 
+#[cfg(feature = "parquet")]
 impl<'a> Line<'a> {
-    #[cfg(feature = "parquet")]
     pub(super) const fn new(own: Own<'a>, shown: Shown<'a>) -> Self {
         Self { own, shown }
     }
+}
 
+impl Line<'_> {
     /// The claims as a request takes them. Empty, and without an allocation, when there are none.
     pub fn claims(&self) -> Vec<Claim<'_>> {
         self.shown.common.subject.claims.as_ref().map_or_else(Vec::new, |claims| {

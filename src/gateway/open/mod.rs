@@ -40,6 +40,7 @@ pub(super) use issued::Issued;
 pub(super) use rates::uncounted;
 use state::StateKeys;
 pub use system::System;
+#[cfg(feature = "otel")]
 pub(super) use system::random;
 
 /// What opens a gateway besides its policy.

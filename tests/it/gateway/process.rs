@@ -230,3 +230,18 @@ fn an_address_that_is_taken_is_said_and_the_exit_code_is_2() {
       = help: end what listens there, or choose another address
     ");
 }
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_crash_writes_nothing_of_its_memory_and_memory_is_taken_in_small_pages() {
+    let served = Served::start(&filled(POLICY, "127.0.0.1:1".parse().unwrap()), &[]);
+    let of = |file: &str| std::fs::read_to_string(format!("/proc/{}/{file}", served.child.id())).unwrap();
+    let limits = of("limits");
+    let core = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap();
+    let words: Vec<&str> = core.split_whitespace().collect();
+    assert_eq!(words[4..6], ["0", "0"], "{core}");
+    // Not every kernel tells it.
+    let status = of("status");
+    let pages = status.lines().find(|line| line.starts_with("THP_enabled:"));
+    assert!(pages.is_none_or(|line| line.ends_with('0')), "{pages:?}");
+}
