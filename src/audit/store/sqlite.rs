@@ -77,6 +77,11 @@ fn migrator() -> Migrator {
 
 pub(super) async fn insert(connection: &mut SqliteConnection, rows: &[Row], again: bool) -> Result<(), StoreError> {
     let failed = |e: sqlx::Error| StoreError::writing(&e);
+    if let [_] = rows {
+        // A single statement is a transaction of its own, and one way to the thread of the library in place of three. Of
+        // more rows it will not do: where one is there already, the others would stay.
+        return put(connection, rows, again).await;
+    }
     let mut transaction = connection.begin_with("begin immediate").await.map_err(|e| {
         // Nothing was sent but the wish to write.
         StoreError::new(StoreErrorKind::Refused, StoreError::writing(&e).to_string())
