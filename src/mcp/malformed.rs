@@ -42,7 +42,7 @@ codes! {
     TooDeep = "message-too-deep" => -32600;
     /// A key stands twice in one object, or two keys differ only in case.
     AmbiguousKey = "message-ambiguous-key" => -32600;
-    /// A number that is not kept by a reader of doubles, so that what is judged is not what another reader sees.
+    /// A number of more digits than a reader of doubles keeps, so that what is judged is not what another reader sees.
     InexactNumber = "message-inexact-number" => -32600;
     /// A batch: the revisions read here have none.
     Batch = "message-batch" => -32600;

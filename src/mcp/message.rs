@@ -121,7 +121,7 @@ pub fn parse(body: &[u8], limits: Limits) -> Result<Message, Malformed> {
     }
     let value = json::read(body, limits.depth)?;
     if !numbers::are_exact(body) {
-        let message = "a number that a double does not hold as it is written";
+        let message = "a number with more digits than a double holds";
         return Err(Malformed::new(MalformedCode::InexactNumber, message));
     }
     match value {

@@ -1,9 +1,13 @@
-//! Whether every number of a JSON text is what a reader of doubles takes it for.
+//! Whether every number of a JSON text is one that a double, or an integer of 64 bits, stands for.
 //!
-//! Most readers keep a number as a double, or as an integer of 64 bits. One that they round is another number to a
-//! reader of decimals: a limit that holds for the one would not hold for the other.
+//! Most readers keep a number as one of these. A number that is written with more digits than a double has is another
+//! number to a reader of decimals: a limit that holds for the one would not hold for the other. What a program writes of a
+//! double is never refused, whichever of the texts that read as it the program chooses.
 
-/// Whether no number of this JSON text is rounded by being read. The text is one that was read already.
+/// The most digits that anybody needs to write a double (C, `%.17g`).
+const DIGITS: usize = 17;
+
+/// Whether no number of this JSON text is more than a double. The text is one that was read already.
 pub(super) fn are_exact(text: &[u8]) -> bool {
     let mut rest = text;
     while let Some(byte) = rest.first() {
@@ -47,10 +51,12 @@ fn is_exact(number: &[u8]) -> bool {
     if text.parse::<i64>().is_ok() || text.parse::<u64>().is_ok() {
         return true;
     }
-    let Ok(double) = text.parse::<f64>() else { return false };
-    // The shortest text of a double is the one that everybody reads as it.
-    let written = decimal(text);
-    written.is_some() && written == decimal(&format!("{double:e}"))
+    let (Ok(double), Some((digits, power))) = (text.parse::<f64>(), decimal(text)) else { return false };
+    if digits.is_empty() || double.is_normal() {
+        return digits.len() <= DIGITS;
+    }
+    // Near zero a double holds fewer digits, and at last none.
+    decimal(&format!("{double:e}")) == Some((digits, power))
 }
 
 /// The digits of a number from its first to its last that is not zero, and the power of ten of that last one.
@@ -73,7 +79,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_double_or_an_integer_holds_is_exact() {
+    fn what_a_double_or_an_integer_stands_for_is_exact() {
         for text in [
             "0",
             "-0.0",
@@ -90,6 +96,9 @@ mod tests {
             "1e22",
             "18446744073709552000",
             "0.30000000000000004",
+            "0.10000000000000001",
+            "-194434826175139.63",
+            "-194434826175139.62",
             "5e-324",
             "0e99",
             "0.000",
@@ -100,12 +109,13 @@ mod tests {
     }
 
     #[test]
-    fn what_is_rounded_is_not() {
+    fn what_has_more_digits_than_a_double_is_not() {
         for text in [
             "18446744073709551616",
             "-9223372036854775809",
-            "0.10000000000000001",
+            "0.100000000000000001",
             "1e-400",
+            "2.01e-322",
             "100.000000000000000001",
             "123456789012345678901234567890",
             "3.14159265358979323846",
@@ -121,6 +131,8 @@ mod tests {
         fn what_is_written_of_a_double_is_exact(double in any::<f64>().prop_filter("finite", |double| double.is_finite())) {
             prop_assert!(are_exact(serde_json::to_string(&double).unwrap().as_bytes()));
             prop_assert!(are_exact(double.to_string().as_bytes()));
+            // As C writes it with `%.17g`.
+            prop_assert!(!double.is_normal() || are_exact(format!("{double:.16e}").as_bytes()));
         }
     }
 }

@@ -32,7 +32,7 @@ async fn what_two_readers_could_read_differently_reaches_nobody() {
         ("too deep", call(7, "find", &(0..70).fold(json!(1), |inner, _| json!([inner]))).to_string()),
         (
             "digits that a double loses",
-            call(7, "find", &json!({})).to_string().replace("{}", r#"{"q":0.10000000000000001}"#),
+            call(7, "find", &json!({})).to_string().replace("{}", r#"{"q":0.100000000000000001}"#),
         ),
         ("look-alike", find.replace("find", "\u{0192}ind")),
         ("full width", find.replace("find", "ｆind")),
