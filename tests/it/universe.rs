@@ -149,11 +149,11 @@ fn rate() -> impl Strategy<Value = Option<Rate>> {
     let key = select(&[RateKey::Subject, RateKey::Agent, RateKey::All][..]);
     weighted(
         0.4,
-        (1..4u32, select(&[1u32, 60, 3_600][..]), key, any::<bool>()).prop_map(|(count, seconds, per, shared)| Rate {
+        (1..4u32, select(&[1u32, 60, 3_600][..]), key).prop_map(|(count, seconds, per)| Rate {
             count,
             seconds,
             per,
-            shared,
+            shared: count == 2,
         }),
     )
 }
