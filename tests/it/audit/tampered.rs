@@ -5,6 +5,7 @@ use std::time::Duration;
 use doorward::audit::chain::{Finding, Verdict, Verifier};
 use doorward::audit::store::{Logger, LoggerOptions, Store};
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, SqliteConnection};
+use tempfile::TempDir;
 
 use super::{all, append, entry, options, verified, verify};
 use crate::containers;
@@ -18,6 +19,16 @@ async fn written(store: &Store) {
     logger.close().await;
     task.await.unwrap();
     assert!(verify(&all(store).await).is_whole());
+}
+
+/// The same rows in a file, and a way to them that is not the log's.
+async fn file() -> (TempDir, Store, SqliteConnection) {
+    let directory = tempfile::tempdir().unwrap();
+    let url = format!("sqlite:{}", directory.path().join("audit.db").display());
+    let store: Store = url.parse().unwrap();
+    written(&store).await;
+    let raw = SqliteConnection::connect(&url).await.unwrap();
+    (directory, store, raw)
 }
 
 /// What the store says of itself, in one state.
@@ -78,11 +89,7 @@ async fn every_edit_is_found<F: AsyncFnMut(String)>(store: &Store, instant: &str
 
 #[tokio::test]
 async fn every_column_of_a_file_is_vouched_for() {
-    let directory = tempfile::tempdir().unwrap();
-    let url = format!("sqlite:{}", directory.path().join("audit.db").display());
-    let store: Store = url.parse().unwrap();
-    written(&store).await;
-    let mut raw = SqliteConnection::connect(&url).await.unwrap();
+    let (_directory, store, mut raw) = file().await;
     raw.execute(
         "drop trigger audit_log_no_update; drop trigger audit_log_no_delete; pragma ignore_check_constraints = on",
     )
@@ -148,11 +155,7 @@ async fn every_column_of_a_file_is_vouched_for() {
 
 #[tokio::test]
 async fn rows_cannot_be_hidden_from_whoever_verifies_by_the_name_of_a_column() {
-    let directory = tempfile::tempdir().unwrap();
-    let url = format!("sqlite:{}", directory.path().join("audit.db").display());
-    let store: Store = url.parse().unwrap();
-    written(&store).await;
-    let mut raw = SqliteConnection::connect(&url).await.unwrap();
+    let (_directory, store, mut raw) = file().await;
     raw.execute(
         "drop trigger audit_log_no_update; create table kept as select rowid as place, * from audit_log;
         alter table audit_log add column rowid integer;

@@ -1,5 +1,6 @@
 //! A reload is rehearsed on what the gateway recorded, and on what it could not record as well.
 
+use std::net::SocketAddr;
 use std::path::Path;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -56,11 +57,21 @@ fn reload(served: &Served, text: &str) -> Value {
     status(served)
 }
 
+/// A policy under which the gateway records.
+fn capturing(http: SocketAddr) -> String {
+    policy(http).replace("[gateway]\n", "[gateway]\ncapture = { directory = \"captured\" }\n")
+}
+
+/// The policy with one caller more.
+fn allowing(policy: &str, name: &str) -> String {
+    policy.replace("\"bob\"]", &format!("\"bob\", \"{name}\"]"))
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_reload_is_rehearsed_on_the_recordings_of_the_gateway_and_each_event_counts_once() {
     let (http, _) = server().await;
-    let text = policy(http).replace("[gateway]\n", "[gateway]\ncapture = { directory = \"captured\" }\n");
-    let with = |name: &str| text.replace("\"bob\"]", &format!("\"bob\", \"{name}\"]"));
+    let text = capturing(http);
+    let with = |name| allowing(&text, name);
     let served = start(&text);
     let directory = served.directory.path();
     assert_eq!((add(&served, "ana", 1).await, add(&served, "bob", 2).await), (200, 200));
@@ -91,8 +102,8 @@ async fn a_reload_is_rehearsed_on_the_recordings_of_the_gateway_and_each_event_c
 #[tokio::test(flavor = "multi_thread")]
 async fn an_event_of_the_audit_log_that_a_named_recording_has_too_counts_once() {
     let (http, _) = server().await;
-    let text = policy(http).replace("[gateway]\n", "[gateway]\ncapture = { directory = \"captured\" }\n");
-    let with = |name: &str| text.replace("\"bob\"]", &format!("\"bob\", \"{name}\"]"));
+    let text = capturing(http);
+    let with = |name| allowing(&text, name);
     let served = start(&text);
     let directory = served.directory.path();
     assert_eq!((add(&served, "ana", 1).await, add(&served, "bob", 2).await), (200, 200));
@@ -111,7 +122,7 @@ async fn an_event_of_the_audit_log_that_a_named_recording_has_too_counts_once() 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_could_not_be_recorded_is_shown_and_is_had_from_the_audit_log() {
     let (http, _) = server().await;
-    let text = policy(http).replace("[gateway]\n", "[gateway]\ncapture = { directory = \"captured\" }\n");
+    let text = capturing(http);
     let served = start(&text);
     assert_eq!(add(&served, "ana", 1).await, 200);
     // The seconds of the log are whole behind its first one.

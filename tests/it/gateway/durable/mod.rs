@@ -30,8 +30,10 @@ use tempfile::TempDir;
 
 use super::process::{Started, call, started};
 
-/// The name of the only door.
+/// The name of the door.
 const DOOR: &str = "books";
+/// The name of another one to the same server, where calls are counted.
+const COUNTED: &str = "counted";
 
 /// An issuer for development, and a directory with a policy that believes it.
 pub(super) struct Place {
@@ -100,6 +102,23 @@ to = {{ issuer = \"dev\", groups = [\"clerks\"] }}
 allow = [\"{DOOR}:enter\"]
 [audit]
 store = \"{store}\"
+",
+        server.address
+    )
+}
+
+/// The policy of the door whose calls are counted.
+fn counted(server: &server::Server, rate: &str) -> String {
+    format!(
+        "[servers.{COUNTED}]
+url = \"http://{}/mcp\"
+[servers.{COUNTED}.tools.enter]
+args = {{ n = {{ min = 0 }} }}
+rate = \"{rate}\"
+[[grants]]
+name = \"counted\"
+to = {{ groups = [\"clerks\"] }}
+allow = [\"{COUNTED}:enter\"]
 ",
         server.address
     )

@@ -6,16 +6,13 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
 use super::server::Server;
-use super::{Answer, Caller, DOOR, Gateway, Numbers, Place, Told, accounts, books, since, verified};
+use super::{Answer, COUNTED, Caller, DOOR, Gateway, Numbers, Place, Told, accounts, books, counted, since, verified};
 use crate::audit::proxy::{Cut, Proxy};
 use crate::containers::{self, Postgres};
 use crate::gateway::process::doorward;
 
 /// How long to wait for anything; far more than it takes.
 const PATIENCE: Duration = Duration::from_mins(1);
-
-/// A door to the same server, where a subject may call twice an hour.
-const COUNTED: &str = "counted";
 
 struct Pair<'a> {
     place: &'a Place,
@@ -78,13 +75,7 @@ async fn of_two_gateways_on_one_postgres_one_is_cut_off_and_one_is_killed_and_th
     let proxy = Proxy::to(database.port()).await;
     let (direct, by_proxy) = (database.url(&name), Postgres::url_at(proxy.port, &name));
     let server = Server::start();
-    let counted = format!(
-        "[servers.{COUNTED}]\nurl = \"http://{}/mcp\"\n[servers.{COUNTED}.tools.enter]\nargs = {{ n = {{ min = 0 }} }}\n\
-         rate = \"2/h per subject\"\n[[grants]]\nname = \"counted\"\nto = {{ groups = [\"clerks\"] }}\n\
-         allow = [\"{COUNTED}:enter\"]\n",
-        server.address
-    );
-    let place = Place::new(&(books(&server, "env:STORE") + &counted)).await;
+    let place = Place::new(&(books(&server, "env:STORE") + &counted(&server, "2/h per subject"))).await;
     let start = |url: &str| tokio::task::block_in_place(|| Gateway::start(place.directory.path(), &[("STORE", url)]));
     let (one, mut two) = (start(&direct), start(&by_proxy));
     let (caller, numbers) = (Caller::new(&place), Numbers::default());

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use sqlx::Executor as _;
 
 use super::server::Server;
-use super::{Answer, Caller, Gateway, Numbers, Place, accounts, books, now, since};
+use super::{Answer, COUNTED, Caller, Gateway, Numbers, Place, accounts, books, counted, now, since};
 use crate::audit::proxy::{Cut, Proxy};
 use crate::containers::{self, Postgres};
 use crate::gateway::process::doorward;
@@ -16,9 +16,6 @@ use crate::gateway::process::doorward;
 const PATIENCE: Duration = Duration::from_mins(1);
 /// How many calls a day a subject may make.
 const MOST: usize = 20;
-
-/// A door to the same server, whose calls all gateways count together.
-const COUNTED: &str = "counted";
 
 struct Two<'a> {
     place: &'a Place,
@@ -84,13 +81,8 @@ async fn two_gateways_let_pass_together_what_a_rate_across_gateways_says() {
     let proxy = Proxy::to(database.port()).await;
     let (direct, by_proxy) = (database.url(&name), Postgres::url_at(proxy.port, &name));
     let server = Server::start();
-    let counted = format!(
-        "[servers.{COUNTED}]\nurl = \"http://{}/mcp\"\n[servers.{COUNTED}.tools.enter]\nargs = {{ n = {{ min = 0 }} }}\n\
-         rate = \"{MOST}/d per subject across gateways\"\n[[grants]]\nname = \"counted\"\n\
-         to = {{ groups = [\"clerks\"] }}\nallow = [\"{COUNTED}:enter\"]\n",
-        server.address
-    );
-    let place = Place::new(&(books(&server, "env:STORE") + &counted)).await;
+    let rate = format!("{MOST}/d per subject across gateways");
+    let place = Place::new(&(books(&server, "env:STORE") + &counted(&server, &rate))).await;
     let start = |url: &str| tokio::task::block_in_place(|| Gateway::start(place.directory.path(), &[("STORE", url)]));
     let (one, mut two) = (start(&direct), start(&by_proxy));
     let caller = Caller::new(&place);
