@@ -1,7 +1,9 @@
-//! `OpenBao` in a container, a namespace of its own for each test.
+//! `OpenBao` or Vault in a container, a place of its own in it for each test.
 //!
-//! The image is made by `tests/containers/up.sh`. Without it a test says that it is skipped, and fails
-//! where `DOORWARD_CONTAINERS=required` is set.
+//! The image is that of `OpenBao` which `tests/containers/up.sh` makes, and each test has a namespace of one
+//! server. `DOORWARD_VAULT_IMAGE` names another, for example `hashicorp/vault:1.21`. Not every Vault has namespaces,
+//! so of such an image each test has a server of its own, and says that namespaces are not tried. Without the
+//! image a test says that it is skipped, and fails where `DOORWARD_CONTAINERS=required` is set.
 
 use std::collections::BTreeMap;
 use std::process::Command;
@@ -24,22 +26,40 @@ use testcontainers::{ContainerAsync, GenericImage, ImageExt as _};
 
 use crate::containers::is_there;
 
-const IMAGE: (&str, &str) = ("doorward-test/openbao", "2");
+/// The image of which the tests share a server.
+const SHARED_IMAGE: (&str, &str) = ("doorward-test/openbao", "2");
+/// The variable that names another.
+const OTHER_IMAGE: &str = "DOORWARD_VAULT_IMAGE";
+/// What the entry points of every image take: a server in memory, unsealed, whose root token is known.
+const DEVELOPMENT: [&str; 5] =
+    ["server", "-dev", "-dev-root-token-id=root", "-dev-listen-address=0.0.0.0:8200", "-dev-no-store-token"];
 pub(super) const ROOT: &str = "root";
 
 static SHARED: Mutex<Weak<Bao>> = Mutex::new(Weak::new());
 static NAMESPACES: AtomicU32 = AtomicU32::new(0);
 
+/// The image that was asked for in place of the shared one, by name and tag.
+fn other_image() -> Option<(String, String)> {
+    let image = std::env::var(OTHER_IMAGE).ok().filter(|image| !image.is_empty())?;
+    let named = image.rsplit_once(':').filter(|(_, tag)| !tag.contains('/'));
+    let (name, tag) = named.unwrap_or((&image, "latest"));
+    Some((name.to_owned(), tag.to_owned()))
+}
+
 /// A server that runs until it is dropped. It loses everything then.
 pub(super) struct Bao {
+    namespaces: bool,
     port: u16,
     id: String,
     stop: Option<mpsc::Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
 
-/// The server that the tests share.
+/// The server that the tests share, where each has a namespace of it.
 pub(super) fn shared(test: &str) -> Option<Arc<Bao>> {
+    if other_image().is_some() {
+        return own(test).map(Arc::new);
+    }
     let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(running) = shared.upgrade() {
         return Some(running);
@@ -51,25 +71,36 @@ pub(super) fn shared(test: &str) -> Option<Arc<Bao>> {
 
 /// A server that the test may harm.
 pub(super) fn own(test: &str) -> Option<Bao> {
-    is_there(IMAGE, test).then(Bao::start)
+    let other = other_image();
+    let (name, tag) = other.clone().unwrap_or_else(|| (SHARED_IMAGE.0.to_owned(), SHARED_IMAGE.1.to_owned()));
+    if !is_there((&name, &tag), test) {
+        return None;
+    }
+    if other.is_some() {
+        #[expect(clippy::print_stderr, reason = "what is not tried is said")]
+        {
+            eprintln!("{test}: on {name}:{tag}, which may have no namespaces: SKIPPED what is of them");
+        }
+    }
+    Some(Bao::start(name, tag, other.is_none()))
 }
 
 impl Bao {
-    fn start() -> Self {
+    fn start(name: String, tag: String, namespaces: bool) -> Self {
         let (started, running) = mpsc::channel();
         let (stop, stopped) = mpsc::channel::<()>();
         // The container lives on a thread and a runtime of its own: those of a test end before it.
         let thread = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
             runtime.block_on(async move {
-                let (container, port) = run().await;
+                let (container, port) = run(&name, &tag).await;
                 started.send((container.id().to_owned(), port)).unwrap();
                 tokio::task::spawn_blocking(move || stopped.recv().is_err()).await.unwrap();
                 container.rm().await.unwrap();
             });
         });
         let (id, port) = running.recv().expect("the container starts");
-        Self { port, id, stop: Some(stop), thread: Some(thread) }
+        Self { namespaces, port, id, stop: Some(stop), thread: Some(thread) }
     }
 
     pub(super) fn address(&self) -> String {
@@ -88,8 +119,21 @@ impl Bao {
         String::from_utf8(output.stdout).unwrap()
     }
 
-    /// A namespace that no other test has.
-    pub(super) async fn namespace(&self) -> World<'_> {
+    /// The program in the container that an operator speaks to the server with.
+    pub(super) fn program(&self) -> &'static str {
+        let runs = |program: &&str| {
+            let tried = Command::new("docker").args(["exec", &self.id, program, "version"]).output().unwrap();
+            tried.status.success()
+        };
+        ["bao", "vault"].into_iter().find(runs).expect("the image has the program of its server")
+    }
+
+    /// A place that no other test has.
+    pub(super) async fn world(&self) -> World<'_> {
+        if !self.namespaces {
+            // The whole server is this test's.
+            return World { bao: self, namespace: String::new() };
+        }
         let name = format!("test-{}", NAMESPACES.fetch_add(1, Ordering::Relaxed));
         let root = World { bao: self, namespace: String::new() };
         root.write(&format!("sys/namespaces/{name}"), json!({})).await;
@@ -98,13 +142,14 @@ impl Bao {
 }
 
 /// Starts a container on a free port. Under load the port may be taken meanwhile: then on another.
-async fn run() -> (ContainerAsync<GenericImage>, u16) {
+async fn run(name: &str, tag: &str) -> (ContainerAsync<GenericImage>, u16) {
     let mut failed = None;
     for _ in 0..3 {
         let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let image = GenericImage::new(IMAGE.0, IMAGE.1)
+        let image = GenericImage::new(name, tag)
             .with_exposed_port(8200.tcp())
             .with_wait_for(WaitFor::message_on_stdout("Development mode should NOT be used"))
+            .with_cmd(DEVELOPMENT)
             .with_mapped_port(port, 8200.tcp())
             .with_label("doorward-test", std::process::id().to_string())
             .with_startup_timeout(Duration::from_mins(1));
@@ -126,9 +171,10 @@ impl Drop for Bao {
     }
 }
 
-/// A namespace, as whoever may do everything in it sees it.
+/// A namespace, or all of a server, as whoever may do everything in it sees it.
 pub(super) struct World<'b> {
     pub(super) bao: &'b Bao,
+    /// Empty where it is all of the server.
     pub(super) namespace: String,
 }
 
@@ -162,12 +208,26 @@ impl World<'_> {
         answer["data"].clone()
     }
 
+    /// A path as the server itself has it.
+    pub(super) fn path(&self, below: &str) -> String {
+        if self.namespace.is_empty() { below.to_owned() } else { format!("{}/{below}", self.namespace) }
+    }
+
+    /// The `[vault]` of a policy, to which lines may be added.
+    pub(super) fn table(&self) -> String {
+        self.table_at(&self.bao.address())
+    }
+
+    /// The same by another address.
+    pub(super) fn table_at(&self, address: &str) -> String {
+        let namespace =
+            if self.namespace.is_empty() { String::new() } else { format!("namespace = \"{}\"\n", self.namespace) };
+        format!("[vault]\naddress = \"{address}\"\n{namespace}")
+    }
+
     /// A policy with `[vault]` here and these servers below it.
     pub(super) fn policy(&self, login: &str, servers: &str) -> CompiledPolicy {
-        let (address, namespace) = (self.bao.address(), &self.namespace);
-        compiled(&format!(
-            "version = 1\n[vault]\naddress = \"{address}\"\nnamespace = \"{namespace}\"\n{login}\n{servers}"
-        ))
+        compiled(&format!("version = 1\n{}{login}\n{servers}", self.table()))
     }
 
     /// The Vault of a policy, with these secrets.

@@ -99,7 +99,7 @@ async fn no_server_gets_anywhere_with_what_another_trusts() {
     let Some(bao) = shared("no_server_gets_anywhere_with_what_another_trusts") else { return };
     doorward::identity::ensure_crypto();
     for kind in ["kv", "oidc"] {
-        let world = bao.namespace().await;
+        let world = bao.world().await;
         let keys = Keys::of(&world);
         let (east, west) = (Neighbour::new(), Neighbour::new());
         let mut servers = String::new();

@@ -80,7 +80,7 @@ async fn until_gone(postgres: &Postgres, users: &[String], patience: Duration) {
 async fn a_database_user_is_gone_when_its_ttl_is_over_though_its_lease_is_longer() {
     let test = "a_database_user_is_gone_when_its_ttl_is_over_though_its_lease_is_longer";
     let (Some(bao), Some(postgres)) = (shared(test), postgres(test)) else { return };
-    let world = bao.namespace().await;
+    let world = bao.world().await;
     engine(&world, &postgres).await;
     let fields = "fields = { username = \"PGUSER\", password = \"PGPASSWORD\" }";
     let servers = format!(
@@ -106,7 +106,7 @@ async fn a_database_user_is_gone_when_its_ttl_is_over_though_its_lease_is_longer
 async fn each_caller_is_a_user_of_its_own_until_its_token_ends() {
     let test = "each_caller_is_a_user_of_its_own_until_its_token_ends";
     let (Some(bao), Some(postgres)) = (shared(test), postgres(test)) else { return };
-    let world = bao.namespace().await;
+    let world = bao.world().await;
     engine(&world, &postgres).await;
     let servers = r#"
 [servers.desk]

@@ -272,7 +272,7 @@ async fn no_secret_is_logged_at_any_level_or_shown_by_debug() {
     let _guard = tracing::subscriber::set_default(subscriber);
     // Where there is but one in the process, a place in the code that another thread comes to first is taken for silent.
     let _second = tracing::Dispatch::new(tracing_subscriber::registry());
-    let world = bao.namespace().await;
+    let world = bao.world().await;
     let servers = r#"
 [servers.tickets]
 url = "https://tickets.example.com/mcp"
@@ -318,7 +318,7 @@ struct Certificates {
 
 async fn certificates(test: &str) -> Option<Certificates> {
     let bao = shared(test)?;
-    let world = bao.namespace().await;
+    let world = bao.world().await;
     world.write("sys/mounts/pki", json!({ "type": "pki" })).await;
     let root = world.write("pki/root/generate/internal", json!({ "common_name": "test", "ttl": "1h" })).await;
     let role =

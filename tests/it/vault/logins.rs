@@ -24,7 +24,7 @@ url = "https://crm.example.com/mcp"
 #[tokio::test]
 async fn a_wrapped_secret_id_is_opened_once_and_never_twice() {
     let Some(bao) = shared("a_wrapped_secret_id_is_opened_once_and_never_twice") else { return };
-    let world = bao.namespace().await;
+    let world = bao.world().await;
     ready(&world, &world.policy(APPROLE, TICKETS)).await;
     let wrapped = APPROLE.replace("secret_id =", "wrapped = true, secret_id =");
     let policy = world.policy(&wrapped, TICKETS);
@@ -62,7 +62,7 @@ async fn wrapped_secret_id(world: &World<'_>, role: &str) -> String {
 async fn a_login_of_the_plan_that_died_is_made_again_though_its_secret_id_is_used_up() {
     let test = "a_login_of_the_plan_that_died_is_made_again_though_its_secret_id_is_used_up";
     let Some(bao) = shared(test) else { return };
-    let world = bao.namespace().await;
+    let world = bao.world().await;
     let policy = world.policy(APPROLE, TICKETS);
     let vault = ready(&world, &policy).await;
     tickets_policy(&world).await;
@@ -96,7 +96,7 @@ async fn a_login_of_the_plan_that_died_is_made_again_though_its_secret_id_is_use
 #[tokio::test]
 async fn a_jwt_of_the_bound_subject_logs_in_and_no_other() {
     let Some(bao) = shared("a_jwt_of_the_bound_subject_logs_in_and_no_other") else { return };
-    let world = bao.namespace().await;
+    let world = bao.world().await;
     // Vault itself vouches for a workload: its identity tokens are JWTs that its own keys verify.
     let minter = r#"
 [servers.web]
@@ -110,7 +110,7 @@ credential = { vault = "oidc", path = "web", ttl = "5m" }
         let part = base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(jwt.split('.').nth(1).unwrap()).unwrap();
         serde_json::from_slice::<serde_json::Value>(&part).unwrap()["sub"].as_str().unwrap().to_owned()
     };
-    let keys = format!("http://127.0.0.1:8200/v1/{}/identity/oidc/.well-known/keys", world.namespace);
+    let keys = format!("http://127.0.0.1:8200/v1/{}", world.path("identity/oidc/.well-known/keys"));
     for (bound, logs_in) in [(subject.as_str(), true), ("another", false)] {
         let login = format!(
             "login = {{ jwt = \"gate\", token = \"env:JWT\", audience = \"https://vault.example.com\", subject = \"{bound}\" }}"
@@ -160,7 +160,7 @@ credential = {{ vault = "kv", path = "tokens/tickets" }}
 #[tokio::test]
 async fn a_login_is_renewed_before_its_end_and_made_again_when_it_is_revoked() {
     let Some(bao) = shared("a_login_is_renewed_before_its_end_and_made_again_when_it_is_revoked") else { return };
-    let world = bao.namespace().await;
+    let world = bao.world().await;
     let policy = world.policy(APPROLE, TICKETS);
     ready(&world, &policy).await;
     tickets_policy(&world).await;
@@ -206,7 +206,7 @@ async fn a_login_is_renewed_before_its_end_and_made_again_when_it_is_revoked() {
 #[tokio::test]
 async fn a_sealed_vault_is_waited_for_and_only_its_doors_wait() {
     let Some(bao) = own("a_sealed_vault_is_waited_for_and_only_its_doors_wait") else { return };
-    let world = bao.namespace().await;
+    let world = bao.world().await;
     let policy = world.policy(APPROLE, TICKETS);
     let vault = ready(&world, &policy).await;
     tickets_policy(&world).await;

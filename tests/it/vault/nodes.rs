@@ -26,10 +26,8 @@ credential = { vault = "kv", path = "tokens/web", policies = ["tickets"], ttl = 
 
 /// A policy whose Vault has these nodes.
 fn with_nodes(world: &World<'_>, nodes: &[&str]) -> CompiledPolicy {
-    let (address, namespace, standbys) = (nodes[0], &world.namespace, &nodes[1..]);
-    compiled(&format!(
-        "version = 1\n[vault]\naddress = \"{address}\"\nstandbys = {standbys:?}\nnamespace = \"{namespace}\"\n{TICKETS}"
-    ))
+    let (table, standbys) = (world.table_at(nodes[0]), &nodes[1..]);
+    compiled(&format!("version = 1\n{table}standbys = {standbys:?}\n{TICKETS}"))
 }
 
 /// A standby that sends everybody to another node, logins too.
@@ -46,7 +44,7 @@ async fn standby(to: String) -> String {
 #[tokio::test]
 async fn the_node_in_charge_is_found_and_no_redirect_is_followed_to_it() {
     let Some(bao) = shared("the_node_in_charge_is_found_and_no_redirect_is_followed_to_it") else { return };
-    let world = bao.namespace().await;
+    let world = bao.world().await;
     drop(ready(&world, &with_nodes(&world, &[&bao.address()])).await);
     tickets_policy(&world).await;
     // Nothing listens at the first, and the second sends to where nobody may be sent.

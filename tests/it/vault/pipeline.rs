@@ -90,7 +90,7 @@ async fn a_recording_replayed_live_is_decided_event_by_event_as_offline() {
     let test = "a_recording_replayed_live_is_decided_event_by_event_as_offline";
     let (Some(bao), Some(postgres)) = (shared(test), postgres(test)) else { return };
     doorward::identity::ensure_crypto();
-    let world = bao.namespace().await;
+    let world = bao.world().await;
     engine(&world, &postgres).await;
     let own = json!({"policy": "path \"auth/token/lookup-self\" { capabilities = [\"read\"] }"});
     world.write("sys/policies/acl/kept", own).await;

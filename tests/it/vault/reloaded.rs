@@ -17,7 +17,7 @@ async fn a_server_that_a_reload_removes_has_its_token_taken_back_and_another_kee
     let test = "a_server_that_a_reload_removes_has_its_token_taken_back_and_another_keeps_its_own";
     let Some(bao) = shared(test) else { return };
     doorward::identity::ensure_crypto();
-    let world = bao.namespace().await;
+    let world = bao.world().await;
     let place = Keys::of(&world);
     let mut servers = Vec::new();
     for name in ["gone", "kept"] {

@@ -179,12 +179,12 @@ pub(super) fn everywhere(served: &Served, doors: &[&str]) -> String {
 
 /// A gateway with these servers, below a `[vault]`.
 pub(super) fn policy(world: &World<'_>, login: &str, servers: &str) -> String {
-    let (address, namespace) = (world.bao.address(), &world.namespace);
+    let vault = world.table();
     format!(
         "version = 1\n[gateway]\nlisten = \"127.0.0.1:0\"\nadmin = \"127.0.0.1:0\"\nurl = \"{URL}\"\n\
          capture = {{ directory = \"captured\" }}\n\
          [issuers.corp]\nurl = \"https://login.example.com\"\njwks_file = \"keys.json\"\n\
-         [vault]\naddress = \"{address}\"\nnamespace = \"{namespace}\"\n{login}\n{servers}\n\
+         {vault}{login}\n{servers}\n\
          [[grants]]\nname = \"ana\"\nto = {{ subjects = [\"ana\"] }}\nallow = [\"*:*\"]\n"
     )
 }
@@ -207,7 +207,7 @@ async fn every_source_is_served_and_the_lack_of_one_is_no_matter_to_the_others()
     let test = "every_source_is_served_and_the_lack_of_one_is_no_matter_to_the_others";
     let (Some(bao), Some(postgres)) = (shared(test), postgres(test)) else { return };
     doorward::identity::ensure_crypto();
-    let world = bao.namespace().await;
+    let world = bao.world().await;
     engine(&world, &postgres).await;
     world
         .write(

@@ -68,7 +68,7 @@ pub(super) async fn tickets_policy(world: &World<'_>) {
 #[tokio::test]
 async fn the_login_can_do_exactly_what_the_plan_says_and_no_more() {
     let Some(bao) = shared("the_login_can_do_exactly_what_the_plan_says_and_no_more") else { return };
-    let world = bao.namespace().await;
+    let world = bao.world().await;
     let policy = world.policy(LOGIN, TICKETS);
     let plan = plan(policy.set()).unwrap();
     let operator = World::operator(&policy);
@@ -89,7 +89,7 @@ async fn the_login_can_do_exactly_what_the_plan_says_and_no_more() {
         verify(&vault, &plan).await.unwrap(),
         [
             Excess::More("secret/data/tokens/crm".into(), list(&["read"])),
-            Excess::More(format!("{}/sys/*", world.namespace), list(&["list"])),
+            Excess::More(world.path("sys/*"), list(&["list"])),
             Excess::Less("secret/data/tokens/tickets".into(), list(&["create"])),
             // Vault does not list it.
             Excess::Pattern("secret/data/+/crm".into()),
@@ -107,7 +107,7 @@ async fn the_login_can_do_exactly_what_the_plan_says_and_no_more() {
 #[tokio::test]
 async fn a_token_is_made_kept_for_the_next_gateway_and_taken_back() {
     let Some(bao) = shared("a_token_is_made_kept_for_the_next_gateway_and_taken_back") else { return };
-    let world = bao.namespace().await;
+    let world = bao.world().await;
     let policy = world.policy(&format!("{LOGIN}\nshared = true"), TICKETS);
     let first = ready(&world, &policy).await;
     tickets_policy(&world).await;
@@ -152,7 +152,7 @@ async fn a_token_is_made_kept_for_the_next_gateway_and_taken_back() {
 #[tokio::test]
 async fn a_gateway_alone_takes_its_token_back_at_shutdown_and_on_removal() {
     let Some(bao) = shared("a_gateway_alone_takes_its_token_back_at_shutdown_and_on_removal") else { return };
-    let world = bao.namespace().await;
+    let world = bao.world().await;
     let policy = world.policy(LOGIN, TICKETS);
     let vault = ready(&world, &policy).await;
     tickets_policy(&world).await;
@@ -170,7 +170,7 @@ async fn a_gateway_alone_takes_its_token_back_at_shutdown_and_on_removal() {
 #[tokio::test]
 async fn many_gateways_at_once_agree_on_one_token_and_leave_no_other() {
     let Some(bao) = shared("many_gateways_at_once_agree_on_one_token_and_leave_no_other") else { return };
-    let world = bao.namespace().await;
+    let world = bao.world().await;
     let policy = world.policy(&format!("{LOGIN}\nshared = true"), TICKETS);
     ready(&world, &policy).await;
     tickets_policy(&world).await;
@@ -195,7 +195,7 @@ async fn many_gateways_at_once_agree_on_one_token_and_leave_no_other() {
 #[tokio::test]
 async fn what_another_hand_put_at_the_path_is_neither_used_nor_replaced() {
     let Some(bao) = shared("what_another_hand_put_at_the_path_is_neither_used_nor_replaced") else { return };
-    let world = bao.namespace().await;
+    let world = bao.world().await;
     let policy = world.policy(LOGIN, TICKETS);
     let vault = ready(&world, &policy).await;
     let theirs = json!({ "data": { "token": "precious" } });
@@ -210,7 +210,7 @@ async fn what_another_hand_put_at_the_path_is_neither_used_nor_replaced() {
 #[tokio::test]
 async fn an_identity_token_is_for_one_audience_and_a_role_for_another_is_refused() {
     let Some(bao) = shared("an_identity_token_is_for_one_audience_and_a_role_for_another_is_refused") else { return };
-    let world = bao.namespace().await;
+    let world = bao.world().await;
     let servers = r#"
 [servers.crm]
 url = "https://crm.example.com/mcp"
@@ -255,7 +255,7 @@ credential = { vault = "oidc", path = "web", audience = "web-api", ttl = "5m", h
 #[tokio::test]
 async fn a_gateway_whose_clock_is_a_day_wrong_uses_and_keeps_tokens_as_any_other() {
     let Some(bao) = shared("a_gateway_whose_clock_is_a_day_wrong_uses_and_keeps_tokens_as_any_other") else { return };
-    let world = bao.namespace().await;
+    let world = bao.world().await;
     let policy = world.policy(&format!("{LOGIN}\nshared = true"), TICKETS);
     let vault = ready(&world, &policy).await;
     tickets_policy(&world).await;
@@ -275,7 +275,7 @@ async fn a_gateway_whose_clock_is_a_day_wrong_uses_and_keeps_tokens_as_any_other
 #[tokio::test]
 async fn a_token_of_one_caller_says_whose_it_is_and_ends_with_the_caller() {
     let Some(bao) = shared("a_token_of_one_caller_says_whose_it_is_and_ends_with_the_caller") else { return };
-    let world = bao.namespace().await;
+    let world = bao.world().await;
     let policy = world.policy(LOGIN, &TICKETS.replace("ttl = \"10m\"", "ttl = \"10m\", per_caller = true"));
     let plan = plan(policy.set()).unwrap();
     assert!(plan.allowed.keys().all(|path| !path.contains("/data/")), "{:?}", plan.allowed);
@@ -319,7 +319,7 @@ async fn a_token_of_one_caller_says_whose_it_is_and_ends_with_the_caller() {
 #[tokio::test]
 async fn a_certificate_is_asked_for_by_the_name_that_the_policy_says() {
     let Some(bao) = shared("a_certificate_is_asked_for_by_the_name_that_the_policy_says") else { return };
-    let world = bao.namespace().await;
+    let world = bao.world().await;
     world.write("sys/mounts/pki", json!({"type": "pki"})).await;
     world.write("pki/root/generate/internal", json!({"common_name": "root", "ttl": "1h", "key_type": "ec"})).await;
     let role = json!({"allowed_domains": "example.com", "allow_subdomains": true, "max_ttl": "10m", "key_type": "ec"});

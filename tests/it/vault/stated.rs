@@ -66,7 +66,7 @@ async fn a_server_learns_who_asks_and_what_it_is_shown_opens_no_other_door() {
     let test = "a_server_learns_who_asks_and_what_it_is_shown_opens_no_other_door";
     let Some(bao) = shared(test) else { return };
     doorward::identity::ensure_crypto();
-    let world = bao.namespace().await;
+    let world = bao.world().await;
     // The statement's server lets in whom the keys vouch for, and looks at nothing else of the network.
     let keys: Arc<Mutex<Vec<String>>> = Arc::default();
     let known = Arc::clone(&keys);

@@ -43,7 +43,7 @@ async fn until(logger: &Logger, unsigned: bool) {
 #[tokio::test(flavor = "multi_thread")]
 async fn seals_wait_while_vault_is_away_and_rows_go_on() {
     let Some(bao) = own("seals_wait_while_vault_is_away_and_rows_go_on") else { return };
-    let world = bao.namespace().await;
+    let world = bao.world().await;
     let public = key(&world).await;
     let transit = Transit::open(impatient(&world), "audit").await.unwrap();
     assert_eq!(transit.public(), &public);
@@ -78,7 +78,7 @@ async fn seals_wait_while_vault_is_away_and_rows_go_on() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_key_that_is_rotated_goes_on_with_its_version_and_another_kind_of_key_is_refused() {
     let Some(bao) = shared("a_key_that_is_rotated_goes_on_with_its_version") else { return };
-    let world = bao.namespace().await;
+    let world = bao.world().await;
     let public = key(&world).await;
     let vault = World::operator(&world.policy("login = { token = \"env:ROOT\" }\n", ""));
     let transit = Transit::open(Arc::clone(&vault), "audit").await.unwrap();
@@ -95,7 +95,7 @@ async fn a_key_that_is_rotated_goes_on_with_its_version_and_another_kind_of_key_
 #[tokio::test(flavor = "multi_thread")]
 async fn the_plan_makes_the_key_of_the_audit_log_and_lets_the_gateway_sign_with_it() {
     let Some(bao) = shared("the_plan_makes_the_key_of_the_audit_log") else { return };
-    let world = bao.namespace().await;
+    let world = bao.world().await;
     let login = "login = { approle = \"doorward\", role_id = \"env:ROLE\", secret_id = \"env:SECRET\" }\n";
     let policy = world.policy(login, "[audit]\nsigning_key = \"transit:audit\"\n");
     let vault = ready(&world, &policy).await;
@@ -111,7 +111,7 @@ async fn the_plan_makes_the_key_of_the_audit_log_and_lets_the_gateway_sign_with_
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_pruned_is_signed_in_vault_too() {
     let Some(bao) = shared("what_is_pruned_is_signed_in_vault_too") else { return };
-    let world = bao.namespace().await;
+    let world = bao.world().await;
     let public = key(&world).await;
     let vault = World::operator(&world.policy("login = { token = \"env:ROOT\" }\n", ""));
     let transit = Transit::open(vault, "audit").await.unwrap();
@@ -122,13 +122,13 @@ async fn what_is_pruned_is_signed_in_vault_too() {
     let (logger, _task) = Logger::open(store.clone(), signed).await.unwrap();
     logger.append(entry("one")).await.unwrap();
     logger.close().await;
-    let (address, namespace) = (bao.address(), &world.namespace);
     place.write(
         "policies.toml",
         format!(
-            "version = 1\n[vault]\naddress = \"{address}\"\nnamespace = \"{namespace}\"\nlogin = {{ token = \"env:ROOT\" }}\n\
+            "version = 1\n{}login = {{ token = \"env:ROOT\" }}\n\
              [audit]\nstore = \"sqlite:audit.db\"\nsigning_key = \"transit:audit\"\n\
-             [audit.retention]\nstandard = \"1d\"\nfinancial = \"1d\"\n"
+             [audit.retention]\nstandard = \"1d\"\nfinancial = \"1d\"\n",
+            world.table()
         ),
     );
     let mut command = place.command(&["audit", "prune", "--now=2026-07-01T00:00:00Z", "--format=json"]);

@@ -1,7 +1,7 @@
 //! The walk-through of `docs/vault.md`, followed to its end: its own blocks, in one shell.
 //!
 //! Only where things are differs: `bao` runs in the container of the test and not in one of the compose
-//! file, and every port is free.
+//! file, and every port is free. Of another image it is `vault` that runs there.
 
 use std::fs;
 use std::net::TcpListener;
@@ -51,9 +51,11 @@ async fn a_new_user_follows_the_walk_through_to_its_end() {
     let names: Vec<_> = blocks.iter().map(|(name, _)| *name).collect();
     assert_eq!(names, ["machine", "yours", "plan", "login", "serve", "end"]);
     let mut script = format!(
-        "set -eu\nbao() {{ docker exec -i -e BAO_ADDR=http://127.0.0.1:8200 -e BAO_TOKEN=root {} bao \"$@\"; }}\n\
+        "set -eu\nbao() {{ docker exec -i -e BAO_ADDR=http://127.0.0.1:8200 -e BAO_TOKEN=root \
+         -e VAULT_ADDR=http://127.0.0.1:8200 -e VAULT_TOKEN=root {} {} \"$@\"; }}\n\
          trap 'kill $(jobs -p) 2>/dev/null || true' EXIT\n",
-        bao.id()
+        bao.id(),
+        bao.program()
     );
     for (_, block) in blocks.iter().skip(1) {
         script += &here(block);
