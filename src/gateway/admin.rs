@@ -20,6 +20,8 @@ use tokio_util::sync::CancellationToken;
 use super::edition::Edition;
 use super::watched::Watched;
 use crate::audit::Log as _;
+use crate::credentials::Unavailable;
+use crate::credentials::vault::{Health, Node, none_in_charge};
 use crate::pep::Guard;
 
 /// How long the audit log may take to say that it can be written.
@@ -70,14 +72,32 @@ impl Status {
     }
 
     /// What somebody should look at, although requests are taken: their rows are written.
-    fn but(&self) -> Vec<&'static str> {
+    async fn but(&self) -> Vec<&'static str> {
         let unsigned = self.log.unsigned().map(|_| "audit-unsigned");
         let lost = (self.log.lost().gone > 0).then_some("audit-rows-lost");
-        unsigned.into_iter().chain(lost).collect()
+        let vault = none_in_charge(&self.vault().await).map(Unavailable::code);
+        unsigned.into_iter().chain(lost).chain(vault).collect()
+    }
+
+    /// How the nodes of Vault are, where the policy in force needs one.
+    pub(super) async fn vault(&self) -> Vec<Node> {
+        match self.guard.kept::<Edition>() {
+            Some(edition) => edition.issued.nodes().await,
+            None => Vec::new(),
+        }
     }
 
     /// Metrics that are looked up and not counted.
-    fn measure(&self) {
+    async fn measure(&self) {
+        for node in self.vault().await {
+            let state = match node.health {
+                Ok(Health::Active) => 0,
+                Ok(Health::Standby) => 1,
+                Ok(Health::Sealed | Health::Uninitialised) => 2,
+                Err(_) => 3,
+            };
+            gauge!("doorward_vault_node_state", "node" => node.address).set(state);
+        }
         if let Some(edition) = self.guard.kept::<Edition>() {
             for behind in edition.all() {
                 gauge!("doorward_upstream_state", "door" => behind.door().to_string()).set(behind.upstream.standing());
@@ -117,10 +137,9 @@ pub(super) fn router(status: Arc<Status>) -> Router {
 }
 
 async fn ready(State(status): State<Arc<Status>>) -> impl IntoResponse {
-    let why = status.unready().await;
+    let (why, but) = tokio::join!(status.unready(), status.but());
     let code = if why.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     let mut said = json!({"ready": why.is_empty(), "because": why});
-    let but = status.but();
     if let Some(said) = said.as_object_mut().filter(|_| !but.is_empty()) {
         said.insert("but".to_owned(), json!(but));
     }
@@ -130,7 +149,7 @@ async fn ready(State(status): State<Arc<Status>>) -> impl IntoResponse {
 async fn metrics(State(status): State<Arc<Status>>) -> impl IntoResponse {
     // Counts that are held back for the audit log belong in the numbers.
     status.guard.flush();
-    status.measure();
+    status.measure().await;
     match &status.metrics {
         Some(Metrics(handle)) => (StatusCode::OK, handle.render()),
         None => (StatusCode::NOT_FOUND, "metrics are not recorded in this process\n".to_owned()),

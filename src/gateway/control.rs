@@ -173,6 +173,10 @@ impl Control {
             age: ring.age.map(|age| age.as_secs()),
             failed: ring.failed.map(|failed| failed.code().to_owned()),
         });
+        let vault = self.status.vault().await.into_iter().map(|node| {
+            let state = node.word().to_owned();
+            status::VaultNode { address: node.address, state, asked: node.asked }
+        });
         let available = !because.iter().any(|code| code == "audit-unavailable");
         status::Status {
             schema: status::SCHEMA.to_owned(),
@@ -197,6 +201,7 @@ impl Control {
             reload: state.last,
             doors: doors.unwrap_or_default(),
             issuers: issuers.collect(),
+            vault: vault.collect(),
             audit: status::Audit {
                 store: about.audit.clone(),
                 available,

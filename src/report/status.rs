@@ -41,6 +41,9 @@ pub struct Status {
     pub doors: Vec<Door>,
     /// The issuers.
     pub issuers: Vec<Issuer>,
+    /// The nodes of Vault, where the policy needs one.
+    #[serde(default)]
+    pub vault: Vec<VaultNode>,
     /// The audit log.
     pub audit: Audit,
     /// The recording of the traffic, where there is one.
@@ -100,6 +103,18 @@ pub struct Issuer {
     pub age: Option<u64>,
     /// Why the last attempt to get them failed.
     pub failed: Option<String>,
+}
+
+/// A node of Vault.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema), schemars(deny_unknown_fields))]
+pub struct VaultNode {
+    /// Where it is.
+    pub address: String,
+    /// `in-charge`, `standby`, `sealed`, `uninitialised`, or the code of why it does not say.
+    pub state: String,
+    /// Whether it is the one that is asked for credentials.
+    pub asked: bool,
 }
 
 /// The audit log.
@@ -262,6 +277,10 @@ pub fn human(status: &Status) -> String {
         let told = format!("{} has {} keys{age}{failed}", issuer.name, issuer.keys);
         line(if number == 0 { "issuers" } else { "" }, &told);
     }
+    for (number, node) in status.vault.iter().enumerate() {
+        let asked = if node.asked { ", and is asked" } else { "" };
+        line(if number == 0 { "vault" } else { "" }, &format!("{} is {}{asked}", node.address, node.state));
+    }
     let available = if audit.available { "can be written" } else { "CANNOT BE WRITTEN" };
     let waiting = if audit.waiting == 0 { String::new() } else { format!(", rows that wait: {}", audit.waiting) };
     let lost = if audit.lost == 0 { String::new() } else { format!(", ROWS THAT THE STORE LOST: {}", audit.lost) };
@@ -330,6 +349,10 @@ mod tests {
             reload: Some(refused),
             doors: vec![Door { name: "desk".into(), state: "well".into() }],
             issuers: vec![Issuer { name: "corp".into(), keys: 2, age: Some(30), failed: None }],
+            vault: vec![
+                VaultNode { address: "https://vault-1.example.com".into(), state: "sealed".into(), asked: false },
+                VaultNode { address: "https://vault-2.example.com".into(), state: "in-charge".into(), asked: true },
+            ],
             audit: Audit { store: "sqlite:doorward.db".into(), available: false, waiting: 1, lost: 2 },
             capture: Some(Capture { directory: "captured".into(), written: 12, dropped: 2 }),
             rates: "per-gateway".into(),

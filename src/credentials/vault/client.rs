@@ -5,7 +5,7 @@
 //! from the environment, and wait for ever. What it has no function for is sent without it.
 
 use std::fmt;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex as StdMutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
@@ -16,6 +16,7 @@ use vaultrs::api::EndpointMiddleware;
 use vaultrs::client::{VaultClient, VaultClientSettings};
 
 use super::call::{Answer, Call, Failure, headers, send};
+use super::nodes::Nodes;
 use super::session::{Gate, Session, upkeep};
 use super::transport::{Tls, is_allowed, is_header};
 use crate::credentials::source::{Dice, Secrets};
@@ -57,28 +58,12 @@ impl Default for Patience {
     }
 }
 
-/// What Vault says of itself.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Health {
-    /// Unsealed and in charge.
-    Active,
-    /// Unsealed and waiting to be in charge.
-    Standby,
-    /// Sealed.
-    Sealed,
-    /// Never initialised.
-    Uninitialised,
-}
-
 /// A Vault or `OpenBao`, with the gateway's login to it.
 pub struct Vault {
     pub(super) me: Weak<Self>,
-    http: reqwest::Client,
+    pub(super) http: reqwest::Client,
     making: reqwest::Client,
-    /// The first node, and the others of the same cluster. Never empty.
-    nodes: Vec<reqwest::Url>,
-    /// Which of them is asked.
-    at: AtomicUsize,
+    pub(super) nodes: Nodes,
     namespace: Option<String>,
     pub(super) login: VaultLogin,
     pub(super) secrets: Arc<dyn Secrets>,
@@ -95,7 +80,7 @@ pub struct Vault {
 
 impl fmt::Debug for Vault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let nodes: Vec<&str> = self.nodes.iter().map(reqwest::Url::as_str).collect();
+        let nodes: Vec<&str> = self.nodes.all().iter().map(reqwest::Url::as_str).collect();
         f.debug_struct("Vault").field("nodes", &nodes).finish_non_exhaustive()
     }
 }
@@ -130,8 +115,7 @@ impl Vault {
             me: Weak::clone(me),
             http,
             making,
-            nodes,
-            at: AtomicUsize::new(0),
+            nodes: Nodes::new(nodes),
             namespace: declared.namespace.clone(),
             login: declared.login.clone(),
             secrets,
@@ -145,24 +129,6 @@ impl Vault {
         });
         runtime.spawn(upkeep(Arc::downgrade(&vault), vault.renewals.subscribe()));
         Ok(vault)
-    }
-
-    /// What the node says of itself that is asked now. Needs no login.
-    ///
-    /// # Errors
-    ///
-    /// It does not say.
-    pub async fn health(&self) -> Result<Health, Unavailable> {
-        // The answer of the library's own function lacks a field at OpenBao; and no namespace has it.
-        match send(&self.http, self.node(self.turned())?, headers("", None)?, &Call::get("sys/health")).await {
-            Ok(_) => Ok(Health::Active),
-            Err(failure) => match failure.reason {
-                Unavailable::Busy | Unavailable::Standby => Ok(Health::Standby),
-                Unavailable::Sealed if failure.says("\"initialized\":false") => Ok(Health::Uninitialised),
-                Unavailable::Sealed => Ok(Health::Sealed),
-                reason => Err(reason),
-            },
-        }
     }
 
     /// When everything that begins now is to be over.
@@ -179,7 +145,7 @@ impl Vault {
         let (mut tries, mut renewed) = (0_u32, false);
         loop {
             let session = timeout_at(deadline, self.session()).await.unwrap_or(Err(Unavailable::TimedOut))?;
-            let at = self.turned();
+            let at = self.nodes.turned();
             let failure = match self.send_as(&session, at, call, deadline).await {
                 Ok(answer) => return Ok(answer),
                 Err(failure) => failure,
@@ -191,7 +157,8 @@ impl Vault {
             }
             tries += 1;
             // Another node may be in charge. What may have been done here is not done there too.
-            let elsewhere = self.turn(at, failure.reason) && (failure.may_try_again(call) || !call.makes());
+            let turned = timeout_at(deadline, self.turn(at, failure.reason)).await.unwrap_or(false);
+            let elsewhere = turned && (failure.may_try_again(call) || !call.makes());
             if elsewhere && (tries as usize) < self.nodes.len() && Instant::now() < deadline {
                 continue;
             }
@@ -212,39 +179,8 @@ impl Vault {
         self.quiet.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Which node is asked now, as a count of the turns to the next.
-    pub(super) fn turned(&self) -> usize {
-        self.at.load(Ordering::Relaxed)
-    }
-
-    fn node(&self, at: usize) -> Result<&reqwest::Url, Unavailable> {
-        self.nodes.get(at % self.nodes.len().max(1)).ok_or(Unavailable::Address)
-    }
-
-    /// Turns to the next node, unless somebody did, where this one does not answer or is not in charge.
-    pub(super) fn turn(&self, at: usize, reason: Unavailable) -> bool {
-        let away = matches!(
-            reason,
-            Unavailable::Unreachable
-                | Unavailable::TimedOut
-                | Unavailable::Cut
-                | Unavailable::Sealed
-                | Unavailable::Standby
-        );
-        let turns = away && self.nodes.len() > 1;
-        if turns && self.at.compare_exchange(at, at.wrapping_add(1), Ordering::Relaxed, Ordering::Relaxed).is_ok() {
-            tracing::warn!(code = reason.code(), "another node of Vault is asked");
-        }
-        turns
-    }
-
-    /// How many nodes there are.
-    pub(super) fn nodes(&self) -> usize {
-        self.nodes.len()
-    }
-
     async fn send_as(&self, session: &Session, at: usize, call: &Call, deadline: Instant) -> Result<Answer, Failure> {
-        let node = self.node(at)?;
+        let node = self.nodes.get(at)?;
         let headers = headers(session.token(), self.namespace.as_deref())?;
         let answer = if call.makes() {
             send(&self.making, node, headers, call).await
@@ -261,7 +197,7 @@ impl Vault {
         if !is_header(token) {
             return Err(Unavailable::Unusable);
         }
-        let node = self.node(self.turned())?;
+        let node = self.nodes.get(self.nodes.turned())?;
         let settings = VaultClientSettings {
             address: node.clone(),
             ca_certs: Vec::new(),

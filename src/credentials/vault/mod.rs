@@ -8,6 +8,7 @@ mod kv;
 mod leased;
 mod login;
 mod minted;
+mod nodes;
 mod session;
 mod sources;
 mod stated;
@@ -20,7 +21,8 @@ use serde_json::json;
 use self::call::{Call, Failure};
 
 pub use admin::{Excess, apply, compare, missing, stale, verify};
-pub use client::{Health, Patience, Vault};
+pub use client::{Patience, Vault};
+pub use nodes::{Health, Node, none_in_charge};
 pub use sources::{Revoked, declared, revoke};
 #[cfg(feature = "store")]
 pub use transit::Transit;

@@ -177,11 +177,11 @@ impl Vault {
         let client = |token: &str| self.client(token);
         let mut tried = 0;
         let granted = loop {
-            let at = self.turned();
+            let at = self.nodes.turned();
             let granted = log_in(&self.login, self.namespace(), &*self.secrets, &mut gate.spare, client).await;
             tried += 1;
             match granted {
-                Err(reason) if self.turn(at, reason) && tried < self.nodes() => {}
+                Err(reason) if self.turn(at, reason).await && tried < self.nodes.len() => {}
                 granted => break granted,
             }
         };
@@ -247,7 +247,7 @@ impl Vault {
     async fn renew(&self) {
         let Some(session) = self.session.load_full() else { return };
         let begun = Instant::now();
-        let at = self.turned();
+        let at = self.nodes.turned();
         if let (true, Ok(client)) = (session.renewable, self.shown(&session)) {
             match token::renew_self(&client.0, None).await {
                 // Renewed to less than before: its longest life is near.
@@ -264,7 +264,7 @@ impl Vault {
                 Ok(_) => {}
                 Err(error) => {
                     let reason = library(error).reason;
-                    self.turn(at, reason);
+                    self.turn(at, reason).await;
                     if !matches!(reason, Unavailable::Denied | Unavailable::Refused) {
                         let wait = self.jittered(self.patience.backoff * 4);
                         self.renewals.send_replace(Some(Instant::now() + wait));

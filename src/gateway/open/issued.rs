@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout};
 
 use super::system::{self, System};
-use crate::credentials::vault::{Patience, Tls, Vault, declared};
+use crate::credentials::vault::{Node, Patience, Tls, Vault, declared};
 use crate::credentials::{Credentials, Door, Limits, Secrets, Unavailable};
 use crate::gateway::settings::Refusal;
 use crate::policy::set::{Credential, PolicySet, Vault as Declared};
@@ -72,6 +72,14 @@ impl Issued {
     /// The Vault, where the policy needs one.
     pub(super) fn source(&self) -> Option<&Arc<Vault>> {
         self.vault.as_ref().map(|(_, vault)| vault)
+    }
+
+    /// How the nodes of Vault are, where the policy needs one, as of some seconds ago at most.
+    pub(in crate::gateway) async fn nodes(&self) -> Vec<Node> {
+        match &self.vault {
+            Some((_, vault)) => vault.nodes().await,
+            None => Vec::new(),
+        }
     }
 
     /// The credential of a server.

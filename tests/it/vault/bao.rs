@@ -119,6 +119,13 @@ impl Bao {
         String::from_utf8(output.stdout).unwrap()
     }
 
+    /// Unseals it by the key that it told when it started.
+    pub(super) async fn unseal(&self, root: &World<'_>) {
+        let logs = self.docker("logs");
+        let key = logs.lines().find_map(|line| line.split_once("Unseal Key: ")).unwrap().1.trim().to_owned();
+        root.write("sys/unseal", json!({ "key": key })).await;
+    }
+
     /// The program in the container that an operator speaks to the server with.
     pub(super) fn program(&self) -> &'static str {
         let runs = |program: &&str| {

@@ -1,6 +1,6 @@
 //! A Vault that answers as a test says, and counts.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU16, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -10,7 +10,9 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderMap, Response};
 use serde_json::{Value, json};
 
-/// How to answer everything but a login.
+const HEALTH: &str = "/v1/sys/health";
+
+/// How to answer everything but a login, and who asks how it is.
 #[derive(Clone, Debug)]
 pub(super) enum Says {
     /// This status and body.
@@ -37,6 +39,8 @@ pub(super) struct Asked {
 
 struct Inner {
     says: Mutex<Says>,
+    /// What it answers who asks how it is.
+    health: AtomicU16,
     count: AtomicUsize,
     asked: Mutex<Vec<Asked>>,
 }
@@ -52,7 +56,8 @@ impl Fake {
     pub(super) async fn start(says: Says) -> Self {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = format!("http://{}", listener.local_addr().unwrap());
-        let inner = Arc::new(Inner { says: Mutex::new(says), count: AtomicUsize::new(0), asked: Mutex::default() });
+        let (says, health, count) = (Mutex::new(says), AtomicU16::new(200), AtomicUsize::new(0));
+        let inner = Arc::new(Inner { says, health, count, asked: Mutex::default() });
         let router = Router::new().fallback(answer).with_state(Arc::clone(&inner));
         let task = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
         Self { address, inner, task }
@@ -60,6 +65,17 @@ impl Fake {
 
     pub(super) fn say(&self, says: Says) {
         *self.inner.says.lock().unwrap() = says;
+    }
+
+    /// From now on it answers with this status who asks how it is.
+    pub(super) fn is(self, health: u16) -> Self {
+        self.inner.health.store(health, Ordering::SeqCst);
+        self
+    }
+
+    /// How often it was asked how it is.
+    pub(super) fn looks(&self) -> usize {
+        self.asked().iter().filter(|asked| asked.path == HEALTH).count()
     }
 
     pub(super) fn count(&self) -> usize {
@@ -107,6 +123,13 @@ async fn answer(State(inner): State<Arc<Inner>>, request: Request) -> Response<B
     let path = head.uri.path().to_owned();
     let body = serde_json::from_slice(&body).unwrap_or_default();
     inner.asked.lock().unwrap().push(Asked { path: path.clone(), headers: head.headers, body });
+    if path == HEALTH {
+        let health = inner.health.load(Ordering::SeqCst);
+        return whole(
+            health,
+            &json!({"initialized": health != 501, "sealed": health >= 500, "standby": health == 429}),
+        );
+    }
     if path.ends_with("/login") {
         return whole(200, &granted());
     }

@@ -23,3 +23,5 @@ mod stated;
 mod transit;
 #[cfg(feature = "gateway")]
 mod walk;
+#[cfg(feature = "gateway")]
+mod watched;

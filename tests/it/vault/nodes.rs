@@ -7,13 +7,14 @@ use axum::Router;
 use axum::http::{StatusCode, Uri};
 use doorward::credentials::vault::{Health, Patience, Tls, Vault};
 use doorward::policy::CompiledPolicy;
+use serde_json::json;
 
-use super::bao::{World, compiled, given, shared};
+use super::bao::{World, compiled, given, own, shared};
 use super::fake::{Fake, Says};
 use super::sources::{credentials, ready, secret, tickets_policy};
 
-const TICKETS: &str = r#"
-login = { approle = "doorward", role_id = "env:ROLE", secret_id = "env:SECRET" }
+const LOGIN: &str = r#"login = { approle = "doorward", role_id = "env:ROLE", secret_id = "env:SECRET" }"#;
+const SERVERS: &str = r#"
 [servers.tickets]
 url = "https://tickets.example.com/mcp"
 credential = { vault = "kv", path = "tokens/tickets", ttl = "10m" }
@@ -27,7 +28,7 @@ credential = { vault = "kv", path = "tokens/web", policies = ["tickets"], ttl = 
 /// A policy whose Vault has these nodes.
 fn with_nodes(world: &World<'_>, nodes: &[&str]) -> CompiledPolicy {
     let (table, standbys) = (world.table_at(nodes[0]), &nodes[1..]);
-    compiled(&format!("version = 1\n{table}standbys = {standbys:?}\n{TICKETS}"))
+    compiled(&format!("version = 1\n{table}standbys = {standbys:?}\n{LOGIN}\n{SERVERS}"))
 }
 
 /// A standby that sends everybody to another node, logins too.
@@ -72,11 +73,8 @@ async fn the_node_in_charge_is_found_and_no_redirect_is_followed_to_it() {
 #[tokio::test]
 async fn what_a_node_may_have_done_is_not_done_at_another() {
     let begun = Fake::start(Says::Stall).await;
-    let other = Fake::start(Says::Status(
-        200,
-        serde_json::json!({"lease_id": "l", "lease_duration": 60, "data": {"token": "x"}}),
-    ))
-    .await;
+    let other =
+        Fake::start(Says::Status(200, json!({"lease_id": "l", "lease_duration": 60, "data": {"token": "x"}}))).await;
     let text = format!(
         "version = 1\n[vault]\naddress = \"{}\"\nstandbys = [\"{}\"]\nlogin = {{ token = \"env:ROOT\" }}\n\
          [servers.crm]\nurl = \"https://crm.example.com/mcp\"\n\
@@ -92,4 +90,89 @@ async fn what_a_node_may_have_done_is_not_done_at_another() {
     let all = credentials(&policy, &vault);
     assert!(all.get("crm", None).await.is_err());
     assert_eq!((begun.count(), other.count()), (1, 0), "a lease may have been made: it is not made twice");
+}
+
+const CRM: &str = r#"
+[servers.crm]
+url = "https://crm.example.com/mcp"
+credential = { vault = "dynamic", path = "database/creds/crm", fields = { token = "authorization" } }
+"#;
+
+/// The Vault of these nodes, as patient as that, with a credential for `crm`.
+fn crm(nodes: &[&Fake], patience: Patience) -> (Arc<Vault>, CompiledPolicy) {
+    let addresses: Vec<&str> = nodes.iter().map(|node| node.address.as_str()).collect();
+    let policy = compiled(&format!(
+        "version = 1\n[vault]\naddress = {:?}\nstandbys = {:?}\n{LOGIN}\n{CRM}",
+        addresses[0],
+        &addresses[1..]
+    ));
+    let declared = policy.set().vault.as_ref().unwrap();
+    let secrets = given(&[("env:ROLE", "role"), ("env:SECRET", "secret")]);
+    (Vault::new(declared, &Tls::default(), secrets, Arc::new(|| 0), patience).unwrap(), policy)
+}
+
+fn leased() -> Says {
+    Says::Status(200, json!({ "lease_id": "l", "lease_duration": 600, "data": { "token": "x" } }))
+}
+
+fn sealed() -> Says {
+    Says::Status(503, json!({ "errors": ["Vault is sealed"] }))
+}
+
+#[tokio::test]
+async fn the_node_that_says_that_it_is_in_charge_is_asked_and_those_between_are_only_looked_at() {
+    // Everybody logs in anywhere, as logins of these are always granted; what counts is who is asked then.
+    let first = Fake::start(sealed()).await.is(503);
+    let (waits, closed) = (Fake::start(leased()).await.is(429), Fake::start(leased()).await.is(503));
+    let active = Fake::start(leased()).await;
+    let (vault, policy) = crm(&[&first, &waits, &closed, &active], Patience::default());
+    assert!(credentials(&policy, &vault).get("crm", None).await.is_ok());
+    assert_eq!((first.count(), waits.count(), closed.count(), active.count()), (1, 0, 0, 1));
+    for passed_by in [&waits, &closed] {
+        let asked = passed_by.asked();
+        assert!(asked.iter().all(|asked| asked.path == "/v1/sys/health"), "{asked:?}");
+        assert!(asked.iter().all(|asked| !asked.headers.contains_key("x-vault-token")), "a token travelled");
+    }
+    let told: Vec<_> = vault.nodes().await.into_iter().map(|node| (node.asked, node.health)).collect();
+    let expected = [Ok(Health::Sealed), Ok(Health::Standby), Ok(Health::Sealed), Ok(Health::Active)];
+    assert_eq!(told, [false, false, false, true].into_iter().zip(expected).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn however_many_fail_at_once_each_node_is_looked_at_once() {
+    let nodes = [Fake::start(sealed()).await.is(503), Fake::start(sealed()).await.is(429)];
+    // Nobody looks a second time within this.
+    let patience = Patience { backoff: Duration::from_hours(1), ..Patience::default() };
+    let (vault, policy) = crm(&[&nodes[0], &nodes[1]], patience);
+    let all = credentials(&policy, &vault);
+    let asking = (0..50).map(|_| async {
+        let other = credentials(&policy, &vault);
+        assert!(other.get("crm", None).await.is_err());
+    });
+    futures_util::future::join_all(asking).await;
+    assert!(all.get("crm", None).await.is_err());
+    let looks = [nodes[0].looks(), nodes[1].looks()];
+    assert!(looks.iter().all(|&looks| looks <= 1) && nodes[0].count() + nodes[1].count() > 50, "{looks:?}");
+}
+
+#[tokio::test]
+async fn a_sealed_node_is_seen_as_such_and_left_for_the_one_in_charge_until_it_is_unsealed() {
+    let test = "a_sealed_node_is_seen_as_such_and_left_for_the_one_in_charge_until_it_is_unsealed";
+    let (Some(sealed), Some(open)) = (own(test), own(test)) else { return };
+    let root = [&sealed, &open].map(|bao| World { bao, namespace: String::new() });
+    let policy = with_nodes(&root[1], &[&sealed.address(), &open.address()]);
+    ready(&root[1], &root[1].policy(LOGIN, SERVERS)).await;
+    tickets_policy(&root[1]).await;
+    let (role, secret_id) = root[1].approle("doorward").await;
+    root[0].write("sys/seal", json!({})).await;
+    let vault = World::vault(&policy, &[("env:ROLE", &role), ("env:SECRET", &secret_id)]);
+    assert!(credentials(&policy, &vault).get("tickets", None).await.is_ok());
+    let told = async || -> Vec<_> { vault.nodes().await.into_iter().map(|node| (node.asked, node.health)).collect() };
+    assert_eq!(told().await, [(false, Ok(Health::Sealed)), (true, Ok(Health::Active))]);
+    sealed.unseal(&root[0]).await;
+    let begun = tokio::time::Instant::now();
+    while told().await[0] != (false, Ok(Health::Active)) {
+        assert!(begun.elapsed() < Duration::from_mins(1));
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
 }
