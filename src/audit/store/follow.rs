@@ -39,7 +39,8 @@ impl Connection {
         take: &mut Take<'_>,
     ) -> Result<(), StoreError> {
         let select = Select { order: Order::Earliest, limit: None, ..select.clone() };
-        if let Inner::Sqlite(connection) = &mut self.0 {
+        if let Inner::Sqlite(sqlite) = &mut self.0 {
+            let connection = &mut sqlite.connection;
             let last = sqlite::last_inserted(connection).await?;
             if let Some(behind) = follow.last.filter(|behind| *behind < last) {
                 let select = Select { inserted: Some((behind, last)), ..select };

@@ -118,7 +118,7 @@ impl Store {
     pub fn writer(&self) -> BoxFuture<'_, Result<Connection, StoreError>> {
         Box::pin(async move {
             Ok(match &self.0 {
-                Place::Sqlite(options) => Connection(Inner::Sqlite(sqlite::writer(options).await?)),
+                Place::Sqlite(options) => Connection(Inner::Sqlite(Box::new(sqlite::writer(options).await?))),
                 Place::Postgres(options) => Connection(Inner::Postgres(Box::new(postgres::writer(options).await?))),
             })
         })
@@ -128,7 +128,7 @@ impl Store {
     /// for its time.
     pub async fn patient(&self) -> Result<Connection, StoreError> {
         Ok(match &self.0 {
-            Place::Sqlite(options) => Connection(Inner::Sqlite(sqlite::writer(options).await?)),
+            Place::Sqlite(options) => Connection(Inner::Sqlite(Box::new(sqlite::writer(options).await?))),
             Place::Postgres(options) => Connection(Inner::Postgres(Box::new(postgres::patient(options).await?))),
         })
     }
@@ -147,7 +147,7 @@ impl Store {
     /// Connects for reading. The store must be there.
     pub async fn reader(&self) -> Result<Connection, StoreError> {
         Ok(match &self.0 {
-            Place::Sqlite(options) => Connection(Inner::Sqlite(sqlite::reader(options).await?)),
+            Place::Sqlite(options) => Connection(Inner::Sqlite(Box::new(sqlite::reader(options).await?))),
             Place::Postgres(options) => Connection(Inner::Postgres(Box::new(postgres::reader(options).await?))),
         })
     }
@@ -159,7 +159,7 @@ pub struct Connection(Inner);
 
 #[derive(Debug)]
 enum Inner {
-    Sqlite(sqlx::SqliteConnection),
+    Sqlite(Box<sqlite::Sqlite>),
     Postgres(Box<postgres::Postgres>),
 }
 
@@ -186,7 +186,7 @@ impl Connection {
     fn put<'a>(&'a mut self, rows: &'a [Row], again: bool) -> BoxFuture<'a, Result<(), StoreError>> {
         Box::pin(async move {
             match &mut self.0 {
-                Inner::Sqlite(connection) => sqlite::insert(connection, rows, again).await,
+                Inner::Sqlite(sqlite) => sqlite.insert(rows, again).await,
                 Inner::Postgres(connection) => connection.insert(rows, again).await,
             }
         })
@@ -195,9 +195,9 @@ impl Connection {
     /// From here on what is read is of one and the same state, whatever is written meanwhile.
     pub async fn snapshot(&mut self) -> Result<(), StoreError> {
         match &mut self.0 {
-            Inner::Sqlite(connection) => {
+            Inner::Sqlite(sqlite) => {
                 use sqlx::Executor as _;
-                connection.execute("begin").await.map(drop).map_err(|e| StoreError::reading(&e))
+                sqlite.connection.execute("begin").await.map(drop).map_err(|e| StoreError::reading(&e))
             }
             Inner::Postgres(connection) => connection.snapshot().await,
         }
@@ -206,7 +206,7 @@ impl Connection {
     /// Hands over the rows that are asked for, one after the other.
     pub async fn read(&mut self, select: &Select, take: &mut Take<'_>) -> Result<(), StoreError> {
         match &mut self.0 {
-            Inner::Sqlite(connection) => sqlite::read(connection, select, take).await,
+            Inner::Sqlite(sqlite) => sqlite::read(&mut sqlite.connection, select, take).await,
             Inner::Postgres(connection) => connection.read(select, take).await,
         }
     }
@@ -215,7 +215,7 @@ impl Connection {
     /// the seals. What comes of it says [`Verifier::finish`]. It keeps the thread that it is called on busy.
     pub async fn verify(&mut self, verifier: Verifier) -> Result<Verifier, StoreError> {
         match &mut self.0 {
-            Inner::Sqlite(connection) => sqlite::verify(connection, verifier).await,
+            Inner::Sqlite(sqlite) => sqlite::verify(&mut sqlite.connection, verifier).await,
             Inner::Postgres(connection) => connection.verify(verifier).await,
         }
     }
@@ -227,7 +227,7 @@ impl Connection {
         let mut heads = BTreeSet::new();
         for question in [OPEN_HEADS, CLOSED_HEADS] {
             heads.extend(match &mut self.0 {
-                Inner::Sqlite(connection) => sqlite::heads(connection, question).await?,
+                Inner::Sqlite(sqlite) => sqlite::heads(&mut sqlite.connection, question).await?,
                 Inner::Postgres(connection) => connection.heads(question).await?,
             });
         }
@@ -250,7 +250,7 @@ impl Connection {
     /// Whether a row could be written now. Nothing is.
     pub async fn check(&mut self) -> Result<(), StoreError> {
         match &mut self.0 {
-            Inner::Sqlite(connection) => sqlite::check(connection).await,
+            Inner::Sqlite(sqlite) => sqlite::check(&mut sqlite.connection).await,
             Inner::Postgres(connection) => connection.check().await,
         }
     }
@@ -270,17 +270,15 @@ impl Connection {
     /// The last row of a chain up to this one; `None` when there is none.
     pub async fn last_up_to(&mut self, end: &Mark) -> Result<Option<Mark>, StoreError> {
         match &mut self.0 {
-            Inner::Sqlite(connection) => sqlite::last_up_to(connection, end).await,
+            Inner::Sqlite(sqlite) => sqlite::last_up_to(&mut sqlite.connection, end).await,
             Inner::Postgres(connection) => connection.last_up_to(end).await,
         }
     }
 
     /// Says goodbye.
     pub async fn close(self) {
-        use sqlx::Connection as _;
-        // There is nothing left to lose: what was acknowledged is durable.
         match self.0 {
-            Inner::Sqlite(connection) => drop(connection.close().await),
+            Inner::Sqlite(sqlite) => sqlite.close().await,
             Inner::Postgres(connection) => connection.close().await,
         }
     }

@@ -87,7 +87,7 @@ impl Connection {
                 // Nothing of the class goes; whether anything would have, its first row says.
                 None => self.ends(&prune.class, month(prune.before)).await?.first().map(|_| i64::MIN),
                 Some(subject) => match &mut self.0 {
-                    Inner::Sqlite(connection) => sqlite::first_about(connection, &prune.class, subject).await?,
+                    Inner::Sqlite(sqlite) => sqlite::first_about(&mut sqlite.connection, &prune.class, subject).await?,
                     Inner::Postgres(connection) => connection.first_about(&prune.class, subject).await?,
                 }
                 .map(month),
@@ -105,7 +105,7 @@ impl Connection {
 
     async fn ends(&mut self, class: &str, before: i64) -> Result<Vec<(Mark, i64)>, StoreError> {
         match &mut self.0 {
-            Inner::Sqlite(connection) => sqlite::before(connection, class, before).await,
+            Inner::Sqlite(sqlite) => sqlite::before(&mut sqlite.connection, class, before).await,
             Inner::Postgres(connection) => connection.before(class, before).await,
         }
     }
@@ -139,7 +139,8 @@ impl Connection {
         let heads = self.heads(stub.signer.map(Signer::public)).await?;
         let (mut writer, mut rows) = Writer::open(pruned, stub, &heads).await?;
         match &mut self.0 {
-            Inner::Sqlite(connection) => {
+            Inner::Sqlite(sqlite) => {
+                let connection = &mut sqlite.connection;
                 let mut left = pruned.ends.iter().rev().cloned().collect::<Vec<_>>();
                 while !left.is_empty() {
                     let mut part = Vec::new();

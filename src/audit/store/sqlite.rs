@@ -1,5 +1,6 @@
 //! The audit log in a file: `SQLite` in WAL mode, with a flush at each commit.
 
+mod copied;
 mod verify;
 
 use std::path::Path;
@@ -17,6 +18,7 @@ use super::select::{BEFORE, Bound, FIRST_ABOUT, LAST_UP_TO, Select};
 use super::{Take, kind};
 use crate::audit::chain::{Column, Entry, Hash, Mark, Names, Row};
 
+use copied::Copied;
 pub(super) use verify::verify;
 
 /// How long to wait for another process that writes.
@@ -29,16 +31,43 @@ const AHEAD: usize = 1_024;
 /// library and back.
 const ROWS: usize = 512;
 
+/// A connection, and who copies the log of commits back for one that writes.
+#[derive(Debug)]
+pub(super) struct Sqlite {
+    pub(super) connection: SqliteConnection,
+    copied: Option<Copied>,
+}
+
+impl Sqlite {
+    /// Inserts rows. Where they may be there already, each that is must be the very same.
+    pub(super) async fn insert(&mut self, rows: &[Row], again: bool) -> Result<(), StoreError> {
+        insert(&mut self.connection, rows, again).await?;
+        if let Some(copied) = &mut self.copied {
+            copied.written(rows.len());
+        }
+        Ok(())
+    }
+
+    pub(super) async fn close(self) {
+        if let Some(copied) = self.copied {
+            copied.end().await;
+        }
+        // There is nothing left to lose: what was acknowledged is durable.
+        drop(self.connection.close().await);
+    }
+}
+
 pub(super) fn options(path: &Path) -> SqliteConnectOptions {
     SqliteConnectOptions::new().filename(path).busy_timeout(BUSY)
 }
 
-pub(super) async fn writer(options: &SqliteConnectOptions) -> Result<SqliteConnection, StoreError> {
-    let options = options
+pub(super) async fn writer(options: &SqliteConnectOptions) -> Result<Sqlite, StoreError> {
+    let beside = options.clone().synchronous(SqliteSynchronous::Full);
+    let options = beside
         .clone()
         .create_if_missing(true)
         .journal_mode(SqliteJournalMode::Wal)
-        .synchronous(SqliteSynchronous::Full);
+        .pragma("wal_autocheckpoint", copied::LATEST);
     let mut last = None;
     for _ in 0..TRIES {
         // The lock of the library is none on SQLite: of two that make the tables at once one fails,
@@ -50,7 +79,7 @@ pub(super) async fn writer(options: &SqliteConnectOptions) -> Result<SqliteConne
             Ok::<_, sqlx::Error>(connection)
         });
         match made.await {
-            Some(Ok(connection)) => return Ok(connection),
+            Some(Ok(connection)) => return Ok(Sqlite { connection, copied: Some(Copied::new(beside)) }),
             Some(Err(error)) => last = Some(error),
             None => {}
         }
@@ -59,8 +88,9 @@ pub(super) async fn writer(options: &SqliteConnectOptions) -> Result<SqliteConne
     Err(StoreError::connecting(&last.unwrap_or(sqlx::Error::WorkerCrashed)))
 }
 
-pub(super) async fn reader(options: &SqliteConnectOptions) -> Result<SqliteConnection, StoreError> {
-    options.clone().read_only(true).row_buffer_size(AHEAD).connect().await.map_err(|e| StoreError::connecting(&e))
+pub(super) async fn reader(options: &SqliteConnectOptions) -> Result<Sqlite, StoreError> {
+    let connection = options.clone().read_only(true).row_buffer_size(AHEAD).connect().await;
+    Ok(Sqlite { connection: connection.map_err(|e| StoreError::connecting(&e))?, copied: None })
 }
 
 fn migrator() -> Migrator {
@@ -75,7 +105,7 @@ fn migrator() -> Migrator {
     migrator
 }
 
-pub(super) async fn insert(connection: &mut SqliteConnection, rows: &[Row], again: bool) -> Result<(), StoreError> {
+async fn insert(connection: &mut SqliteConnection, rows: &[Row], again: bool) -> Result<(), StoreError> {
     let failed = |e: sqlx::Error| StoreError::writing(&e);
     if let [_] = rows {
         // A single statement is a transaction of its own, and one way to the thread of the library in place of three. Of
@@ -290,13 +320,14 @@ mod tests {
     #[tokio::test]
     async fn every_commit_of_a_writer_is_flushed() {
         let directory = tempfile::tempdir().unwrap();
-        let mut connection = writer(&options(&directory.path().join("audit.db"))).await.unwrap();
+        let mut writer = writer(&options(&directory.path().join("audit.db"))).await.unwrap();
+        let connection = &mut writer.connection;
         // 2 is FULL: the log is flushed at each commit, not only when it is copied back.
         for (pragma, wanted) in [("synchronous", "2"), ("journal_mode", "wal"), ("busy_timeout", "5000")] {
             let sql = format!("select {pragma} || '' from pragma_{pragma}");
             let column =
                 if pragma == "busy_timeout" { sql.replace("select busy_timeout", "select timeout") } else { sql };
-            let set: String = sqlx::query_scalar(AssertSqlSafe(column)).fetch_one(&mut connection).await.unwrap();
+            let set: String = sqlx::query_scalar(AssertSqlSafe(column)).fetch_one(&mut *connection).await.unwrap();
             assert_eq!(set, wanted, "{pragma}");
         }
     }

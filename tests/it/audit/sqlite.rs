@@ -146,3 +146,18 @@ async fn what_is_no_store_or_holds_no_log_says_so() {
     let error = reader.read(&Select::default(), &mut |_| std::ops::ControlFlow::Continue(())).await.unwrap_err();
     assert_eq!(error.kind, StoreErrorKind::NoLog);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_log_of_commits_is_copied_back_beside_the_writer_and_does_not_grow_with_the_rows() {
+    let (directory, store, _) = place();
+    let (logger, _task) = Logger::open(store.clone(), options()).await.unwrap();
+    let acknowledged = append(&logger, "many", 64, 400).await;
+    let size = |name: &str| std::fs::metadata(directory.path().join(name)).map_or(0, |file| file.len());
+    let (file, commits) = (size("audit.db"), size("audit.db-wal"));
+    // The writer would have copied nothing before 8,192 pages, and has written some 14 MB.
+    assert!(file > 2 << 20, "only {file} bytes are copied");
+    assert!(commits < 34 << 20, "{commits} bytes wait to be copied");
+    logger.close().await;
+    assert_eq!(size("audit.db-wal"), 0, "whoever closes leaves nothing to be copied");
+    holds(&all(&store).await, &acknowledged);
+}

@@ -20,7 +20,7 @@ use doorward::audit::store::{Clock, Logger, LoggerOptions, Order, Select, Store}
 use serde_json::Map;
 
 use other::{classic, copy};
-use rows::{intent, now, outcome, writer};
+use rows::{Rows, now, writer};
 
 pub(crate) type Failed = Box<dyn Error + Send + Sync>;
 
@@ -89,18 +89,19 @@ async fn calls(store: &Store, callers: usize, time: Duration) -> Result<Tally, F
     let before = logger.health().rows;
     let begin = Instant::now();
     let mut tasks = tokio::task::JoinSet::new();
+    let rows = Rows::new();
     for caller in 0..callers {
-        let logger = logger.clone();
+        let (logger, rows) = (logger.clone(), rows.clone());
         tasks.spawn(async move {
             let mut waits = Vec::new();
             while begin.elapsed() < time {
                 let n = caller * 1_000_000 + waits.len();
                 let Some(room) = logger.room() else { continue };
-                let entry = intent(n);
+                let entry = rows.intent(n);
                 let start = Instant::now();
-                if let Ok(placed) = logger.append(entry).await {
+                if logger.append(entry).await.is_ok() {
                     waits.push(start.elapsed());
-                    logger.note(outcome(n, placed.seq), room);
+                    logger.note(rows.outcome(n), room);
                 }
             }
             waits
@@ -135,11 +136,12 @@ pub(crate) struct Made {
     tail: Tail,
     buffer: Vec<u8>,
     count: usize,
+    rows: Rows,
 }
 
 impl Made {
     pub(crate) fn new() -> Self {
-        Self { tail: Tail::new(writer().into()), buffer: Vec::new(), count: 0 }
+        Self { tail: Tail::new(writer().into()), buffer: Vec::new(), count: 0, rows: Rows::new() }
     }
 
     pub(crate) fn batch(&mut self, rows: usize) -> Vec<Row> {
@@ -150,7 +152,7 @@ impl Made {
             if let Some(kind) = seal.or(checkpoint) {
                 return self.tail.seal(kind, Map::new(), now(), None, &mut self.buffer);
             }
-            let entry = if self.count.is_multiple_of(2) { outcome(self.count, 1) } else { intent(self.count) };
+            let entry = if self.count.is_multiple_of(2) { self.rows.outcome(self.count) } else { self.rows.intent(self.count) };
             self.tail.append(entry, now(), &mut self.buffer)
         };
         (0..rows).map(row).collect()
@@ -161,10 +163,10 @@ impl Made {
 async fn write(url: &str, store: &Store, time: Duration, rounds: usize) -> Result<(), Failed> {
     let mut ways: Vec<Way> = CALLERS.map(Way::Calls).to_vec();
     if store.is_sqlite() {
-        ways.extend([Way::Batches(1), Way::Batches(BATCH), Way::Batches(4 * BATCH)]);
+        ways.extend([Way::Batches(1), Way::Batches(BATCH / 4), Way::Batches(BATCH), Way::Batches(4 * BATCH)]);
     } else {
         ways.extend([1, 16, POOL].map(Way::Classic));
-        ways.extend([Way::Batches(BATCH), Way::Batches(2 * BATCH), Way::Copy(BATCH), Way::Copy(10 * BATCH)]);
+        ways.extend([Way::Batches(BATCH / 4), Way::Batches(BATCH), Way::Batches(2 * BATCH), Way::Copy(BATCH), Way::Copy(10 * BATCH)]);
     }
     let mut tallies: Vec<(Way, Tally)> = ways.into_iter().map(|way| (way, Tally::default())).collect();
     for _ in 0..rounds {

@@ -20,8 +20,36 @@ pub(crate) fn writer() -> String {
     format!("{:020x}{:08x}{:04x}", now(), std::process::id(), WRITERS.fetch_add(1, Ordering::Relaxed))
 }
 
-/// A call that is allowed.
-pub(crate) fn intent(n: usize) -> Entry {
+/// The two rows of a call, made once: what differs from call to call is put in for each. To make the rest is the work of
+/// whoever calls, and is measured with the gateway.
+#[derive(Clone, Debug)]
+pub(crate) struct Rows {
+    intent: Entry,
+    outcome: Entry,
+}
+
+impl Rows {
+    pub(crate) fn new() -> Self {
+        Self { intent: intent(), outcome: outcome() }
+    }
+
+    /// A call that is allowed.
+    pub(crate) fn intent(&self, n: usize) -> Entry {
+        of(self.intent.clone(), n)
+    }
+
+    /// What became of it.
+    pub(crate) fn outcome(&self, n: usize) -> Entry {
+        of(self.outcome.clone(), n)
+    }
+}
+
+fn of(mut row: Entry, n: usize) -> Entry {
+    row.at = now();
+    row.with(Column::Request, request(n).as_str())
+}
+
+fn intent() -> Entry {
     let data = json!({
         "arguments": DIGEST,
         "era": "2026-07-28",
@@ -37,7 +65,7 @@ pub(crate) fn intent(n: usize) -> Entry {
         "scopes": ["tickets:read", "tickets:refund"],
         "token": DIGEST,
     });
-    Entry::new("standard".into(), "intent", now())
+    Entry::new("standard".into(), "intent", 0)
         .with(Column::Agent, "desk-assistant")
         .with(Column::Decision, "allow")
         .with(Column::Door, "tickets")
@@ -46,20 +74,17 @@ pub(crate) fn intent(n: usize) -> Entry {
         .with(Column::Name, "refund")
         .with(Column::Policy, DIGEST)
         .with(Column::Reason, "granted")
-        .with(Column::Request, request(n).as_str())
         .with(Column::Rule, "support-desk")
         .with(Column::Session, DIGEST)
         .with(Column::Subject, "ana")
         .with_data(data.as_object().cloned().unwrap_or_default())
 }
 
-/// What became of it.
-pub(crate) fn outcome(n: usize, of: i64) -> Entry {
-    let data = json!({"bytes": 512, "of": of});
-    let mut entry = Entry::new("standard".into(), "outcome", now())
+fn outcome() -> Entry {
+    let data = json!({"bytes": 512, "of": 1});
+    let mut entry = Entry::new("standard".into(), "outcome", 0)
         .with(Column::Door, "tickets")
         .with(Column::Reason, "answered")
-        .with(Column::Request, request(n).as_str())
         .with_data(data.as_object().cloned().unwrap_or_default());
     (entry.status, entry.latency) = (Some(200), Some(41_000));
     entry
