@@ -26,10 +26,15 @@ fn desk() -> Place {
     let place = Place::new();
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     copy(&root.join("simulations"), &place.path().join("simulations"));
-    place.write("policies.toml", fs::read(root.join("policies.toml")).unwrap());
+    for policy in ["policies.toml", "examples/reference-servers/policies.toml"] {
+        let to = place.path().join(policy);
+        fs::create_dir_all(to.parent().unwrap()).unwrap();
+        fs::copy(root.join(policy), to).unwrap();
+    }
     place
 }
 
+const BREAKS: &str = "simulations/work-that-breaks.toml";
 const EVERY_CLASS: &str = "simulations/every-class.toml";
 
 #[test]
@@ -68,17 +73,19 @@ fn wrong(table: &str, line: &str) -> Option<String> {
         (_, "reason") => "\"args\"".to_owned(),
         (_, "rule") => "\"nobody\"".to_owned(),
         (_, "missing") => "[\"arguments:currency\"]".to_owned(),
-        (_, "drift") if value == "true" => "false".to_owned(),
+        (_, "drift" | "sure") if value == "true" => "false".to_owned(),
         (_, "drift") if value == "false" => "true".to_owned(),
+        (_, "session") => "\"release-1\"".to_owned(),
+        (_, "item") => "\"git:git_status\"".to_owned(),
         (_, _) => (value.parse::<u64>().unwrap() + 1).to_string(),
     };
     Some(format!("{key}= {changed}"))
 }
 
-#[test]
-fn a_scenario_fails_at_its_line_whichever_expectation_is_wrong() {
+/// How many expectations a scenario has, each of which was made wrong in its turn.
+fn tried(scenario: &str) -> usize {
     let place = desk();
-    let good = fs::read_to_string(place.path().join(EVERY_CLASS)).unwrap();
+    let good = fs::read_to_string(place.path().join(scenario)).unwrap();
     let (mut table, mut tried) = ("", 0);
     for (number, line) in good.lines().enumerate() {
         if line.starts_with('[') {
@@ -87,14 +94,24 @@ fn a_scenario_fails_at_its_line_whichever_expectation_is_wrong() {
         let Some(changed) = wrong(table, line) else { continue };
         let lines: Vec<&str> =
             good.lines().enumerate().map(|(at, own)| if at == number { changed.as_str() } else { own }).collect();
-        place.write(EVERY_CLASS, lines.join("\n"));
-        let ran = place.run(&["simulate", "--scenario", EVERY_CLASS]);
-        let at = format!("{EVERY_CLASS}:{}:", number + 1);
+        place.write(scenario, lines.join("\n"));
+        let ran = place.run(&["simulate", "--scenario", scenario]);
+        let at = format!("{scenario}:{}:", number + 1);
         assert_eq!(ran.code, 1, "{changed}\n{}{}", ran.stdout, ran.stderr);
         assert!(ran.stdout.contains(&at), "{changed} is not marked at {at}\n{}", ran.stdout);
         tried += 1;
     }
-    assert_eq!(tried, 66, "every expectation of the scenario");
+    tried
+}
+
+#[test]
+fn a_scenario_fails_at_its_line_whichever_expectation_is_wrong() {
+    assert_eq!(tried(EVERY_CLASS), 66, "every expectation of the scenario");
+}
+
+#[test]
+fn what_is_expected_of_sessions_rates_and_ages_fails_at_its_line_too() {
+    assert_eq!(tried(BREAKS), 34, "every expectation of the scenario");
 }
 
 #[test]
@@ -159,6 +176,11 @@ fn what_is_wrong_in_a_scenario_is_shown_at_its_place() {
         case(&format!("{head}[counts]\nevents = {{ min = 3, max = 2 }}\n")),
         case(&format!("{head}[counts]\nevents = \"many\"\n")),
         case(&format!("{head}shift = \"soon\"\n[counts]\nevents = 1\n")),
+        case(&format!("{head}[sessions]\nbrokn = 1\n[rates]\nlimited = 1\n[token_ages.calls]\n\"3m\" = 1\n")),
+        case(&format!("{head}[token_ages.hours]\n\"1m\" = 1\n")),
+        case(&format!("{head}[token_ages.sessions]\n\"soon\" = {{ min = 0 }}\n")),
+        case(&format!("{head}[[breaks]]\nitem = \"tickets:refund\"\n")),
+        case(&format!("{head}[[breaks]]\nsession = \"s\"\nbefore = {{ min = 3, max = 2 }}\n")),
         case("version = 2\nrecordings = []\n[counts]\nevents = 1\n"),
         case(&format!("{head}set = \"servers.tickts.token_ttl=1m\"\n[counts]\nevents = 1\n")),
         case("version = 1\nrecordings = \"nowhere.jsonl\"\n[counts]\nevents = 1\n"),

@@ -3,14 +3,17 @@
 //! A scenario that expects nothing is refused, and what it does not speak of is expected too where
 //! silence would hide a fault: no drift, and no record that cannot be read.
 
+mod figures;
 mod file;
 
+use self::figures::{Figure, shown};
 use super::answer::{Answer, RuleName};
 use super::counts::{Counts, Range};
 use super::examine::{Class, Examined};
 use super::gate::GateVerdict;
 use super::report::Report;
 use super::select::Select;
+use super::sessions::BrokenSession;
 use super::terms::Clock;
 use crate::diagnostics::{Sources, Span};
 use crate::model::{Position, Reason};
@@ -43,6 +46,7 @@ pub struct Scenario {
     expectations: Vec<Expectation>,
     /// Particular events.
     pub events: Vec<EventExpectation>,
+    breaks: Vec<BreakExpectation>,
 }
 
 /// Something that the report must say.
@@ -58,6 +62,7 @@ enum Expected {
     Reason(String, Amount),
     Missing(String, Amount),
     Bounds(Counted, Range),
+    Figure(Figure, Amount),
     Gate(String),
 }
 
@@ -138,6 +143,16 @@ pub struct EventExpectation {
     drift: Option<(bool, Span)>,
 }
 
+/// That a particular session breaks, and how.
+#[derive(Clone, Debug, PartialEq)]
+struct BreakExpectation {
+    session: String,
+    span: Span,
+    item: Option<(String, Span)>,
+    before: Option<(Amount, Span)>,
+    sure: Option<(bool, Span)>,
+}
+
 /// What differs from what was expected.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mismatch {
@@ -180,6 +195,7 @@ impl Scenario {
                     let actual = actual.as_ref().map(shown).unwrap_or_default();
                     list.same(*span, &format!("bounds of {name}"), &shown(expected), &actual);
                 }
+                Expected::Figure(figure, amount) => list.figure(*span, &figure.name(), *amount, figure.of(report)),
                 Expected::Gate(expected) => list.same(*span, "gate", expected, gate_word(verdict)),
             }
         }
@@ -194,6 +210,10 @@ impl Scenario {
         }
         for (event, found) in self.events.iter().zip(found) {
             event.judge(found.as_ref(), &mut list);
+        }
+        for broken in &self.breaks {
+            let found = report.sessions.list.iter().find(|session| session.session == broken.session);
+            broken.judge(found, &mut list);
         }
         list.list
     }
@@ -228,6 +248,34 @@ impl EventExpectation {
     }
 }
 
+impl BreakExpectation {
+    fn judge(&self, found: Option<&BrokenSession>, list: &mut Mismatches<'_>) {
+        let about = |what: &str| format!("{what} of session {}", self.session);
+        let Some(found) = found else {
+            list.same(
+                self.span,
+                &format!("session {}", self.session),
+                "breaks",
+                "is not listed among those that break",
+            );
+            return;
+        };
+        if let Some((expected, span)) = &self.item {
+            list.same(*span, &about("break"), expected, &found.item);
+        }
+        if let Some((amount, span)) = &self.before {
+            list.figure(*span, &about("calls before the break"), *amount, found.before);
+        }
+        if let Some((expected, span)) = &self.sure {
+            list.same(*span, &about("certainty"), certainty(*expected), certainty(found.sure));
+        }
+    }
+}
+
+const fn certainty(sure: bool) -> &'static str {
+    if sure { "breaks" } else { "may break" }
+}
+
 /// Effect, reason, statement and missing facts of an answer.
 fn parts(answer: &Answer) -> (&'static str, &'static str, Option<&RuleName>, &[String]) {
     match answer {
@@ -254,8 +302,12 @@ struct Mismatches<'a> {
 
 impl Mismatches<'_> {
     fn amount(&mut self, span: Span, what: &str, amount: Amount, actual: u64) {
-        if !(amount.min..=amount.max).contains(&actual) {
-            self.push(span, what, &amount.shown(), &actual.to_string());
+        self.figure(span, what, amount, Range { at_least: actual, at_most: actual });
+    }
+
+    fn figure(&mut self, span: Span, what: &str, amount: Amount, actual: Range) {
+        if !amount.holds(actual) {
+            self.push(span, what, &amount.shown(), &shown(actual));
         }
     }
 

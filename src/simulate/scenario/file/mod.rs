@@ -1,109 +1,21 @@
 //! The TOML of a scenario. An unknown key is an error at its place, as in a policy.
 
-use std::collections::BTreeMap;
+mod entries;
+mod grammar;
 
-use serde::Deserialize;
 use toml::Spanned;
 
-use super::{
-    Amount, BOUNDED, COUNTED, Counted, EventExpectation, Expectation, Expected, GATES, Range, Scenario, Select,
-};
+use self::grammar::{AgesIn, AmountIn, FileIn, OneOrMany};
+use super::figures::{Figure, RATES, SESSIONS};
+use super::{Amount, BOUNDED, COUNTED, Counted, EventExpectation, Expectation, Expected, GATES, Range, Scenario};
 use crate::diagnostics::{Code, Diagnostic, SourceId, Sources, Span, did_you_mean};
 use crate::model::{Reason, Timestamp};
 use crate::policy::span_of_time;
-use crate::simulate::examine::Class;
+use crate::simulate::ages::TTLS;
 use crate::simulate::terms::Clock;
 
 /// The longest scenario that is read, in bytes.
 const MAX_BYTES: usize = 1024 * 1024;
-
-type Table<T> = BTreeMap<Spanned<String>, T>;
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct FileIn {
-    version: Spanned<i64>,
-    name: Option<Spanned<String>>,
-    recordings: Spanned<OneOrMany>,
-    from: Option<String>,
-    mapping: Option<String>,
-    policy: Option<String>,
-    profile: Option<String>,
-    baseline: Option<String>,
-    set: Option<OneOrMany>,
-    drop_grant: Option<OneOrMany>,
-    drop_deny: Option<OneOrMany>,
-    drop_scope: Option<OneOrMany>,
-    shift: Option<Spanned<String>>,
-    at: Option<Spanned<toml::value::Datetime>>,
-    gate: Option<Spanned<String>>,
-    #[serde(default)]
-    counts: Table<AmountIn>,
-    #[serde(default)]
-    reasons: Table<AmountIn>,
-    #[serde(default)]
-    missing: Table<AmountIn>,
-    #[serde(default)]
-    bounds: Table<BoundsIn>,
-    #[serde(default)]
-    events: Vec<Spanned<EventIn>>,
-}
-
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum OneOrMany {
-    One(String),
-    Many(Vec<String>),
-}
-
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum AmountIn {
-    Exactly(u64),
-    Between(BetweenIn),
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct BetweenIn {
-    min: Option<u64>,
-    max: Option<u64>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct BoundsIn {
-    at_least: u64,
-    at_most: u64,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct EventIn {
-    event: Spanned<EventName>,
-    effect: Option<Spanned<String>>,
-    reason: Option<Spanned<String>>,
-    rule: Option<Spanned<String>>,
-    class: Option<Spanned<String>>,
-    missing: Option<Spanned<OneOrMany>>,
-    drift: Option<Spanned<bool>>,
-}
-
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum EventName {
-    Line(u64),
-    Text(String),
-}
-
-impl OneOrMany {
-    fn list(self) -> Vec<String> {
-        match self {
-            Self::One(text) => vec![text],
-            Self::Many(list) => list,
-        }
-    }
-}
 
 /// Reads a scenario. The texts that the places of the problems point into go to `sources`.
 ///
@@ -207,14 +119,16 @@ impl Reading {
                 expectations.push(self.expected(key, Expected::Bounds(counted, range)));
             }
         }
+        self.figures(&file, &mut expectations);
         if let Some(gate) = &file.gate
             && let Some(word) = self.word(gate, "verdict of the gate", GATES)
         {
             expectations.push(self.expected(gate, Expected::Gate(word.to_owned())));
         }
         let events: Vec<EventExpectation> = file.events.into_iter().filter_map(|event| self.event(event)).collect();
-        if expectations.is_empty() && events.is_empty() && self.problems.is_empty() {
-            let help = "add [counts], [reasons], [missing], [bounds], [[events]] or `gate`".to_owned();
+        let breaks: Vec<_> = file.breaks.into_iter().map(|broken| self.breaks(broken)).collect();
+        if expectations.is_empty() && events.is_empty() && breaks.is_empty() && self.problems.is_empty() {
+            let help = "add [counts], [reasons], [sessions], [rates], [[events]] or another expectation".to_owned();
             self.problem(Code::MissingKey, at, "the scenario expects nothing and could not fail".to_owned(), help);
         }
         let recordings_span = self.span(file.recordings.span());
@@ -237,7 +151,51 @@ impl Reading {
             clock,
             expectations,
             events,
+            breaks,
         }
+    }
+
+    /// What is expected of sessions, rates and the age of tokens.
+    fn figures(&mut self, file: &FileIn, expectations: &mut Vec<Expectation>) {
+        let mut add = |reading: &mut Self, key: &Spanned<String>, figure: Option<Figure>, amount: &AmountIn| {
+            if let (Some(figure), Some(amount)) = (figure, reading.amount(key, amount)) {
+                expectations.push(reading.expected(key, Expected::Figure(figure, amount)));
+            }
+        };
+        for (key, amount) in &file.sessions {
+            let figure = self.word(key, "figure of sessions", SESSIONS.map(|(name, _)| name)).map(Figure::Sessions);
+            add(self, key, figure, amount);
+        }
+        for (key, amount) in &file.breaking {
+            add(self, key, Some(Figure::BreakingAt(key.get_ref().clone())), amount);
+        }
+        for (key, amount) in &file.rates {
+            let figure = self.word(key, "figure of rates", RATES.map(|(name, _)| name)).map(Figure::Rates);
+            add(self, key, figure, amount);
+        }
+        let AgesIn { calls, sessions, doors } = &file.token_ages;
+        let of_door = doors.iter().flat_map(|(door, table)| table.iter().map(move |entry| (Some(door), entry)));
+        for (door, (key, amount)) in calls.iter().map(|entry| (None, entry)).chain(of_door) {
+            let figure = self.ttl(key).map(|ttl| Figure::OldCalls(door.cloned(), ttl));
+            add(self, key, figure, amount);
+        }
+        for (key, amount) in sessions {
+            let figure = self.ttl(key).map(Figure::OldSessions);
+            add(self, key, figure, amount);
+        }
+    }
+
+    /// One of the lifetimes for which a rehearsal tells the cost.
+    fn ttl(&mut self, key: &Spanned<String>) -> Option<u32> {
+        let seconds = span_of_time(key.get_ref());
+        let found = TTLS.into_iter().find(|ttl| seconds == Some(u64::from(*ttl)));
+        if found.is_none() {
+            let shown: String = key.get_ref().chars().take(80).collect();
+            let message = format!("`{shown}` is not a lifetime for which a rehearsal tells the cost");
+            let help = "it may be 30s, 1m, 2m, 5m, 10m, 15m, 30m, 1h, 2h, 4h, 8h, 12h or 24h".to_owned();
+            self.problem(Code::InvalidValue, self.span(key.span()), message, help);
+        }
+        found
     }
 
     fn expected<T>(&self, key: &Spanned<T>, what: Expected) -> Expectation {
@@ -315,48 +273,6 @@ impl Reading {
         let help = "write a number, or `{ min = .., max = .. }` with one of them at least".to_owned();
         self.problem(Code::EmptyRange, self.span(key.span()), message, help);
         None
-    }
-
-    fn event(&mut self, event: Spanned<EventIn>) -> Option<EventExpectation> {
-        let whole = self.span(event.span());
-        let event = event.into_inner();
-        let name = match event.event.get_ref() {
-            EventName::Line(line) => line.to_string(),
-            EventName::Text(text) => text.clone(),
-        };
-        let effects = ["allow", "deny", "undecidable"];
-        let place = |reading: &Self, written: &Spanned<String>| reading.span(written.span());
-        let effect =
-            event.effect.as_ref().and_then(|w| Some((self.word(w, "effect", effects)?.to_owned(), place(self, w))));
-        let reason = event.reason.as_ref().and_then(|w| {
-            let word = self.word(w, "reason", Reason::ALL.iter().map(|reason| reason.code()))?;
-            Some((Reason::parse(word)?, place(self, w)))
-        });
-        let class = event.class.as_ref().and_then(|w| {
-            let word = self.word(w, "class", Class::ALL.iter().map(|class| class.as_str()))?;
-            Some((Class::ALL.into_iter().find(|class| class.as_str() == word)?, place(self, w)))
-        });
-        let rule = event.rule.map(|w| (w.get_ref().clone(), self.span(w.span())));
-        let missing = event.missing.map(|w| {
-            let span = self.span(w.span());
-            (w.into_inner().list(), span)
-        });
-        let drift = event.drift.map(|w| (*w.get_ref(), self.span(w.span())));
-        if effect.is_none()
-            && reason.is_none()
-            && class.is_none()
-            && rule.is_none()
-            && missing.is_none()
-            && drift.is_none()
-        {
-            let help = "say its `effect`, `reason`, `rule`, `class`, `missing` or `drift`".to_owned();
-            if self.problems.is_empty() {
-                self.problem(Code::MissingKey, whole, "nothing is expected of the event".to_owned(), help);
-            }
-            return None;
-        }
-        let span = self.span(event.event.span());
-        Some(EventExpectation { select: Select::parse(&name), span, effect, reason, rule, class, missing, drift })
     }
 }
 
