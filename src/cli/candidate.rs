@@ -145,7 +145,7 @@ fn rehearse(
     };
     let threads = std::thread::available_parallelism().map_or(1, |cores| (cores.get() / 2).clamp(1, THREADS));
     let mut parts = rehearsal::rehearse(&plan, None, threads)?;
-    let last = LastTraffic::read(in_force, plan.traffic.paths())?;
+    let last = LastTraffic::read(in_force, &plan.traffic.paths())?;
     for (whole, part) in parts.iter_mut().zip(last.rehearse(&plan)?) {
         whole.merge(part).map_err(|e| Failure::new(Kind::Usage, e.to_string()))?;
     }

@@ -7,10 +7,14 @@
 mod answer;
 #[cfg(feature = "guard")]
 mod attestation;
+#[cfg(feature = "store")]
+mod audit_log;
 #[cfg(feature = "gateway")]
 mod candidate;
 mod columns;
 mod commands;
+#[cfg(feature = "store")]
+mod decisions;
 mod demo;
 mod failure;
 mod files;

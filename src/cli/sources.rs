@@ -21,7 +21,7 @@ use crate::traffic::{Imported, Numbered, Reader, Unreadable, chat, log};
 #[derive(Debug, clap::Args)]
 pub(super) struct SourceArgs {
     /// What the traffic comes as: `recording`, `chat`, the name of a shipped field map (see `doorward import
-    /// --maps`), or the path of one [default: `recording`, with --mapping `chat`]
+    /// --maps`), or the path of one; for `simulate` also `audit` [default: `recording`, with --mapping `chat`]
     #[arg(long, value_name = "FORMAT")]
     from: Option<String>,
     /// What the log does not say: who made which calls, with which token and when
@@ -31,6 +31,9 @@ pub(super) struct SourceArgs {
     #[arg(long)]
     pub(super) strict_input: bool,
 }
+
+/// What an audit log is called as a source.
+const AUDIT: &str = "audit";
 
 /// What the traffic comes as, with all that it takes to read it.
 #[derive(Debug)]
@@ -54,6 +57,11 @@ impl SourceArgs {
         self.from.is_none() && self.mapping.is_none() && !self.strict_input
     }
 
+    /// Whether the traffic is what an audit log says that was decided.
+    pub(super) fn is_audit(&self) -> bool {
+        self.from.as_deref() == Some(AUDIT)
+    }
+
     /// The files that say how to read, where they are files.
     pub(super) fn files(&self) -> Vec<PathBuf> {
         let map = self.from.as_ref().map(PathBuf::from).filter(|path| path.is_file());
@@ -70,6 +78,10 @@ impl SourceArgs {
                 Err(Failure::new(Kind::Usage, message).help("leave out --mapping, or name the format with --from"))
             }
             Some("recording") => Ok(Format::Recording),
+            Some(AUDIT) => {
+                Err(Failure::new(Kind::Usage, "an audit log is read by `simulate` alone, and from no scenario")
+                    .help("write `doorward audit export --format recording --output FILE`, and name the file"))
+            }
             Some("chat") => match mapping()? {
                 Some(mapping) => Ok(Format::Chat(Box::new(mapping))),
                 None => Err(Failure::new(Kind::Usage, "a chat transcript does not say which functions are MCP calls")

@@ -15,7 +15,7 @@ use crate::cli::failure::Failure;
 use crate::cli::sources::{self, Format};
 use crate::cli::{columns, demo, files, stream};
 use crate::simulate::{Asked, Part, Rehearsals, Shard};
-use crate::traffic::{Batch, Lines, Numbered, Unreadable};
+use crate::traffic::{Batch, Imported, Lines, Numbered, Unreadable, log};
 use crew::Crew;
 pub(super) use plan::{Candidate, Plan, Traffic};
 use progress::Progress;
@@ -27,11 +27,22 @@ pub(super) fn rehearse(plan: &Plan, shard: Option<Shard>, threads: usize) -> Res
         let candidates = plan.candidates.iter().map(|one| (&one.policy, one.what_if.clone()));
         Rehearsals::new(candidates, plan.baseline.as_ref(), &plan.terms).of(shard)
     };
-    let Traffic::Files { paths, format, strict } = &plan.traffic else {
-        let (mut rehearsal, mut progress) = (fold(), Progress::of(&[]));
-        let demo = demo::RECORDING.as_bytes();
-        feed(&mut rehearsal, &asked, demo::RECORDING_NAME, demo, &mut progress)?;
-        return Ok(rehearsal.parts());
+    let (paths, format, strict) = match &plan.traffic {
+        Traffic::BuiltIn => {
+            let (mut rehearsal, mut progress) = (fold(), Progress::of(&[]));
+            let demo = demo::RECORDING.as_bytes();
+            feed(&mut rehearsal, &asked, demo::RECORDING_NAME, demo, &mut progress)?;
+            return Ok(rehearsal.parts());
+        }
+        Traffic::Files { paths, format, strict } => (paths, format, strict),
+        #[cfg(feature = "store")]
+        Traffic::Decided(decisions) => {
+            let mut rehearsal = fold();
+            let mut progress = Progress::of(&[]).shown(plan.is_watched);
+            one_by_one(&mut rehearsal, (&decisions.name(), false), |sink| decisions.read(sink), &mut progress)?;
+            progress.clear();
+            return Ok(rehearsal.parts());
+        }
     };
     let mut progress = Progress::of(paths).shown(plan.is_watched);
     // Where the first record that cannot be read ends everything, records are looked at one by one.
@@ -44,7 +55,10 @@ pub(super) fn rehearse(plan: &Plan, shard: Option<Shard>, threads: usize) -> Res
         for path in paths {
             let name = files::display_name(path);
             match &crew {
-                _ if !recording => one_by_one(&mut rehearsal, (&name, format, *strict), path, &mut progress)?,
+                _ if !recording => {
+                    let read = |sink: log::Sink<'_>| format.read_file(path, sink);
+                    one_by_one(&mut rehearsal, (&name, *strict), read, &mut progress)?;
+                }
                 Some(crew) if columns::is(path)? => {
                     crew.feed_columns(&name, path, &mut takes, &mut progress)?;
                 }
@@ -86,11 +100,11 @@ fn feed(
     Ok(())
 }
 
-/// Feeds one file of any format. With `strict`, a record that cannot be read ends it.
+/// Feeds what is read event by event. With `strict`, a record that cannot be read ends it.
 fn one_by_one(
     rehearsal: &mut Rehearsals<'_>,
-    (name, format, strict): (&str, &Format, bool),
-    path: &Path,
+    (name, strict): (&str, bool),
+    read: impl FnOnce(log::Sink<'_>) -> Result<Imported, Failure>,
     progress: &mut Progress,
 ) -> Result<(), Failure> {
     rehearsal.source(name);
@@ -106,7 +120,7 @@ fn one_by_one(
             _ => ControlFlow::Continue(()),
         }
     };
-    let read = format.read_file(path, &mut sink);
+    let read = read(&mut sink);
     if read.is_err() || first.is_some() {
         progress.clear();
     }

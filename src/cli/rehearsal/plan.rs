@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+#[cfg(feature = "store")]
+use crate::cli::decisions::Decisions;
 use crate::cli::sources::Format;
 use crate::cli::{demo, files};
 use crate::policy::CompiledPolicy;
@@ -45,14 +47,19 @@ pub(in crate::cli) enum Traffic {
         /// Whether a record that cannot be read ends everything.
         strict: bool,
     },
+    /// What an audit log says that was decided.
+    #[cfg(feature = "store")]
+    Decided(Decisions),
 }
 
 impl Traffic {
-    /// The files.
-    pub(in crate::cli) fn paths(&self) -> &[PathBuf] {
+    /// The files that are read.
+    pub(in crate::cli) fn paths(&self) -> Vec<PathBuf> {
         match self {
-            Self::BuiltIn => &[],
-            Self::Files { paths, .. } => paths,
+            Self::BuiltIn => Vec::new(),
+            Self::Files { paths, .. } => paths.clone(),
+            #[cfg(feature = "store")]
+            Self::Decided(decisions) => decisions.file().into_iter().collect(),
         }
     }
 
@@ -61,6 +68,8 @@ impl Traffic {
         match self {
             Self::BuiltIn => vec![demo::RECORDING_NAME.to_owned()],
             Self::Files { paths, .. } => paths.iter().map(|path| files::display_name(path)).collect(),
+            #[cfg(feature = "store")]
+            Self::Decided(decisions) => vec![decisions.name()],
         }
     }
 }

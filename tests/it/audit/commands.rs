@@ -96,9 +96,68 @@ fn commands(place: &Place, store: &Store) {
     assert_eq!(replayed.code, 0, "{}", replayed.stderr);
     let recorded = std::fs::read_to_string(place.path().join("r.jsonl")).unwrap().lines().count() - 1;
     assert_eq!(recorded, 24);
+    rehearsed(place, store, &report);
     pruned(place, store);
     let drift = &report["report"]["drift"];
     assert_eq!((&drift["checked"], &drift["same"]), (&json!(24), &json!(24)), "{drift}");
+}
+
+/// A report without what only says where an event was read.
+fn placeless(report: &Value) -> Value {
+    match report {
+        Value::Object(entries) => {
+            let of_place = ["source", "place", "inputs", "recordings"];
+            entries
+                .iter()
+                .filter(|(key, _)| !of_place.contains(&&***key))
+                .map(|(k, v)| (k.clone(), placeless(v)))
+                .collect()
+        }
+        Value::Array(list) => list.iter().map(placeless).collect(),
+        other => other.clone(),
+    }
+}
+
+/// The log is rehearsed on as its export is, without a file between.
+fn rehearsed(place: &Place, store: &Store, exported: &Value) {
+    let run = |arguments: &[&str]| {
+        run(place, store, &[&["simulate", "--policy=guard.toml", "--from=audit", "--format=json"], arguments].concat())
+    };
+    let report = |arguments: &[&str]| -> Value {
+        let ran = run(arguments);
+        serde_json::from_str(&ran.stdout).unwrap_or_else(|e| panic!("{e}: {}", ran.stderr))
+    };
+    // That of the policy, the one that is named, and exported lines.
+    for log in [&[][..], &["env:STORE"], &["log.jsonl"]] {
+        assert_eq!(placeless(&report(log)), placeless(exported), "{log:?}");
+    }
+    let asked = ["--set=servers.desk.tools.pay.args.amount.max=15", "--by=subject"];
+    let (direct, by_file) = (report(&asked), {
+        let arguments = [&["simulate", "--policy=guard.toml", "--format=json"], &asked[..], &["r.jsonl"]].concat();
+        serde_json::from_str::<Value>(&super::commands::run(place, store, &arguments).stdout).unwrap()
+    });
+    assert_ne!(direct["report"]["totals"]["newly_denied"], json!(0), "{:#}", direct["report"]["totals"]);
+    assert_eq!(placeless(&direct), placeless(&by_file));
+    let text = direct.to_string();
+    assert!(!text.contains("postgres:postgres") && text.contains(&store.to_string()), "{store}");
+    // All of them at second 1200.
+    let events = |window: &[&str]| report(window)["report"]["totals"]["events"].clone();
+    assert_eq!(events(&["--since=1970-01-01T00:20:00Z", "--until=1970-01-01T00:20:01Z"]), json!(24));
+    assert_eq!(events(&["--since=1970-01-01T00:20:01Z"]), json!(0));
+    assert_eq!(events(&["--until=1970-01-01T00:20:00Z"]), json!(0));
+    assert_eq!(run(&["--explain=3"]).code, 0);
+    for refused in [&["--shard=1/2"][..], &["env:STORE", "log.jsonl"]] {
+        run(refused).fails_with("usage");
+    }
+    run(&["env:NONE"]).fails_with("cannot-read");
+    if let Some(file) = store.file() {
+        let refused = run(&["--output", file.to_str().unwrap()]);
+        assert_eq!(refused.code, 2, "the log would be written over");
+    }
+    let ran = |arguments: &[&str]| super::commands::run(place, store, arguments);
+    ran(&["simulate", "--policy=guard.toml", "--from=recording", "--since=1970-01-01T00:20:01Z", "r.jsonl"])
+        .fails_with("usage");
+    ran(&["suggest", "--from=audit", "log.jsonl"]).fails_with("usage");
 }
 
 /// Every flag that chooses rows chooses those, and no others.

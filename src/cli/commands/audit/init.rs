@@ -1,7 +1,8 @@
 //! `doorward audit init`: the tables of the log, and a role that may only insert and read.
 
-use super::source::{SourceArgs, block_on, failure};
+use super::source::SourceArgs;
 use crate::cli::answer::Answer;
+use crate::cli::audit_log::{block_on, failure};
 use crate::cli::failure::Failure;
 use crate::cli::terminal::When;
 use crate::report::harmless;

@@ -6,12 +6,13 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 
 use super::line::instant;
-use super::source::{SourceArgs, block_on, failure, secret};
+use super::source::SourceArgs;
 use super::verify::{Format, key as public_key};
 use crate::audit::Signer;
 use crate::audit::chain::{Fault, SigningKey};
 use crate::audit::store::{Held, Prune, Pruned, Stub};
 use crate::cli::answer::Answer;
+use crate::cli::audit_log::{block_on, failure, secret};
 use crate::cli::failure::{Failure, Kind};
 use crate::cli::files;
 use crate::cli::secrets;

@@ -51,6 +51,11 @@ pub(super) fn find(traffic: &Traffic, wanted: &[Select]) -> Result<Search, Failu
                 }
             }
         }
+        #[cfg(feature = "store")]
+        Traffic::Decided(decisions) => {
+            let name = decisions.name();
+            decisions.read(&mut |item| search.look(&name, true, wanted, item))?;
+        }
     }
     Ok(search)
 }

@@ -20,7 +20,7 @@ use std::thread;
 
 use crate::cli::answer::Answer;
 use crate::cli::demo;
-use crate::cli::failure::Failure;
+use crate::cli::failure::{Failure, Kind};
 #[cfg(feature = "guard")]
 use crate::cli::files;
 use crate::cli::rehearsal::{self, Plan};
@@ -42,6 +42,7 @@ Examples:
   doorward simulate --set servers.tickets.token_ttl=10m --drop-grant support-desk
   doorward simulate --matrix --set servers.tickets.token_ttl=10m --set servers.tickets.token_ttl=5m
   doorward simulate --shift 90d
+  doorward simulate --from audit --since 2026-03-01T00:00:00Z
   doorward simulate --attest attest.key recordings/
   doorward simulate --explain simulations/support-desk.jsonl:23
   doorward simulate --shard 1/4 --output 1.part recordings/ && doorward simulate merge *.part
@@ -107,8 +108,12 @@ impl Args {
         let plan = if self.demo { Plan::demo()? } else { Plan::of(&self.question, color)? };
         if !self.demo {
             let read = self.question.files()?;
-            let recordings = plan.traffic.paths().iter().chain(&read);
-            self.answer.spare(recordings.map(PathBuf::as_path))?;
+            let paths = plan.traffic.paths();
+            self.answer.spare(paths.iter().chain(&read).map(PathBuf::as_path))?;
+        }
+        if self.shard.is_some() && self.question.source.is_audit() {
+            return Err(Failure::new(Kind::Usage, "an audit log grows, so its shards would not be of one whole")
+                .help("export it with `doorward audit export --format recording`, and rehearse shards of the file"));
         }
         if let Some(event) = &self.explain {
             return explain::explain(&plan, event, self.answer, color);
@@ -119,7 +124,7 @@ impl Args {
         #[cfg(feature = "guard")]
         if let Some(pending) = &pending {
             let mut read = self.question.files()?;
-            read.extend(plan.traffic.paths().iter().chain(&self.attest.attest).cloned());
+            read.extend(plan.traffic.paths().into_iter().chain(self.attest.attest.clone()));
             files::apart([pending.path()], read.iter().map(PathBuf::as_path))?;
         }
         let parts = rehearsal::rehearse(&plan, self.shard, threads)?;

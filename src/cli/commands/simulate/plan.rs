@@ -5,6 +5,10 @@
 use std::path::{Path, PathBuf};
 
 use super::question::Question;
+#[cfg(feature = "store")]
+use crate::cli::audit_log::{self, Source};
+#[cfg(feature = "store")]
+use crate::cli::decisions::Decisions;
 use crate::cli::failure::{Failure, Kind};
 use crate::cli::policy::Texts;
 use crate::cli::rehearsal::{Candidate, Plan, Traffic};
@@ -45,18 +49,27 @@ impl Plan {
         let mut gate = None;
         for what_ifs in combinations.iter().filter(|what_ifs| !idle(what_ifs)) {
             let opened = texts.open(what_ifs, color)?;
-            gate.get_or_insert((opened.checks.rollout, opened.directory));
+            let store = opened.compiled.set().audit.store.clone();
+            gate.get_or_insert((opened.checks.rollout, opened.directory, store));
             let what_if = what_ifs.iter().map(ToString::to_string).collect();
             candidates.push(Candidate { policy: opened.compiled, what_if });
         }
-        let Some((rollout, directory)) = gate.filter(|_| !args.matrix || !args.what_if.is_empty()) else {
+        let Some((rollout, directory, store)) = gate.filter(|_| !args.matrix || !args.what_if.is_empty()) else {
             return Err(Failure::new(Kind::Usage, "a matrix needs what-ifs to combine")
                 .help("give --set, --drop-grant, --drop-deny or --drop-scope"));
         };
-        let format = args.source.format(color)?;
-        let paths = paths(&args.recordings, &rollout, directory.as_deref(), &format)?;
         let terms = Terms { what_if: Vec::new(), against, clock: args.clock() };
-        let traffic = Traffic::Files { paths, format, strict: args.source.strict_input };
+        let traffic = if args.source.is_audit() {
+            args.decided(store, directory.unwrap_or_default())?
+        } else {
+            if args.since.is_some() || args.until.is_some() {
+                return Err(Failure::new(Kind::Usage, "--since and --until choose decisions of an audit log")
+                    .help("name that with --from audit"));
+            }
+            let format = args.source.format(color)?;
+            let paths = paths(&args.recordings, &rollout, directory.as_deref(), &format)?;
+            Traffic::Files { paths, format, strict: args.source.strict_input }
+        };
         Ok(Self { candidates, baseline, terms, rollout, traffic, is_watched: true })
     }
 }
@@ -71,6 +84,30 @@ impl Question {
             None if self.what_if.is_empty() && self.clock() == Clock::AsRecorded => Ok(None),
             None => Ok(Some(texts.open(&[], color)?.compiled)),
         }
+    }
+}
+
+#[cfg(feature = "store")]
+impl Question {
+    /// The decisions of the audit log that was named, or of that of the policy.
+    fn decided(&self, of_policy: String, directory: PathBuf) -> Result<Traffic, Failure> {
+        let log = match self.recordings.as_slice() {
+            [] => Source::Store(audit_log::store(of_policy, &directory)?),
+            [one] => Source::named(one)?,
+            _ => {
+                return Err(Failure::new(Kind::Usage, "one audit log is rehearsed at a time")
+                    .help("export each with `doorward audit export --format recording`, and name the files"));
+            }
+        };
+        Ok(Traffic::Decided(Decisions::of(log, self.since, self.until)))
+    }
+}
+
+#[cfg(not(feature = "store"))]
+impl Question {
+    #[expect(clippy::unused_self, reason = "the same question, where there is no store to read")]
+    fn decided(&self, _: String, _: PathBuf) -> Result<Traffic, Failure> {
+        Err(Failure::new(Kind::Usage, "this build reads no audit log").help("build it with the feature `store`"))
     }
 }
 

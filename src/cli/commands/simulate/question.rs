@@ -32,8 +32,14 @@ pub(super) struct Question {
     /// Judge every event as if at this instant, as `2027-07-01T00:00:00Z`; tokens keep their age
     #[arg(long, value_name = "TIME", value_parser = time::instant, help_heading = "What if")]
     pub(super) at: Option<Timestamp>,
+    /// With `--from audit`: only what was decided from this instant on, as `2026-01-01T00:00:00Z`
+    #[arg(long, value_name = "TIME", value_parser = time::instant, requires = "from")]
+    pub(super) since: Option<Timestamp>,
+    /// With `--from audit`: only what was decided before this instant
+    #[arg(long, value_name = "TIME", value_parser = time::instant, requires = "from")]
+    pub(super) until: Option<Timestamp>,
     /// Recordings, plain or packed by gzip or zstd: files, globs, directories, or `-` for stdin [default: those of
-    /// `[rollout]`]
+    /// `[rollout]`]. With `--from audit` a store or exported lines of one [default: that of the policy]
     #[arg(value_name = "RECORDING")]
     pub(super) recordings: Vec<PathBuf>,
 }
@@ -61,6 +67,8 @@ impl Question {
             && self.source.is_default()
             && self.what_if.is_empty()
             && !self.matrix
+            && self.since.is_none()
+            && self.until.is_none()
             && self.clock() == Clock::AsRecorded
             && self.recordings.is_empty()
     }

@@ -157,6 +157,8 @@ fn question(path: &Path, scenario: &Scenario, policy: &PolicyArgs) -> Question {
         matrix: false,
         shift,
         at,
+        since: None,
+        until: None,
         recordings: scenario.recordings.iter().map(beside).collect(),
     }
 }
