@@ -100,6 +100,7 @@ pub struct Expectation {
 
 /// The gate between a candidate and production.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Rollout {
     /// Recordings to replay: paths and globs, relative to the policy file.
@@ -123,6 +124,7 @@ pub struct Rollout {
 
 /// How many of all events may be so.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Allowance {
     /// So many.

@@ -8,10 +8,12 @@ use serde_json::Value;
 
 /// A finite number. An integer that an `i128` holds is always kept as one.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 #[serde(from = "Form", into = "Form")]
 pub struct Number(Form);
 
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 #[serde(untagged)]
 enum Form {
     Integer(i64),

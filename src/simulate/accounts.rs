@@ -185,6 +185,7 @@ impl<'p> Accounts<'p> {
 
 /// The accounts of a part of a rehearsal.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub(super) struct AccountsPart {
     /// The recordings by number.

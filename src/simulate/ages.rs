@@ -54,6 +54,7 @@ pub struct DoorAges {
 
 /// Calls by how many of [`TTLS`] the age of their token reaches.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub(super) struct Reached {
     by_reach: [u64; TTLS.len() + 1],
@@ -127,6 +128,7 @@ impl Aging {
 
 /// Ages by door.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 #[serde(transparent)]
 pub(super) struct AgesPart(BTreeMap<String, Reached>);
 

@@ -11,6 +11,7 @@ use crate::policy::set::item_name;
 
 /// Every grant, deny and declared item, and whether a test exercised it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Coverage {
     /// In the order of the policy: grants, denies, items.
@@ -19,6 +20,7 @@ pub struct Coverage {
 
 /// One statement or item.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct CoverageLine {
     /// The statement or item.

@@ -28,6 +28,7 @@ impl Tally for u64 {
 
 /// At most `LIMIT` keys.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub(super) struct Few<V, const LIMIT: usize> {
     kept: BTreeMap<String, V>,

@@ -87,6 +87,7 @@ impl Key {
 
 /// Calls that are part of no session that is followed.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 struct Rest {
     outside: u64,
@@ -110,6 +111,7 @@ impl Rest {
 
 /// One session so far.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 struct Course {
     window: Window,
@@ -131,6 +133,7 @@ struct Course {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 struct Break {
     at: Spot,
@@ -314,6 +317,7 @@ fn lower<T: Ord>(a: Option<T>, b: Option<T>) -> Option<T> {
 
 /// The sessions of a part.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub(super) struct SessionsPart {
     /// In the order of their keys.
@@ -322,6 +326,7 @@ pub(super) struct SessionsPart {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 struct Followed {
     session: String,

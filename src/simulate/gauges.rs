@@ -67,6 +67,7 @@ struct Gauge<'p> {
 
 /// What a gauge has read.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 struct Reading {
     seen: u64,
@@ -81,6 +82,7 @@ struct Reading {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 struct Numbers {
     limit: Number,
@@ -372,6 +374,7 @@ const fn value_of(bucket: i64) -> f64 {
 
 /// The gauges of a part, by what they are about.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub(super) struct GaugesPart {
     list: Vec<Gauged>,
@@ -379,6 +382,7 @@ pub(super) struct GaugesPart {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 struct Gauged {
     rule: RuleName,

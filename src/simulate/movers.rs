@@ -73,6 +73,7 @@ const MAX_ITEMS: usize = 100;
 
 /// The calls of one name.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 struct Gathered {
     calls: u64,
@@ -98,6 +99,7 @@ type Names = Few<Gathered, MAX_KEYS>;
 
 /// Losers and winners of a part: by subject, agent, door and item.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub(super) struct MoversPart {
     losers: [Names; 4],

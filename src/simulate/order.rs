@@ -12,6 +12,7 @@ use crate::traffic::Place;
 
 /// Where an event stands among all. Compared as they are only after [`Sources::sorted`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 #[serde(into = "(Timestamp, u32, u64, u32)", from = "(Timestamp, u32, u64, u32)")]
 pub(super) struct Spot {
     pub(super) time: Timestamp,

@@ -15,6 +15,7 @@ pub const PART_SCHEMA: &str = "doorward.part/v1";
 
 /// A part of a rehearsal.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Part {
     /// What adds up as it is.

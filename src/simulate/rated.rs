@@ -18,6 +18,7 @@ use crate::pdp::Survey;
 
 /// How sure it is that a side lets a call through to its rates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum Standing {
     /// It denies it.
@@ -44,6 +45,7 @@ impl Standing {
 
 /// What calls have in common that are counted alike.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub(super) struct Class {
     pub(super) before: Standing,
@@ -59,6 +61,7 @@ pub(super) struct Class {
 
 /// A rate and what has it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub(super) struct OfRate {
     pub(super) of: String,
@@ -67,6 +70,7 @@ pub(super) struct OfRate {
 
 /// Calls after the last one that is replayed: all, and those that could be over a rate in some way.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub(super) struct Later {
     pub(super) calls: u64,
@@ -292,6 +296,7 @@ impl Held<'_> {
 
 /// The calls under a rate of a part.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub(super) struct RatesPart {
     /// How many are replayed.

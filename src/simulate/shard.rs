@@ -49,6 +49,7 @@ impl FromStr for Shard {
 
 /// What all parts of one run have in common, beside the policies and the terms that their reports name.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Run {
     /// The traffic, by name, in the order in which it is read.
@@ -63,6 +64,7 @@ pub struct Run {
 
 /// What one shard found, or several that were merged.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct PartFile {
     /// Always [`PART_SCHEMA`].

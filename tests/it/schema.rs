@@ -9,7 +9,8 @@ use std::sync::LazyLock;
 use doorward::diagnostics::Code;
 use doorward::policy::{Layers, load};
 use doorward::report::schema::{
-    matrix_schema, policy_schema, reload_schema, scenarios_schema, simulation_schema, status_schema, suggestion_schema,
+    matrix_schema, part_schema, policy_schema, reload_schema, scenarios_schema, simulation_schema, status_schema,
+    suggestion_schema,
 };
 use jsonschema::Validator;
 use serde_json::{Value, json};
@@ -73,6 +74,7 @@ fn the_stored_schema_is_the_one_the_program_writes() {
         ("simulation", simulation_schema()),
         ("matrix", matrix_schema()),
         ("scenarios", scenarios_schema()),
+        ("part", part_schema()),
         ("suggestion", suggestion_schema()),
         ("status", status_schema()),
         ("reload", reload_schema()),
@@ -169,6 +171,57 @@ fn the_reports_of_a_matrix_and_of_scenarios_fit_their_schemas_and_nothing_else_d
             changed.pointer_mut(pointer).unwrap().as_object_mut().unwrap().insert("stranger".to_owned(), json!(1));
             assert!(!validator.is_valid(&changed), "an unknown field in `{pointer}` fits");
         }
+    }
+}
+
+#[test]
+fn what_a_shard_writes_fits_its_schema_and_nothing_else_does() {
+    let validator = jsonschema::options().build(&part_schema()).unwrap();
+    let asked = [
+        // Sessions that break, rates, numbers and texts that are limited, events that lack a fact, records that cannot be read.
+        &[
+            "--policy=examples/reference-servers/policies.toml",
+            "--drop-grant=developers-write",
+            "simulations/reference-servers",
+        ][..],
+        &[
+            "--set=grants.support-desk.args.tickets:refund.amount.max=30.5",
+            "--max-newly-denied=7",
+            "simulations/support-desk.jsonl",
+        ],
+        &[
+            "--policy=simulations/classes/after.toml",
+            "--baseline=simulations/classes/before.toml",
+            "simulations/classes/traffic.jsonl",
+        ],
+    ];
+    for asked in asked {
+        let arguments = [&["simulate", "--shard=1/1"], asked].concat();
+        let written = untold(DOORWARD).current_dir(root()).args(&arguments).output().unwrap();
+        let part: Value = serde_json::from_slice(&written.stdout)
+            .unwrap_or_else(|_| panic!("{}", String::from_utf8_lossy(&written.stderr)));
+        let errors: Vec<_> = validator.iter_errors(&part).map(|e| format!("{}: {e}", e.instance_path())).collect();
+        assert!(errors.is_empty(), "{errors:#?}");
+        // Wherever something is put to it, it fits no more.
+        let mut objects = vec![String::new()];
+        let mut seen = 0;
+        while let Some(pointer) = objects.pop() {
+            let found = part.pointer(&pointer).unwrap();
+            let inner: Vec<String> = match found {
+                Value::Object(object) => object.keys().map(|key| key.replace('~', "~0").replace('/', "~1")).collect(),
+                Value::Array(list) => (0..list.len().min(2)).map(|at| at.to_string()).collect(),
+                _ => Vec::new(),
+            };
+            objects.extend(inner.iter().map(|key| format!("{pointer}/{key}")));
+            if !found.is_object() {
+                continue;
+            }
+            let mut changed = part.clone();
+            changed.pointer_mut(&pointer).unwrap().as_object_mut().unwrap().insert("stranger".into(), json!("x"));
+            assert!(!validator.is_valid(&changed), "with a stranger in `{pointer}` it fits");
+            seen += 1;
+        }
+        assert!(seen > 20, "{seen}");
     }
 }
 

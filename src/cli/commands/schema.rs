@@ -6,7 +6,8 @@ use std::path::PathBuf;
 use crate::cli::answer::Answer;
 use crate::cli::failure::{Failure, Kind};
 use crate::report::schema::{
-    matrix_schema, policy_schema, reload_schema, scenarios_schema, simulation_schema, status_schema, suggestion_schema,
+    matrix_schema, part_schema, policy_schema, reload_schema, scenarios_schema, simulation_schema, status_schema,
+    suggestion_schema,
 };
 
 /// What to describe.
@@ -21,6 +22,8 @@ enum Of {
     Matrix,
     /// The JSON report of `simulate` on scenarios
     Scenarios,
+    /// What `simulate --shard` writes, and `simulate merge` reads
+    Part,
     /// The JSON report of `suggest`
     Suggestion,
     /// The JSON answer of `status`
@@ -52,6 +55,7 @@ impl Args {
             Of::Simulation => simulation_schema(),
             Of::Matrix => matrix_schema(),
             Of::Scenarios => scenarios_schema(),
+            Of::Part => part_schema(),
             Of::Suggestion => suggestion_schema(),
             Of::Status => status_schema(),
             Of::Reload => reload_schema(),

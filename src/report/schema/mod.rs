@@ -11,7 +11,7 @@ mod statements;
 
 #[cfg(feature = "cli")]
 pub use reports::{
-    matrix_schema, reload_schema, scenarios_schema, simulation_schema, status_schema, suggestion_schema,
+    matrix_schema, part_schema, reload_schema, scenarios_schema, simulation_schema, status_schema, suggestion_schema,
 };
 
 use serde_json::{Value, json};

@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use crate::report::simulate::matrix;
 use crate::report::{scenarios, simulate, status, suggest};
+use crate::simulate::{PART_SCHEMA, PartFile};
 
 /// The schema (draft 2020-12) of the JSON report of `simulate`, `doorward.simulation/v1`.
 pub fn simulation_schema() -> Value {
@@ -43,6 +44,17 @@ pub fn scenarios_schema() -> Value {
         "doorward scenarios",
         "Whether recorded requests came out as scenarios expect.",
         scenarios::SCHEMA,
+    )
+}
+
+/// The schema (draft 2020-12) of what `simulate --shard` writes, `doorward.part/v1`. It is what merges, and no report: what a
+/// reader wants to know is in that of the whole.
+pub fn part_schema() -> Value {
+    titled(
+        schemars::schema_for!(PartFile).to_value(),
+        "doorward part",
+        "What some shards of a rehearsal found, to be merged with the others.",
+        PART_SCHEMA,
     )
 }
 
