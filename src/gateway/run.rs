@@ -35,7 +35,7 @@ use crate::pep::Guard;
 
 /// Streams of one HTTP/2 connection.
 const STREAMS: u32 = 128;
-/// How often counts of refused requests are written.
+/// How often counts of refused requests are written, and what metrics have gathered is summed up.
 const FLUSH: Duration = Duration::from_secs(10);
 /// Connections of the admin listener.
 const ADMINS: usize = 32;
@@ -191,7 +191,8 @@ impl Gateway {
         let bounds = settings.bounds;
         let settling = Arc::clone(&log);
         let app = router::router(&guard, &bounds);
-        let status = Arc::new(Status { guard: guard.clone(), log, draining: draining.clone(), metrics });
+        let read = metrics.clone();
+        let status = Arc::new(Status { guard: guard.clone(), log, draining: draining.clone(), metrics: read });
         let recording = capture.clone();
         let control = Control { status: Arc::clone(&status), reloads, capture: recording, system, key, about };
         let admin_app = admin::router(status).merge(control::router(control));
@@ -202,7 +203,7 @@ impl Gateway {
         let administering = CancellationToken::new();
         let admin = tokio::spawn(administer(admin, admin_app, administering.clone(), admin_bounds));
         let reloading = tokio::spawn(reloader.run());
-        let flushing = tokio::spawn(flush(guard.clone()));
+        let flushing = tokio::spawn(flush(guard.clone(), metrics.clone()));
         let renewing = renewing.map(|(files, shown)| tokio::spawn(listener::renew(files, shown)));
         // Keys and credentials that can be had are had before the first caller comes; whoever comes before
         // that waits.
@@ -293,11 +294,14 @@ fn report(issuers: &[crate::identity::RingStatus]) {
     }
 }
 
-async fn flush(guard: Guard) {
+async fn flush(guard: Guard, metrics: Option<Metrics>) {
     let mut ticks = tokio::time::interval(FLUSH);
     loop {
         ticks.tick().await;
         guard.flush();
+        if let Some(metrics) = &metrics {
+            metrics.sum_up();
+        }
     }
 }
 
