@@ -10,11 +10,13 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use axum::body::Body;
 use bytes::Bytes;
 use http_body::{Body as _, Frame, SizeHint};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, sleep_until};
+
+use super::body::BoxError;
+use crate::pep::Body;
 
 /// The most that a connection is handed at once, so that what waits in it stays small.
 const PIECE: usize = 64 * 1024;
@@ -28,7 +30,7 @@ pub(super) struct Paced {
 
 struct Rest {
     /// `None` when it was given up.
-    answer: Option<(Body, OwnedSemaphorePermit)>,
+    answer: Option<(Body, Option<OwnedSemaphorePermit>)>,
     /// What of the last frame is still to be handed over.
     piece: Bytes,
     /// Since when the connection has had a piece and not asked for another.
@@ -36,7 +38,7 @@ struct Rest {
 }
 
 impl Paced {
-    pub(super) fn new(body: Body, place: OwnedSemaphorePermit, stall: Duration) -> Self {
+    pub(super) fn new(body: Body, place: Option<OwnedSemaphorePermit>, stall: Duration) -> Self {
         let rest = Rest { answer: Some((body, place)), piece: Bytes::new(), taken: None };
         Self { rest: Arc::new(Mutex::new(rest)), stall, watched: false }
     }
@@ -47,11 +49,11 @@ impl Paced {
 }
 
 impl Rest {
-    fn next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+    fn next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         self.taken = None;
         let Some((body, _)) = &mut self.answer else {
             let error = io::Error::new(io::ErrorKind::TimedOut, "the caller has taken nothing for too long");
-            return Poll::Ready(Some(Err(axum::Error::new(error))));
+            return Poll::Ready(Some(Err(error.into())));
         };
         if self.piece.is_empty() {
             let Some(frame) = ready!(Pin::new(body).poll_frame(cx)?) else { return Poll::Ready(None) };
@@ -72,9 +74,9 @@ impl Rest {
 
 impl http_body::Body for Paced {
     type Data = Bytes;
-    type Error = axum::Error;
+    type Error = BoxError;
 
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let (next, over) = self.with(|rest| (rest.next(cx), rest.is_over()));
         // Most answers are one piece, which needs no watch.
         if next.is_ready() && !over && !self.watched {
@@ -134,7 +136,7 @@ async fn watch(rest: Weak<Mutex<Rest>>, stall: Duration) {
 #[cfg(test)]
 mod tests {
     use futures_util::stream;
-    use http_body_util::BodyExt as _;
+    use http_body_util::{BodyExt as _, StreamBody};
     use tokio::sync::Semaphore;
 
     use super::*;
@@ -144,12 +146,12 @@ mod tests {
     fn paced(body: Body) -> (Paced, Arc<Semaphore>) {
         let places = Arc::new(Semaphore::new(1));
         let place = Arc::clone(&places).try_acquire_owned().unwrap();
-        (Paced::new(body, place, STALL), places)
+        (Paced::new(body, Some(place), STALL), places)
     }
 
     #[tokio::test(start_paused = true)]
     async fn an_answer_is_handed_over_in_pieces_and_given_up_when_no_more_are_taken() {
-        let (mut body, places) = paced(Body::from(vec![7; 3 * PIECE]));
+        let (mut body, places) = paced(Body::from(Bytes::from(vec![7; 3 * PIECE])));
         assert_eq!(body.size_hint().exact(), Some(3 * PIECE as u64));
         let piece = body.frame().await.unwrap().unwrap().into_data().unwrap();
         assert_eq!(piece.len(), PIECE);
@@ -165,9 +167,9 @@ mod tests {
     async fn a_caller_that_waits_for_the_server_is_waited_for() {
         let events = stream::unfold(0, async |n| {
             tokio::time::sleep(STALL * 10).await;
-            Some((Ok::<_, io::Error>(Bytes::from_static(b"x")), n + 1))
+            Some((Ok::<_, io::Error>(Frame::data(Bytes::from_static(b"x"))), n + 1))
         });
-        let (mut body, _places) = paced(Body::from_stream(events));
+        let (mut body, _places) = paced(Body::new(StreamBody::new(events)));
         for _ in 0..3 {
             assert_eq!(body.frame().await.unwrap().unwrap().into_data().unwrap(), "x");
         }

@@ -1,117 +1,169 @@
 //! Which request goes to which door, after what can be refused without knowing who asks.
+//!
+//! A path is taken as it is written: no escape in it leads to a door.
 
-use std::sync::Arc;
+use std::convert::Infallible;
+use std::panic::AssertUnwindSafe;
+use std::pin::Pin;
+use std::sync::{Arc, OnceLock};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
-use axum::Router;
-use axum::body::Body as AxumBody;
-use axum::extract::{Path, Request, State};
-use axum::middleware::{Next, from_fn_with_state};
-use axum::response::{IntoResponse, Response};
-use axum::routing::any;
+use bytes::Bytes;
+use futures_util::FutureExt as _;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, HOST, ORIGIN, RETRY_AFTER};
-use http::{HeaderValue, Method, StatusCode};
+use http::{HeaderValue, Method, Request, Response, StatusCode};
+use metrics::{Counter, counter};
 use tokio::sync::Semaphore;
-use tower_http::catch_panic::CatchPanicLayer;
 use tower_layer::Layer;
 use tower_service::Service;
 
+use super::body::BoxError;
 use super::door::Doorway;
 use super::edition::Edition;
 use super::pace::Paced;
 use super::settings::{Bounds, Names};
-use crate::pep::{Guard, GuardLayer};
+use crate::pep::{Body, Guard, GuardLayer};
 
-/// What every request meets first.
+/// What every request meets first: the way to a door for each server of the policy in force. Cheap to clone.
 #[derive(Clone)]
-struct Entrance {
+pub(super) struct Entrance(Arc<Inner>);
+
+struct Inner {
     guard: Guard,
     places: Arc<Semaphore>,
     path: usize,
     stall: Duration,
+    answers: Answers,
 }
 
-/// A router with a door for each server of the policy in force.
-pub(super) fn router(guard: &Guard, bounds: &Bounds) -> Router {
-    let places = Arc::new(Semaphore::new(bounds.requests.min(Semaphore::MAX_PERMITS)));
-    let entrance = Entrance { guard: guard.clone(), places, path: bounds.path, stall: bounds.stall_time };
-    Router::new()
-        .route("/{server}/mcp", any(door))
-        .fallback(elsewhere)
-        .with_state(guard.clone())
-        .layer(from_fn_with_state(entrance, enter))
-        .layer(CatchPanicLayer::custom(panicked))
-}
+/// How many answers of each status were given. What counts is looked up once a status, not once an answer.
+struct Answers(Box<[OnceLock<Counter>]>);
 
-async fn door(State(guard): State<Guard>, Path(server): Path<String>, request: Request) -> Response {
-    let Some(door) = guard.door(&server) else { return nothing() };
-    match GuardLayer::new(guard, Arc::clone(door.name())).layer(Doorway).call(request).await {
-        Ok(answer) => answer.map(AxumBody::new),
-        Err(never) => match never {},
+impl Answers {
+    /// The statuses that there can be.
+    const ALL: std::ops::Range<u16> = 100..1_000;
+
+    fn new() -> Self {
+        Self(Self::ALL.map(|_| OnceLock::new()).collect())
     }
-}
 
-/// The metadata of each door (RFC 9728), and nothing else.
-async fn elsewhere(State(guard): State<Guard>, request: Request) -> Response {
-    let path = request.uri().path();
-    let all: Vec<_> = guard.doors().iter().filter_map(|name| guard.door(name)).collect();
-    let mut found = all.iter().find(|door| !door.metadata_path().is_empty() && door.metadata_path() == path);
-    if found.is_none() && path == "/.well-known/oauth-protected-resource" && all.len() == 1 {
-        found = all.first();
-    }
-    match (found, request.method()) {
-        (Some(door), &Method::GET | &Method::HEAD) => {
-            let mut answer = AxumBody::from(door.metadata().clone()).into_response();
-            answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-            answer.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("public, max-age=300"));
-            answer
+    fn count(&self, status: StatusCode) {
+        let place = usize::from(status.as_u16().saturating_sub(Self::ALL.start));
+        if let Some(counter) = self.0.get(place) {
+            let named = || counter!("doorward_http_responses_total", "status" => status.as_str().to_owned());
+            counter.get_or_init(named).increment(1);
         }
-        (Some(_), _) => refused(StatusCode::METHOD_NOT_ALLOWED, "the metadata can only be read"),
-        (None, _) => nothing(),
     }
 }
 
-fn nothing() -> Response {
-    refused(StatusCode::NOT_FOUND, "there is no such door")
+impl Entrance {
+    pub(super) fn new(guard: &Guard, bounds: &Bounds) -> Self {
+        let places = Arc::new(Semaphore::new(bounds.requests.min(Semaphore::MAX_PERMITS)));
+        let (path, stall) = (bounds.path, bounds.stall_time);
+        Self(Arc::new(Inner { guard: guard.clone(), places, path, stall, answers: Answers::new() }))
+    }
+}
+
+impl<B> Service<Request<B>> for Entrance
+where
+    B: http_body::Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    type Response = Response<Paced>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let entrance = Arc::clone(&self.0);
+        Box::pin(async move {
+            let answered = AssertUnwindSafe(entrance.answer(request)).catch_unwind().await;
+            let answer = answered.unwrap_or_else(|_| entrance.alone(panicked()));
+            entrance.answers.count(answer.status());
+            Ok(answer)
+        })
+    }
+}
+
+impl Inner {
+    /// An answer that takes up no place.
+    fn alone(&self, answer: Response<Body>) -> Response<Paced> {
+        answer.map(|body| Paced::new(body, None, self.stall))
+    }
+
+    async fn answer<B>(&self, request: Request<B>) -> Response<Paced>
+    where
+        B: http_body::Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<BoxError>,
+    {
+        if request.uri().path_and_query().is_some_and(|path| path.as_str().len() > self.path) {
+            return self.alone(refused(StatusCode::URI_TOO_LONG, "the path is too long"));
+        }
+        let edition = self.guard.kept::<Edition>();
+        let nameless = Names::default();
+        if let Err(answer) = names(edition.as_ref().map_or(&nameless, |edition| &edition.names), &request) {
+            return self.alone(*answer);
+        }
+        let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else {
+            let mut answer = refused(StatusCode::SERVICE_UNAVAILABLE, "too many requests are under way");
+            answer.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
+            return self.alone(answer);
+        };
+        let answer = match door(request.uri().path()).and_then(|name| self.guard.door(name)) {
+            Some(door) => {
+                let layer = GuardLayer::new(self.guard.clone(), Arc::clone(door.name()));
+                match layer.layer(Doorway).call(request).await {
+                    Ok(answer) => answer,
+                    Err(never) => match never {},
+                }
+            }
+            None => self.elsewhere(request.method(), request.uri().path()),
+        };
+        answer.map(|body| Paced::new(body, Some(place), self.stall))
+    }
+
+    /// The metadata of each door (RFC 9728), and nothing else.
+    fn elsewhere(&self, method: &Method, path: &str) -> Response<Body> {
+        let all: Vec<_> = self.guard.doors().iter().filter_map(|name| self.guard.door(name)).collect();
+        let mut found = all.iter().find(|door| !door.metadata_path().is_empty() && door.metadata_path() == path);
+        if found.is_none() && path == "/.well-known/oauth-protected-resource" && all.len() == 1 {
+            found = all.first();
+        }
+        match (found, method) {
+            (Some(door), &Method::GET | &Method::HEAD) => {
+                let mut answer = Response::new(Body::from(door.metadata().clone()));
+                answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+                answer.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("public, max-age=300"));
+                answer
+            }
+            (Some(_), _) => refused(StatusCode::METHOD_NOT_ALLOWED, "the metadata can only be read"),
+            (None, _) => refused(StatusCode::NOT_FOUND, "there is no such door"),
+        }
+    }
+}
+
+/// The name in a path `/NAME/mcp`.
+fn door(path: &str) -> Option<&str> {
+    path.strip_prefix('/')?.strip_suffix("/mcp").filter(|name| !name.contains('/'))
 }
 
 /// An answer to a request that reached no door.
-fn refused(status: StatusCode, message: &'static str) -> Response {
+fn refused(status: StatusCode, message: &'static str) -> Response<Body> {
     let body = serde_json::json!({"jsonrpc": "2.0", "error": {"code": -32600, "message": message}}).to_string();
-    let mut answer = AxumBody::from(body).into_response();
+    let mut answer = Response::new(Body::from(Bytes::from(body)));
     *answer.status_mut() = status;
     answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     answer.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     answer
 }
 
-async fn enter(State(entrance): State<Entrance>, request: Request, next: Next) -> Response {
-    let answer = admitted(&entrance, request, next).await;
-    let status = answer.status().as_u16().to_string();
-    metrics::counter!("doorward_http_responses_total", "status" => status).increment(1);
-    answer
-}
-
-async fn admitted(entrance: &Entrance, request: Request, next: Next) -> Response {
-    if request.uri().path_and_query().is_some_and(|path| path.as_str().len() > entrance.path) {
-        return refused(StatusCode::URI_TOO_LONG, "the path is too long");
-    }
-    let edition = entrance.guard.kept::<Edition>();
-    let nameless = Names::default();
-    if let Err(answer) = names(edition.as_ref().map_or(&nameless, |edition| &edition.names), &request) {
-        return *answer;
-    }
-    let Ok(place) = Arc::clone(&entrance.places).try_acquire_owned() else {
-        let mut answer = refused(StatusCode::SERVICE_UNAVAILABLE, "too many requests are under way");
-        answer.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
-        return answer;
-    };
-    next.run(request).await.map(|body| AxumBody::new(Paced::new(body, place, entrance.stall)))
-}
-
 /// Holds `Host` and `Origin` against the names of the gateway, so that no page of another site can
 /// reach it through a name that was pointed here (DNS rebinding).
-fn names(names: &Names, request: &Request) -> Result<(), Box<Response>> {
+fn names<B>(names: &Names, request: &Request<B>) -> Result<(), Box<Response<Body>>> {
     let mut hosts = request.headers().get_all(HOST).iter();
     let host = match (request.uri().authority(), hosts.next()) {
         // HTTP/2 has no `Host`; where both are there they must agree.
@@ -140,8 +192,8 @@ fn names(names: &Names, request: &Request) -> Result<(), Box<Response>> {
     Ok(())
 }
 
-fn panicked(_: Box<dyn std::any::Any + Send>) -> Response {
+fn panicked() -> Response<Body> {
     tracing::error!("a fault in doorward: a request was refused");
-    metrics::counter!("doorward_faults_total").increment(1);
+    counter!("doorward_faults_total").increment(1);
     refused(StatusCode::INTERNAL_SERVER_ERROR, "a fault in the gateway")
 }

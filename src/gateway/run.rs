@@ -3,7 +3,9 @@
 //! Told to stop, it takes no new connection, ends the streams that would never end, lets calls
 //! finish until a deadline, and leaves no child and no unwritten row behind.
 
+use std::convert::Infallible;
 use std::fmt;
+use std::future::ready;
 use std::net::{SocketAddr, TcpListener};
 use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
@@ -13,19 +15,24 @@ use std::time::Duration;
 use axum::Router;
 use axum_server::tls_rustls::{RustlsAcceptor, RustlsConfig};
 use axum_server::{Handle, Server};
+use bytes::Bytes;
+use http::{Request, Response};
+use hyper::body::Incoming;
 use hyper_util::rt::TokioTimer;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
+use tower_service::Service;
 
 use super::admin::{self, Metrics, Status};
+use super::body::BoxError;
 use super::capture::Capture;
 use super::control::{self, About, Control, Key};
 use super::edition::Edition;
 use super::listener::{self, Bounded};
 use super::open::System;
 use super::reload::{Reloader, Reloads};
-use super::router;
+use super::router::Entrance;
 use super::settings::{Admin, Bounds, Refusal, Settings};
 use super::socket;
 use super::traces::Traces;
@@ -190,7 +197,7 @@ impl Gateway {
         let Bound { tls, listener, admin } = bound;
         let bounds = settings.bounds;
         let settling = Arc::clone(&log);
-        let app = router::router(&guard, &bounds);
+        let app = Entrance::new(&guard, &bounds);
         let read = metrics.clone();
         let status = Arc::new(Status { guard: guard.clone(), log, draining: draining.clone(), metrics: read });
         let recording = capture.clone();
@@ -325,16 +332,22 @@ async fn administer(listening: Listening, app: Router, stop: CancellationToken, 
     }
 }
 
-async fn serve(
+async fn serve<S, B>(
     listener: TcpListener,
-    app: Router,
+    app: S,
     tls: Option<RustlsConfig>,
     handle: Handle<SocketAddr>,
     bounds: Bounds,
-) -> std::io::Result<()> {
+) -> std::io::Result<()>
+where
+    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Clone + Send + 'static,
+    S::Future: Send,
+    B: http_body::Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
     let bounded = Bounded::new(&bounds);
     let server = axum_server::from_tcp(listener)?.handle(handle).first_request_timeout(bounds.head_time);
-    let service = app.into_make_service();
+    let service = tower::service_fn(move |_: SocketAddr| ready(Ok::<_, Infallible>(app.clone())));
     match tls {
         None => limited(server.acceptor(bounded), &bounds).serve(service).await,
         Some(tls) => limited(server.acceptor(RustlsAcceptor::new(tls).acceptor(bounded)), &bounds).serve(service).await,

@@ -233,7 +233,8 @@ impl Visit {
         let Self { mut parts, head, next, .. } = self;
         let Recorded { caller, mut watch } = recorded;
         let resumes = parts.method == Method::GET;
-        parts.headers = head::forwarded(&parts.headers, &bytes, head.session.as_deref(), resumes, watch.trace());
+        let headers = std::mem::take(&mut parts.headers);
+        parts.headers = head::forwarded(headers, &bytes, head.session.as_deref(), resumes, watch.trace());
         let revision = match &message {
             Some(Message::Request(request)) => request.revision().map(str::to_owned).or(head.version),
             _ => head.version,

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame, SizeHint};
-use tokio::time::{Instant, Sleep, sleep};
+use tokio::time::{Sleep, sleep};
 
 use super::failure::{Failure, FailureCode};
 use crate::gateway::body::BoxError;
@@ -34,12 +34,13 @@ impl Default for Patience {
 pub(super) struct Patient<B> {
     inner: Pin<Box<B>>,
     idle: Duration,
-    timer: Pin<Box<Sleep>>,
+    /// Runs only while nothing has come: most answers are there at once.
+    timer: Option<Pin<Box<Sleep>>>,
 }
 
 impl<B> Patient<B> {
     pub(super) fn new(inner: B, idle: Duration) -> Self {
-        Self { inner: Box::pin(inner), idle, timer: Box::pin(sleep(idle)) }
+        Self { inner: Box::pin(inner), idle, timer: None }
     }
 }
 
@@ -54,11 +55,12 @@ where
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let this = self.get_mut();
         let Poll::Ready(frame) = this.inner.as_mut().poll_frame(cx) else {
-            ready!(this.timer.as_mut().poll(cx));
+            let idle = this.idle;
+            ready!(this.timer.get_or_insert_with(|| Box::pin(sleep(idle))).as_mut().poll(cx));
             let detail = format!("nothing came for {:?}", this.idle);
             return Poll::Ready(Some(Err(Failure::new(FailureCode::TimedOut, detail).into())));
         };
-        this.timer.as_mut().reset(Instant::now() + this.idle);
+        this.timer = None;
         Poll::Ready(match frame {
             Some(Ok(frame)) => frame.into_data().ok().map(|data| Ok(Frame::data(data))),
             Some(Err(error)) => Some(Err(Failure::caused(FailureCode::Garbled, &error).into())),
