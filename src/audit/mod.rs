@@ -34,7 +34,7 @@ use std::sync::Arc;
 
 use tokio::sync::OwnedSemaphorePermit;
 
-pub use beside::Beside;
+pub use beside::{Beside, spare_threads};
 pub use journal::{Journal, JournalError, JournalOptions};
 #[cfg(feature = "store")]
 pub use ledger::Ledger;

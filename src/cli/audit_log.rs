@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 
 use super::failure::{Failure, Kind};
 use super::files;
-use crate::audit::Beside;
 use crate::audit::chain::{Link, Row, Verifier};
 use crate::audit::store::{Connection, Order, Select, Store, StoreError, StoreErrorKind};
+use crate::audit::{Beside, spare_threads};
 
 /// The longest line of an export, in bytes. The longest rows are seals, which name at most 5,000 others,
 /// or the chains of one writer.
@@ -140,7 +140,7 @@ impl Reader {
 }
 
 fn verify_lines(path: &Path, verifier: Verifier) -> Result<Verifier, Failure> {
-    let mut beside: Beside<_, Failure> = Beside::new(verifier, || {
+    let mut beside: Beside<_, Failure> = Beside::new(verifier, spare_threads(0), || {
         let (path, mut buffer) = (path.to_owned(), Vec::new());
         Ok(move |(first, text): (u64, Vec<u8>)| {
             let lines = (first..).zip(text.split_inclusive(|byte| *byte == b'\n'));

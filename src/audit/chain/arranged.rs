@@ -9,11 +9,14 @@ use std::ops::Range;
 
 /// How deep objects and arrays may stand in each other.
 const DEPTH: usize = 128;
+/// For how many members of open objects there is room from the beginning.
+const MEMBERS: usize = 32;
 
 /// The text without spaces and with its keys in order. `None` where that alone cannot be told to be
 /// right: a key with an escape or beyond ASCII, or what is no JSON.
 pub(in crate::audit) fn arranged(text: &str) -> Option<String> {
-    let mut arranger = Arranger { rest: text.as_bytes(), out: Vec::with_capacity(text.len()), moved: Vec::new() };
+    let out = Vec::with_capacity(text.len());
+    let mut arranger = Arranger { rest: text.as_bytes(), out, moved: Vec::new(), members: Vec::with_capacity(MEMBERS) };
     arranger.value(DEPTH)?;
     arranger.space();
     if arranger.rest.is_empty() { String::from_utf8(arranger.out).ok() } else { None }
@@ -24,6 +27,8 @@ struct Arranger<'a> {
     out: Vec<u8>,
     /// Where an object is put together that was not in order.
     moved: Vec<u8>,
+    /// The members of the objects that are open: the key, and where the member stands in `out`.
+    members: Vec<(&'a [u8], Range<usize>)>,
 }
 
 impl<'a> Arranger<'a> {
@@ -106,8 +111,7 @@ impl<'a> Arranger<'a> {
 
     fn object(&mut self, depth: usize) -> Option<()> {
         self.expect(b'{')?;
-        let start = self.out.len();
-        let mut members: Vec<(&[u8], Range<usize>)> = Vec::new();
+        let (start, first) = (self.out.len(), self.members.len());
         if !self.next_is(b'}') {
             loop {
                 self.space();
@@ -121,7 +125,7 @@ impl<'a> Arranger<'a> {
                 self.expect(b':')?;
                 self.out.push(b':');
                 self.value(depth)?;
-                members.push((key, from..self.out.len()));
+                self.members.push((key, from..self.out.len()));
                 if !self.next_is(b',') {
                     break;
                 }
@@ -129,15 +133,17 @@ impl<'a> Arranger<'a> {
             }
         }
         self.expect(b'}')?;
+        let members = self.members.get_mut(first..)?;
         if !members.is_sorted_by(|(a, _), (b, _)| without_quotes(a) <= without_quotes(b)) {
             members.sort_unstable_by(|(a, _), (b, _)| without_quotes(a).cmp(without_quotes(b)));
             self.moved.clear();
             for (_, member) in members {
-                self.moved.extend_from_slice(self.out.get(member)?);
+                self.moved.extend_from_slice(self.out.get(member.clone())?);
             }
             self.out.truncate(start);
             self.out.extend_from_slice(&self.moved);
         }
+        self.members.truncate(first);
         match self.out.get_mut(start) {
             Some(comma) => *comma = b'{',
             None => self.out.push(b'{'),

@@ -4,9 +4,9 @@ use bytes::Bytes;
 use futures_util::TryStreamExt as _;
 
 use super::{CHAINS, DATA, Postgres, StoreError, StoreErrorKind};
-use crate::audit::Beside;
 use crate::audit::chain::{Column, Hash, Link, Names, Verifier, View, arranged};
 use crate::audit::store::Select;
+use crate::audit::{Beside, spare_threads};
 
 /// How many rows one part has.
 const PART: usize = 512;
@@ -22,7 +22,8 @@ impl Postgres {
         let (rows, _) = Select::default().sql(|n| format!("${n}"), CHAINS, DATA);
         let copy = format!("copy ({rows}) to stdout (format binary)");
         let mut messages = self.connection.copy_out_raw(&copy).await.map_err(failed)?;
-        let mut beside: Beside<_, StoreError> = Beside::new(verifier, || {
+        // One sends and one receives.
+        let mut beside: Beside<_, StoreError> = Beside::new(verifier, spare_threads(2), || {
             let (mut names, mut buffer) = (Names::new(), Vec::new());
             Ok(move |part: Vec<Bytes>| links(&part, &mut names, &mut buffer))
         })?;

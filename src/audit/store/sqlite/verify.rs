@@ -11,10 +11,10 @@ use rusqlite::{Connection, OpenFlags, Row};
 use sqlx::SqliteConnection;
 
 use super::{BUSY, StoreError, StoreErrorKind};
-use crate::audit::Beside;
 use crate::audit::chain::{Column, Hash, Link, Names, Verifier, View};
 use crate::audit::store::Select;
 use crate::audit::store::prune::changed;
+use crate::audit::{Beside, spare_threads};
 
 /// How many places one part has.
 const PART: i64 = 1_024;
@@ -51,7 +51,7 @@ pub(in crate::audit::store) async fn verify(
 /// removed since shows by the seal that says so.
 fn read(path: &Path, last: i64, pruned: i64, verifier: Verifier) -> Result<Verifier, StoreError> {
     let places = open(path, pruned)?;
-    let mut beside: Beside<_, StoreError> = Beside::new(verifier, || {
+    let mut beside: Beside<_, StoreError> = Beside::new(verifier, spare_threads(0), || {
         let connection = open(path, pruned)?;
         let (mut names, mut buffer) = (Names::new(), Vec::new());
         Ok(move |range| links(&connection, range, &mut names, &mut buffer))
