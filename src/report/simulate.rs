@@ -188,6 +188,7 @@ pub fn human(report: &Report, gate: &GateVerdict, limits: Limits, style: Style) 
         page.arguments(report);
     }
     page.unused(report);
+    page.untouched(report);
     page.gate(gate);
     page.out
 }

@@ -16,6 +16,7 @@ use super::rated::{Held, HeldBy, Rated, RatesPart};
 use super::rates::MAX_RATED;
 use super::reach::{Applied, Reaches};
 use super::report::Report;
+use super::untouched::{Touching, Untouched};
 use crate::model::{Decision, Request, Rule, RuleKind, Verdict};
 use crate::pdp::{Covering, Reach, Survey};
 use crate::policy::CompiledPolicy;
@@ -59,6 +60,7 @@ pub(super) struct Accounts<'p> {
     movers: MoversPart,
     gauges: Gauges<'p>,
     reaches: Reaches,
+    touching: Touching<'p>,
 }
 
 impl<'p> Accounts<'p> {
@@ -74,6 +76,7 @@ impl<'p> Accounts<'p> {
             movers: MoversPart::default(),
             gauges: Gauges::default(),
             reaches: Reaches::of(candidate),
+            touching: Touching::of(candidate),
         }
     }
 
@@ -111,6 +114,7 @@ impl<'p> Accounts<'p> {
         let denied = matches!(candidate, Verdict::Decided(decision) if !decision.is_allow());
         covered.door = (!denied).then(|| self.ages.door(asked.resource.door));
         let item = survey.item();
+        self.touching.touch(item);
         let (gauges, mut gauged) = (&mut self.gauges, Vec::new());
         if !survey.declared().is_empty() {
             gauged.push(gauges.board(item, item.name, survey.declared()));
@@ -166,6 +170,11 @@ impl<'p> Accounts<'p> {
     /// How often a statement applied.
     pub(super) fn applied(&self, kind: RuleKind, number: usize) -> Applied {
         self.reaches.get(kind, number)
+    }
+
+    /// What of the candidate nobody asked for.
+    pub(super) fn untouched(&self) -> Untouched {
+        self.touching.untouched()
     }
 
     /// What these accounts add to a whole.

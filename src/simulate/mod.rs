@@ -43,6 +43,7 @@ mod shard;
 pub mod suite;
 mod tables;
 mod terms;
+mod untouched;
 mod why;
 
 use std::fmt;
@@ -73,6 +74,7 @@ pub use sessions::{
 pub use several::Rehearsals;
 pub use shard::{PartFile, Run, Shard, Unmergeable};
 pub use terms::{Against, Clock, Terms};
+pub use untouched::Untouched;
 pub use why::{Considered, Why};
 
 use crate::policy::CompiledPolicy;

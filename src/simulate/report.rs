@@ -14,6 +14,7 @@ use super::movers::Movers;
 use super::rates::Rates;
 use super::sessions::Sessions;
 use super::terms::Terms;
+use super::untouched::Untouched;
 use super::why::Why;
 use crate::model::{Effect, Timestamp};
 use crate::traffic::Place;
@@ -63,6 +64,8 @@ pub struct Report {
     pub reasons: Groups,
     /// Each grant and deny of the candidate with how often it decided.
     pub statements: Vec<StatementHits>,
+    /// What of the candidate the traffic did not ask for.
+    pub untouched: Untouched,
     /// Who loses and who gains.
     pub movers: Movers,
     /// Which sessions break, and where.
@@ -452,6 +455,7 @@ impl Report {
             add(&mut mine.applied_undecidable, theirs.applied_undecidable);
             mine.usage = mine.find_usage();
         }
+        self.untouched.merge(other.untouched);
         Ok(())
     }
 

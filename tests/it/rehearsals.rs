@@ -304,6 +304,12 @@ proptest! {
         for groups in [&report.subjects, &report.agents, &report.doors, &report.items, &report.rules, &report.reasons] {
             prop_assert_eq!(groups.list.iter().map(|g| g.counts.events).sum::<u64>(), t.events);
         }
+        // What is declared is in the table of items, or nobody asked for it.
+        let asked = |name: &str| report.items.list.iter().any(|group| group.name == name);
+        let untouched: Vec<&str> = report.untouched.list.iter().map(|item| item.name.as_str()).collect();
+        let expected: Vec<String> = ["close", "find", "pay"].map(|name| format!("desk:{name}")).into();
+        let expected: Vec<&str> = expected.iter().map(String::as_str).filter(|name| !asked(name)).collect();
+        prop_assert_eq!((report.untouched.declared, untouched), (3, expected));
     }
 }
 

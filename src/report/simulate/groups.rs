@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 
 use super::{Page, many};
 use crate::report::text::{Cell, Columns};
-use crate::simulate::{Counts, Group, Groups, Report, Usage};
+use crate::simulate::{Counts, Group, Groups, Report, Untouched, Usage};
 
 impl Page {
     pub(super) fn groups(&mut self, title: &str, groups: &Groups) {
@@ -68,5 +68,20 @@ impl Page {
         }
         self.table(&table);
         self.rest(idle.len());
+    }
+
+    /// What is declared and was asked for by nobody: of its use the traffic says nothing.
+    pub(super) fn untouched(&mut self, report: &Report) {
+        let Untouched { declared, list } = &report.untouched;
+        if list.is_empty() || report.totals.events == 0 {
+            return;
+        }
+        self.heading(&format!("asked for by nobody: {} of {}", list.len(), many(*declared, "declared item")));
+        let mut table = Columns::new(2);
+        for item in list.iter().take(self.limits.rows) {
+            table.row([Cell::text(item.name.clone()), Cell::faint(item.at.clone())]);
+        }
+        self.table(&table);
+        self.rest(list.len());
     }
 }

@@ -7,8 +7,8 @@ use crate::model::{Rate, RateKey, Reason, RuleKind, Timestamp};
 use crate::simulate::{
     AgeCurve, Ages, ArgumentLimit, ArgumentLimits, BreakingItem, BrokenSession, Change, Changes, Column,
     Columns as Ways, Counts, DoorAges, Drift, Flow, Group, Groups, ItemCalls, Measure, Moved, Mover, Movers, Passing,
-    RateLine, Rates, RuleName, Sessions, Skipped, Spread, StatementHits, Terms, TextCount, UnblockedSession, Usage,
-    Window, WorstWindow,
+    RateLine, Rates, RuleName, Sessions, Skipped, Spread, StatementHits, Terms, TextCount, UnblockedSession, Untouched,
+    Usage, Window, WorstWindow,
 };
 
 fn rule(kind: RuleKind, name: &str) -> RuleName {
@@ -139,6 +139,12 @@ fn report() -> Report {
                 usage: Usage::Never,
             },
         ],
+        untouched: Untouched {
+            declared: 9,
+            list: ["tickets:close", "tickets:prompt:triage", "tickets:resource:manuals"]
+                .map(|name| rule(RuleKind::Item, name))
+                .to_vec(),
+        },
         movers: Movers::default(),
         sessions: Sessions::default(),
         rates: Rates::default(),

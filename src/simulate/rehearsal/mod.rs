@@ -364,6 +364,7 @@ impl<'p> Rehearsal<'p> {
             rules: rules.finish(),
             reasons: tables.reasons.finish(),
             statements,
+            untouched: self.accounts.untouched(),
             movers: Movers::default(),
             sessions: Sessions::default(),
             rates: Rates::default(),

@@ -17,7 +17,7 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 use sha2::{Digest, Sha256};
 
 use super::words::{Rehearsed, event_place, idle, many, usage, were};
-use crate::simulate::{Counts, GateVerdict, Range};
+use crate::simulate::{Counts, GateVerdict, Range, Untouched};
 use text::{number, shown};
 
 const STYLE: &str = include_str!("page.css");
@@ -226,6 +226,24 @@ fn tiles(rehearsed: &Rehearsed<'_>) -> Markup {
     }
 }
 
+/// What is declared and was asked for by nobody.
+fn untouched(untouched: &Untouched) -> Markup {
+    let Untouched { declared, list } = untouched;
+    html! {
+        @if !list.is_empty() {
+            p.note {
+                "Of " (many(*declared, "declared item")) ", " (list.len()) " were asked for by nobody: "
+                @for (at, item) in list.iter().take(text::ROWS).enumerate() {
+                    @if at > 0 { ", " }
+                    code { bdi { (shown(&item.name)) } }
+                }
+                @if list.len() > text::ROWS { " and more" }
+                "."
+            }
+        }
+    }
+}
+
 fn statements(rehearsed: &Rehearsed<'_>) -> Markup {
     let report = rehearsed.report;
     let mut list: Vec<_> = report.statements.iter().collect();
@@ -259,6 +277,7 @@ fn statements(rehearsed: &Rehearsed<'_>) -> Markup {
             }
             p.note { "Nearly: events that failed only the argument rules or the end date of a grant." }
             (text::rest(list.len(), text::ROWS))
+            (untouched(&report.untouched))
         }
     }
 }
