@@ -65,6 +65,7 @@ pub enum By {
     Rule,
     Reason,
     Hour,
+    Day,
     Session,
     Rate,
     Age,
@@ -73,7 +74,7 @@ pub enum By {
 
 impl By {
     /// Every table with its name.
-    pub const ALL: [(&'static str, Self); 11] = [
+    pub const ALL: [(&'static str, Self); 12] = [
         ("subject", Self::Subject),
         ("agent", Self::Agent),
         ("door", Self::Door),
@@ -81,6 +82,7 @@ impl By {
         ("rule", Self::Rule),
         ("reason", Self::Reason),
         ("hour", Self::Hour),
+        ("day", Self::Day),
         ("session", Self::Session),
         ("rate", Self::Rate),
         ("age", Self::Age),
@@ -175,6 +177,7 @@ pub fn human(report: &Report, gate: &GateVerdict, limits: Limits, style: Style) 
         (By::Subject, "by subject", &report.subjects),
         (By::Agent, "by agent", &report.agents),
         (By::Hour, "by hour", &report.hours),
+        (By::Day, "by day", &report.hours.days()),
     ] {
         if chosen.has(by) && !groups.list.is_empty() {
             page.groups(title, groups);

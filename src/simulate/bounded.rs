@@ -66,6 +66,18 @@ impl Tallies {
 }
 
 impl Groups {
+    /// Hours as days, each by its date.
+    #[must_use]
+    pub fn days(&self) -> Self {
+        let mut days: BTreeMap<&str, Counts> = BTreeMap::new();
+        for hour in &self.list {
+            let day = hour.name.split_once('T').map_or(hour.name.as_str(), |(day, _)| day);
+            days.entry(day).or_default().add(&hour.counts);
+        }
+        let list = days.into_iter().map(|(day, counts)| Group { name: day.to_owned(), counts });
+        Self { list: list.collect(), others: self.others }
+    }
+
     /// Adds the groups of another part.
     pub(super) fn merge(&mut self, other: Self) {
         let mut all = Tallies { others: self.others, ..Tallies::default() };

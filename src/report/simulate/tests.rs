@@ -102,7 +102,7 @@ fn report() -> Report {
             others: 0,
         },
         flow: Vec::new(),
-        hours: Groups::default(),
+        hours: groups(&[("2026-03-01T23Z", part), ("2026-03-02T00Z", rest), ("2026-03-02T13Z", part)]),
         missing: [("arguments:amount".to_owned(), 1)].into(),
         subjects: groups(&[("corp/ana", rest), ("corp/kim", part)]),
         agents: Groups::default(),

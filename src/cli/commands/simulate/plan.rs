@@ -60,7 +60,7 @@ impl Plan {
         };
         let terms = Terms { what_if: Vec::new(), against, clock: args.clock() };
         let traffic = if args.source.is_audit() {
-            args.decided(store, directory.unwrap_or_default())?
+            args.decided(store, &directory.unwrap_or_default())?
         } else {
             if args.since.is_some() || args.until.is_some() {
                 return Err(Failure::new(Kind::Usage, "--since and --until choose decisions of an audit log")
@@ -90,9 +90,9 @@ impl Question {
 #[cfg(feature = "store")]
 impl Question {
     /// The decisions of the audit log that was named, or of that of the policy.
-    fn decided(&self, of_policy: String, directory: PathBuf) -> Result<Traffic, Failure> {
+    fn decided(&self, of_policy: String, directory: &Path) -> Result<Traffic, Failure> {
         let log = match self.recordings.as_slice() {
-            [] => Source::Store(audit_log::store(of_policy, &directory)?),
+            [] => Source::Store(audit_log::store(of_policy, directory)?),
             [one] => Source::named(one)?,
             _ => {
                 return Err(Failure::new(Kind::Usage, "one audit log is rehearsed at a time")
@@ -106,7 +106,7 @@ impl Question {
 #[cfg(not(feature = "store"))]
 impl Question {
     #[expect(clippy::unused_self, reason = "the same question, where there is no store to read")]
-    fn decided(&self, _: String, _: PathBuf) -> Result<Traffic, Failure> {
+    fn decided(&self, _: String, _: &Path) -> Result<Traffic, Failure> {
         Err(Failure::new(Kind::Usage, "this build reads no audit log").help("build it with the feature `store`"))
     }
 }

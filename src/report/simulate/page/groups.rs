@@ -112,7 +112,8 @@ fn count(count: u64, tone: &str) -> Markup {
 
 /// Every other group, folded.
 pub(super) fn groups(report: &Report) -> Markup {
-    let all: [(&str, &str, &Groups); 7] = [
+    let days = report.hours.days();
+    let all: [(&str, &str, &Groups); 8] = [
         ("By reason", "Reason", &report.reasons),
         ("By statement", "Statement", &report.rules),
         ("By door", "Door", &report.doors),
@@ -120,6 +121,7 @@ pub(super) fn groups(report: &Report) -> Markup {
         ("By subject", "Subject", &report.subjects),
         ("By agent", "Agent", &report.agents),
         ("By hour", "Hour", &report.hours),
+        ("By day", "Day", &days),
     ];
     html! {
         section aria-labelledby="groups" {
@@ -131,7 +133,7 @@ pub(super) fn groups(report: &Report) -> Markup {
 
 fn group_table(title: &str, name: &str, groups: &Groups) -> Markup {
     let mut list: Vec<&Group> = groups.list.iter().collect();
-    if name != "Hour" {
+    if !matches!(name, "Hour" | "Day") {
         list.sort_by_key(|group| Reverse(group.counts.impact()));
     }
     let mut left = groups.others;
