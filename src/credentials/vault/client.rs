@@ -31,6 +31,8 @@ const TRIES: u32 = 3;
 pub struct Patience {
     /// For a connection.
     pub connect: Duration,
+    /// For a node to say how it is.
+    pub look: Duration,
     /// For one request.
     pub request: Duration,
     /// For one request that makes what must be taken back: nobody waits for it so long, and what it makes
@@ -45,10 +47,11 @@ pub struct Patience {
 }
 
 impl Default for Patience {
-    /// 2, 5, 30 and 9 seconds; from half a second to 30 seconds.
+    /// 2, 1, 5, 30 and 9 seconds; from half a second to 30 seconds.
     fn default() -> Self {
         Self {
             connect: Duration::from_secs(2),
+            look: Duration::from_secs(1),
             request: Duration::from_secs(5),
             making: Duration::from_secs(30),
             whole: Duration::from_secs(9),

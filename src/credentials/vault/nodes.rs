@@ -15,8 +15,6 @@ use super::call::{Call, headers, send};
 use super::client::Vault;
 use crate::credentials::unavailable::Unavailable;
 
-/// How long a node may take to say how it is.
-const LOOK: Duration = Duration::from_secs(1);
 /// For how long whoever only wants to see it is content with what was said.
 const FRESH: Duration = Duration::from_secs(10);
 
@@ -126,7 +124,7 @@ impl Vault {
         self.ask(self.nodes.get(self.nodes.turned())?).await
     }
 
-    /// What every node says of itself, as of some seconds ago at most. Needs no login, and never takes longer than a second or two.
+    /// What every node says of itself, as of some seconds ago at most. Needs no login.
     pub async fn nodes(&self) -> Vec<Node> {
         let mut said = self.nodes.said.lock().await;
         let all = self.look(&mut said, FRESH, None).await;
@@ -190,7 +188,7 @@ impl Vault {
         // The answer of the library's own function lacks a field at OpenBao; and no namespace has it.
         let call = Call::get("sys/health");
         let asked = send(&self.http, node, headers("", None)?, &call);
-        match timeout(LOOK, asked).await.unwrap_or_else(|_| Err(Unavailable::TimedOut.into())) {
+        match timeout(self.patience.look, asked).await.unwrap_or_else(|_| Err(Unavailable::TimedOut.into())) {
             Ok(_) => Ok(Health::Active),
             Err(failure) => match failure.reason {
                 Unavailable::Busy | Unavailable::Standby => Ok(Health::Standby),

@@ -19,6 +19,7 @@ use crate::place::{DOORWARD, untold};
 const TOKEN: &str = "hvs.of-the-gateway";
 const PATIENCE: Patience = Patience {
     connect: Duration::from_millis(500),
+    look: Duration::from_millis(300),
     request: Duration::from_millis(300),
     making: Duration::from_millis(600),
     whole: Duration::from_millis(700),

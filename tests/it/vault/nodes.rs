@@ -111,6 +111,17 @@ fn crm(nodes: &[&Fake], patience: Patience) -> (Arc<Vault>, CompiledPolicy) {
     (Vault::new(declared, &Tls::default(), secrets, Arc::new(|| 0), patience).unwrap(), policy)
 }
 
+/// A machine may be busy: nobody is taken for away because of that.
+const PATIENT: Patience = Patience {
+    connect: Duration::from_secs(20),
+    look: Duration::from_secs(20),
+    request: Duration::from_secs(20),
+    making: Duration::from_secs(30),
+    whole: Duration::from_mins(1),
+    backoff: Duration::from_millis(500),
+    backoff_max: Duration::from_secs(30),
+};
+
 fn leased() -> Says {
     Says::Status(200, json!({ "lease_id": "l", "lease_duration": 600, "data": { "token": "x" } }))
 }
@@ -125,7 +136,7 @@ async fn the_node_that_says_that_it_is_in_charge_is_asked_and_those_between_are_
     let first = Fake::start(sealed()).await.is(503);
     let (waits, closed) = (Fake::start(leased()).await.is(429), Fake::start(leased()).await.is(503));
     let active = Fake::start(leased()).await;
-    let (vault, policy) = crm(&[&first, &waits, &closed, &active], Patience::default());
+    let (vault, policy) = crm(&[&first, &waits, &closed, &active], PATIENT);
     assert!(credentials(&policy, &vault).get("crm", None).await.is_ok());
     assert_eq!((first.count(), waits.count(), closed.count(), active.count()), (1, 0, 0, 1));
     for passed_by in [&waits, &closed] {
@@ -142,7 +153,7 @@ async fn the_node_that_says_that_it_is_in_charge_is_asked_and_those_between_are_
 async fn however_many_fail_at_once_each_node_is_looked_at_once() {
     let nodes = [Fake::start(sealed()).await.is(503), Fake::start(sealed()).await.is(429)];
     // Nobody looks a second time within this.
-    let patience = Patience { backoff: Duration::from_hours(1), ..Patience::default() };
+    let patience = Patience { backoff: Duration::from_hours(1), ..PATIENT };
     let (vault, policy) = crm(&[&nodes[0], &nodes[1]], patience);
     let all = credentials(&policy, &vault);
     let asking = (0..50).map(|_| async {
@@ -168,11 +179,14 @@ async fn a_sealed_node_is_seen_as_such_and_left_for_the_one_in_charge_until_it_i
     let vault = World::vault(&policy, &[("env:ROLE", &role), ("env:SECRET", &secret_id)]);
     assert!(credentials(&policy, &vault).get("tickets", None).await.is_ok());
     let told = async || -> Vec<_> { vault.nodes().await.into_iter().map(|node| (node.asked, node.health)).collect() };
-    assert_eq!(told().await, [(false, Ok(Health::Sealed)), (true, Ok(Health::Active))]);
+    let until = async |first: Health| {
+        let begun = tokio::time::Instant::now();
+        while told().await != [(false, Ok(first)), (true, Ok(Health::Active))] {
+            assert!(begun.elapsed() < Duration::from_mins(1), "{:?}", told().await);
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    until(Health::Sealed).await;
     sealed.unseal(&root[0]).await;
-    let begun = tokio::time::Instant::now();
-    while told().await[0] != (false, Ok(Health::Active)) {
-        assert!(begun.elapsed() < Duration::from_mins(1));
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
+    until(Health::Active).await;
 }
