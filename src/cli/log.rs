@@ -6,10 +6,10 @@
 use std::fmt;
 
 use serde::Serialize;
+use time::OffsetDateTime;
 use tracing::field::{Field, Visit};
 use tracing::{Event, Subscriber};
 use tracing_subscriber::fmt::format::Writer;
-use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::registry::LookupSpan;
 
@@ -23,10 +23,10 @@ where
     N: for<'a> FormatFields<'a> + 'static,
 {
     fn format_event(&self, _: &FmtContext<'_, S, N>, mut writer: Writer<'_>, event: &Event<'_>) -> fmt::Result {
-        let mut time = String::new();
-        SystemTime.format_time(&mut Writer::new(&mut time))?;
         let mut line = Line(Vec::with_capacity(512));
-        line.member("timestamp", &time);
+        line.0.extend_from_slice(b"{\"timestamp\":\"");
+        line.time(OffsetDateTime::now_utc());
+        line.0.push(b'"');
         line.member("level", event.metadata().level().as_str());
         event.record(&mut line);
         line.member("target", event.metadata().target());
@@ -40,11 +40,35 @@ struct Line(Vec<u8>);
 
 impl Line {
     fn member<T: Serialize + ?Sized>(&mut self, name: &str, value: &T) {
-        self.0.push(if self.0.is_empty() { b'{' } else { b',' });
+        self.0.push(b',');
         // Writing texts, numbers and truth values to memory does not fail.
         let _ = serde_json::to_writer(&mut self.0, name.strip_prefix("r#").unwrap_or(name));
         self.0.push(b':');
         let _ = serde_json::to_writer(&mut self.0, value);
+    }
+}
+
+impl Line {
+    /// A time as RFC 3339 has it, to the microsecond. Every line has one.
+    fn time(&mut self, time: OffsetDateTime) {
+        let (year, month, day) = time.to_calendar_date();
+        let (hour, minute, second, micro) = time.to_hms_micro();
+        let (year, month) = (year.unsigned_abs(), u32::from(u8::from(month)));
+        for (number, digits, end) in [
+            (year, 4, b'-'),
+            (month, 2, b'-'),
+            (day.into(), 2, b'T'),
+            (hour.into(), 2, b':'),
+            (minute.into(), 2, b':'),
+            (second.into(), 2, b'.'),
+            (micro, 6, b'Z'),
+        ] {
+            for place in (0..digits).rev() {
+                let digit = number / 10_u32.pow(place) % 10;
+                self.0.push(b'0' + u8::try_from(digit).unwrap_or_default());
+            }
+            self.0.push(end);
+        }
     }
 }
 
@@ -114,5 +138,20 @@ mod tests {
         let expected = json!({ "level": "WARN", "message": "said 1", "type": "a\"b\n\u{e9}", "n": -3, "f": 0.5, "yes": true,
             "error": "no", "target": "doorward::cli::log::tests" });
         assert_eq!(line, expected);
+    }
+
+    #[test]
+    fn a_time_is_written_as_rfc_3339_has_it() {
+        for seconds in [0, 951_782_399, 951_782_400, 1_772_456_580, 4_102_444_799] {
+            let time = OffsetDateTime::from_unix_timestamp(seconds).unwrap().replace_microsecond(1_020).unwrap();
+            let mut line = Line(Vec::new());
+            line.time(time);
+            let written = String::from_utf8(line.0).unwrap();
+            assert_eq!(
+                OffsetDateTime::parse(&written, &time::format_description::well_known::Rfc3339).unwrap(),
+                time,
+                "{written}"
+            );
+        }
     }
 }
