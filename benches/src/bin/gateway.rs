@@ -6,7 +6,7 @@
 //! itself, once with its audit log on a disk and once in memory (`/dev/shm`). They take turns in short
 //! rounds, so that what else the machine does falls on each alike. Small tool calls of MCP 2026-07-28
 //! over kept connections, each with a token whose signature was verified and is remembered; every
-//! answer is compared. Then many streams are opened, and what the gateway holds for them is told.
+//! answer is compared. Then many streams are opened, and what the gateway holds for them is told and asserted.
 
 use std::convert::Infallible;
 use std::ffi::OsStr;
@@ -43,6 +43,8 @@ const LOADS: [usize; 3] = [1, 32, 256];
 const ROUNDS: usize = 5;
 /// Streams that are held open for the memory of the gateway, within what one door allows by itself.
 const STREAMS: usize = 1_000;
+/// What it may then hold of its own, in KiB.
+const MOST: u64 = 64 << 10;
 /// How many subjects take turns.
 const SUBJECTS: usize = 16;
 /// How long a process may take to begin.
@@ -175,11 +177,14 @@ impl Process {
         }
     }
 
-    /// What it holds in memory, in KiB.
-    fn resident(&self) -> u64 {
+    /// What it holds in memory, in KiB: of its own, and with what is mapped of its program file.
+    fn resident(&self) -> (u64, u64) {
         let text = std::fs::read_to_string(format!("/proc/{}/status", self.0.id())).expect("this is Linux");
-        let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("it has memory");
-        line.trim().trim_end_matches(" kB").parse().expect("a number")
+        let of = |name: &str| -> u64 {
+            let line = text.lines().find_map(|line| line.strip_prefix(name)).expect("it has memory");
+            line.trim().trim_end_matches(" kB").parse().expect("a number")
+        };
+        (of("RssAnon:"), of("VmRSS:"))
     }
 
     /// How long it has been on a processor, in seconds.
@@ -379,10 +384,14 @@ async fn streams(way: &Way, tokens: &[String]) {
         held.push(socket);
     }
     let after = way.process.resident();
-    let each = after.saturating_sub(before) / STREAMS as u64;
+    let each = after.0.saturating_sub(before.0) / STREAMS as u64;
     println!(
-        "\nmemory of a gateway: {} MiB when it has begun, {} MiB with {STREAMS} open streams, {each} KiB each",
-        before >> 10,
-        after >> 10
+        "\nmemory of a gateway, and with its program: {} and {} MiB when it has begun, {} and {} MiB with {STREAMS} open \
+         streams, {each} KiB each",
+        before.0 >> 10,
+        before.1 >> 10,
+        after.0 >> 10,
+        after.1 >> 10
     );
+    assert!(after.0 < MOST, "{STREAMS} streams take more than {MOST} KiB");
 }
