@@ -1,13 +1,15 @@
 //! The log in a database: what the guard says, as rows of a chain.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
 use super::chain::{Column, Data, Entry};
+use super::event::EventText;
 use super::row::{Intent, Outcome, Refusals, RowRule};
 use super::store::{Logger, Refused};
 use super::{About, Log, Lost, Pending, Receipt, Unavailable};
-use crate::model::{Effect, Position, RuleKind, Timestamp};
+use crate::model::{Action, Effect, Position, Reason, RuleKind, Timestamp};
 
 /// The class of rows about requests of which nobody is known.
 const NOBODY: &str = "standard";
@@ -21,6 +23,22 @@ const NOBODY: &str = "standard";
 pub struct Ledger {
     logger: Logger,
     nobody: Arc<str>,
+    words: Words,
+}
+
+/// The words that most rows have in common, so that each row does not have them anew.
+struct Words(BTreeSet<Arc<str>>);
+
+impl Words {
+    fn new() -> Self {
+        let reasons = Reason::ALL.iter().map(|reason| reason.code());
+        let methods = Action::ALL.iter().map(|action| action.method());
+        Self(reasons.chain(methods).chain(["allow", "deny", "answered", "disconnected"]).map(Arc::from).collect())
+    }
+
+    fn shared(&self, text: &str) -> Arc<str> {
+        self.0.get(text).cloned().unwrap_or_else(|| text.into())
+    }
 }
 
 impl fmt::Debug for Ledger {
@@ -32,7 +50,7 @@ impl fmt::Debug for Ledger {
 impl Ledger {
     /// A log that writes with this logger. `class` is that of requests of which nobody is known.
     pub fn new(logger: Logger, class: Option<&str>) -> Self {
-        Self { logger, nobody: class.unwrap_or(NOBODY).into() }
+        Self { logger, nobody: class.unwrap_or(NOBODY).into(), words: Words::new() }
     }
 
     /// Writes what waits and the seal that closes the writer. What comes later is refused. Does not end
@@ -51,12 +69,14 @@ impl Ledger {
     async fn append(&self, intent: Intent) -> Result<Receipt, Unavailable> {
         let room = self.logger.room().ok_or(Unavailable)?;
         let about = About {
-            class: intent.class.as_str().into(),
-            request: intent.request.as_str().into(),
-            door: intent.door.as_str().into(),
+            class: Arc::clone(&intent.class),
+            request: Arc::clone(&intent.request),
+            door: Arc::clone(&intent.door),
         };
-        let at = self.within(intent.time);
-        match self.logger.append(of_intent(&intent, about.class.clone(), at)).await {
+        let entry = of_intent(&self.words, &intent, self.within(intent.time));
+        // What has no part in the row need not be there while it is written.
+        drop(intent);
+        match self.logger.append(entry).await {
             Ok(placed) => Ok(Receipt::about(placed.seq.unsigned_abs(), room, about)),
             Err(Refused::Full | Refused::Away | Refused::Late | Refused::Impossible) => Err(Unavailable),
         }
@@ -71,7 +91,7 @@ impl Log for Ledger {
     fn outcome(&self, receipt: Receipt, outcome: Outcome) {
         let sequence = receipt.sequence();
         if let (Some(room), Some(about)) = (receipt.room, receipt.about) {
-            self.logger.note(of_outcome(&outcome, sequence, &about, self.within(outcome.time)), room);
+            self.logger.note(of_outcome(&self.words, &outcome, sequence, &about, self.within(outcome.time)), room);
         }
     }
 
@@ -99,33 +119,36 @@ impl Log for Ledger {
     }
 }
 
-fn of_intent(intent: &Intent, class: Arc<str>, at: i64) -> Entry {
+fn of_intent(words: &Words, intent: &Intent, at: i64) -> Entry {
     let allowed = intent.verdict.effect == Effect::Allow;
-    let rule = intent.verdict.rule.as_ref();
+    let (who, rule) = (&*intent.who, intent.verdict.rule.as_ref());
     let data = Data::new()
-        .texts("actors", &intent.actors)
+        .texts("actors", &who.actors)
         .text("arguments", intent.arguments.as_deref())
         .text("era", intent.era.as_deref())
-        .object("event", intent.event.as_ref())
+        .written("event", intent.event.as_ref().map(EventText::as_str))
         .text("message", intent.message.as_deref())
         .inner("rule", rule.map(of_rule))
-        .texts("scopes", &intent.scopes)
-        .text("token", intent.token.as_deref());
-    Entry::new(class, if allowed { "intent" } else { "denial" }, at)
-        .with(Column::Agent, intent.agent.as_deref())
-        .with(Column::Decision, if allowed { "allow" } else { "deny" })
-        .with(Column::Door, intent.door.as_str())
-        .with(Column::Issuer, intent.issuer.as_str())
-        .with(Column::Method, intent.method.as_str())
+        .texts("scopes", &who.scopes)
+        .text("token", who.token.as_deref());
+    let mut entry = Entry::new(Arc::clone(&intent.class), if allowed { "intent" } else { "denial" }, at)
+        .with_shared(Column::Decision, &words.shared(if allowed { "allow" } else { "deny" }))
+        .with_shared(Column::Door, &intent.door)
+        .with_shared(Column::Issuer, &who.issuer)
+        .with_shared(Column::Method, &words.shared(&intent.method))
         .with(Column::Name, Some(intent.name.as_str()).filter(|name| !name.is_empty()))
-        .with(Column::Policy, intent.policy.as_str())
-        .with(Column::Reason, intent.verdict.reason.as_str())
-        .with(Column::Request, intent.request.as_str())
+        .with_shared(Column::Policy, &intent.policy)
+        .with_shared(Column::Reason, &words.shared(&intent.verdict.reason))
+        .with_shared(Column::Request, &intent.request)
         .with(Column::Rule, rule.map(|rule| rule.name.as_str()))
         .with(Column::Session, intent.session.as_deref())
-        .with(Column::Subject, intent.subject.as_str())
+        .with_shared(Column::Subject, &who.subject)
         .with(Column::Trace, intent.trace.as_deref())
-        .with_written(data)
+        .with_written(data);
+    if let Some(agent) = &who.agent {
+        entry = entry.with_shared(Column::Agent, agent);
+    }
+    entry
 }
 
 fn of_rule(rule: &RowRule) -> Data {
@@ -144,11 +167,11 @@ fn of_rule(rule: &RowRule) -> Data {
     Data::new().inner("at", Some(at)).text("kind", Some(kind)).text("name", Some(&rule.name))
 }
 
-fn of_outcome(outcome: &Outcome, sequence: u64, about: &About, at: i64) -> Entry {
+fn of_outcome(words: &Words, outcome: &Outcome, sequence: u64, about: &About, at: i64) -> Entry {
     let mut entry = Entry::new(about.class.clone(), "outcome", at)
-        .with(Column::Door, &*about.door)
-        .with(Column::Reason, outcome.end.as_str())
-        .with(Column::Request, &*about.request)
+        .with_shared(Column::Door, &about.door)
+        .with_shared(Column::Reason, &words.shared(&outcome.end))
+        .with_shared(Column::Request, &about.request)
         .with_written(
             Data::new()
                 .number("bytes", i64::try_from(outcome.bytes).ok())
@@ -175,45 +198,17 @@ mod tests {
     use serde_json::{Map, Value, json};
 
     use super::*;
-    use crate::audit::row::Verdict;
-    use crate::model::Reason;
+    use crate::audit::row::{Verdict, Who};
 
     #[test]
     fn data_are_what_any_json_library_makes_of_the_same() {
         let event = json!({"z": [1.50, null], "\u{fb33}": 1, "\u{1f600}": 2, "nul": "a\0b"});
-        let texts = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
         for kind in [RuleKind::Grant, RuleKind::Deny, RuleKind::Server, RuleKind::Item, RuleKind::Issuer] {
-            let at = Position { file: "a \"b\".toml".into(), line: 40, column: 1 };
-            let intent = Intent {
-                time: Timestamp(1),
-                request: "r".to_owned(),
-                trace: None,
-                session: None,
-                issuer: "corp".to_owned(),
-                subject: "ana".to_owned(),
-                agent: None,
-                actors: Vec::new(),
-                scopes: texts(&["a:read", "b"]),
-                token: Some("sha256:00".to_owned()),
-                door: "tickets".to_owned(),
-                era: None,
-                method: "tools/call".to_owned(),
-                name: "refund".to_owned(),
-                arguments: Some("sha256:11".to_owned()),
-                message: None,
-                event: event.as_object().cloned(),
-                verdict: Verdict {
-                    effect: Effect::Allow,
-                    reason: Reason::Granted.code().to_owned(),
-                    rule: Some(RowRule { kind, name: "g".to_owned(), at }),
-                },
-                policy: "sha256:22".to_owned(),
-                class: "standard".to_owned(),
-            };
-            let written = of_intent(&intent, "standard".into(), 1);
+            let intent = intent(kind, event.as_object().map(EventText::from));
+            let written = of_intent(&Words::new(), &intent, 1);
             let same = json!({
-                "arguments": intent.arguments, "event": event, "rule": intent.verdict.rule, "scopes": intent.scopes,
-                "token": intent.token,
+                "arguments": intent.arguments, "event": event, "rule": intent.verdict.rule, "scopes": intent.who.scopes,
+                "token": intent.who.token,
             });
             let expected = Entry::new("standard".into(), "intent", 1).with_data(object(&same));
             assert_eq!(written.data(), expected.data());
@@ -223,7 +218,7 @@ mod tests {
         let outcome = Outcome {
             time: Timestamp(1),
             of: 0,
-            end: "answered".to_owned(),
+            end: "answered".into(),
             status: None,
             error: Some(-3),
             milliseconds: 1,
@@ -231,7 +226,39 @@ mod tests {
         };
         let expected =
             Entry::new("standard".into(), "outcome", 1).with_data(object(&json!({"of": 7, "error": -3, "bytes": 5})));
-        assert_eq!(of_outcome(&outcome, 7, &about, 1).data(), expected.data());
+        assert_eq!(of_outcome(&Words::new(), &outcome, 7, &about, 1).data(), expected.data());
+    }
+
+    fn intent(kind: RuleKind, event: Option<EventText>) -> Intent {
+        let at = Position { file: "a \"b\".toml".into(), line: 40, column: 1 };
+        Intent {
+            time: Timestamp(1),
+            request: "r".into(),
+            trace: None,
+            session: None,
+            who: Arc::new(Who {
+                issuer: "corp".into(),
+                subject: "ana".into(),
+                agent: None,
+                actors: Vec::new(),
+                scopes: ["a:read", "b"].map(str::to_owned).to_vec(),
+                token: Some("sha256:00".to_owned()),
+            }),
+            door: "tickets".into(),
+            era: None,
+            method: "tools/call".to_owned(),
+            name: "refund".to_owned(),
+            arguments: Some("sha256:11".to_owned()),
+            message: None,
+            event,
+            verdict: Verdict {
+                effect: Effect::Allow,
+                reason: Reason::Granted.code().into(),
+                rule: Some(RowRule { kind, name: "g".to_owned(), at }),
+            },
+            policy: "sha256:22".into(),
+            class: "standard".into(),
+        }
     }
 
     fn object(value: &Value) -> Map<String, Value> {

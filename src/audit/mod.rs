@@ -14,6 +14,7 @@
 
 mod beside;
 pub mod chain;
+mod event;
 mod journal;
 #[cfg(feature = "store")]
 mod ledger;
@@ -35,12 +36,13 @@ use std::sync::Arc;
 use tokio::sync::OwnedSemaphorePermit;
 
 pub use beside::{Beside, spare_threads};
+pub use event::{Asker, EventText};
 pub use journal::{Journal, JournalError, JournalOptions};
 #[cfg(feature = "store")]
 pub use ledger::Ledger;
 #[cfg(feature = "store")]
 pub use recorded::recorded;
-pub use row::{Entry, Intent, Outcome, Refusals, Row, RowRule, SCHEMA, Verdict, digest};
+pub use row::{Entry, Intent, Outcome, Refusals, Row, RowRule, SCHEMA, Verdict, Who, digest};
 #[cfg(feature = "store")]
 pub use signer::{NotSigned, Signer};
 

@@ -40,7 +40,7 @@ impl Intent {
         let rule = self.verdict.rule.as_ref().map(|rule| DecidedRule { kind: rule.kind, name: rule.name.clone() });
         let decided = decided(self.verdict.effect, &self.verdict.reason, rule, &self.policy)?;
         let mut event = read_event(line.as_bytes()).ok()?;
-        event.id = Field::Present(self.request.clone());
+        event.id = Field::Present(self.request.to_string());
         event.decided = Some(decided);
         Some(event)
     }

@@ -3,10 +3,13 @@
 //! There is no field for a token or a session id, and of arguments only the values that a rule of the
 //! policy reads or that the tool declares under `capture`.
 
+use std::borrow::Cow;
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
 
+use super::event::EventText;
 use crate::model::{Effect, Position, RuleKind, Timestamp};
 
 /// The name and version of the format, in every row.
@@ -44,31 +47,18 @@ pub struct Intent {
     /// When it was judged.
     pub time: Timestamp,
     /// The identifier of the request.
-    pub request: String,
+    pub request: Arc<str>,
     /// The trace that it is part of (W3C trace context), where the caller sent one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trace: Option<String>,
     /// The digest of the session id.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub session: Option<String>,
-    /// The issuer, by its name in the policy.
-    pub issuer: String,
-    /// The `sub` claim.
-    pub subject: String,
-    /// The client that acts.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub agent: Option<String>,
-    /// The actors of a delegated token, the current one first.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub actors: Vec<String>,
-    /// The scopes of the token.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub scopes: Vec<String>,
-    /// The digest of the token's `jti`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub token: Option<String>,
+    /// Who asks.
+    #[serde(flatten)]
+    pub who: Arc<Who>,
     /// The server, by its name in the policy.
-    pub door: String,
+    pub door: Arc<str>,
     /// The protocol revision spoken; none when the request does not say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub era: Option<String>,
@@ -86,14 +76,35 @@ pub struct Intent {
     /// What the policy was asked, as a line of a recording: what it needs to judge again. Of arguments
     /// it holds those that a rule reads or that the tool declares under `capture`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub event: Option<Map<String, Value>>,
+    pub event: Option<EventText>,
     /// What was decided.
     #[serde(flatten)]
     pub verdict: Verdict,
     /// The digest of the policy that decided.
-    pub policy: String,
+    pub policy: Arc<str>,
     /// The audit class.
-    pub class: String,
+    pub class: Arc<str>,
+}
+
+/// Who asks, from a verified token: the same for every request with it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Who {
+    /// The issuer, by its name in the policy.
+    pub issuer: Arc<str>,
+    /// The `sub` claim.
+    pub subject: Arc<str>,
+    /// The client that acts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agent: Option<Arc<str>>,
+    /// The actors of a delegated token, the current one first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub actors: Vec<String>,
+    /// The scopes of the token.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub scopes: Vec<String>,
+    /// The digest of the token's `jti`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token: Option<String>,
 }
 
 /// What was decided, and why.
@@ -102,7 +113,7 @@ pub struct Verdict {
     /// Allow or deny.
     pub effect: Effect,
     /// The reason's stable code: one of a decision, or of a check that the guard makes itself.
-    pub reason: String,
+    pub reason: Cow<'static, str>,
     /// The statement that decided, where one did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rule: Option<RowRule>,
@@ -127,7 +138,7 @@ pub struct Outcome {
     /// The sequence of the intent; the log fills it in from the receipt.
     pub of: u64,
     /// How it ended: `answered`, or the code of what went wrong.
-    pub end: String,
+    pub end: Cow<'static, str>,
     /// The HTTP status that the caller got; none when the caller went away before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status: Option<u16>,

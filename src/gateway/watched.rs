@@ -60,7 +60,7 @@ impl Drop for Wait<'_> {
 
 fn told(intent: &Intent) {
     let effect = if intent.verdict.effect == Effect::Allow { "allow" } else { "deny" };
-    let (door, reason) = (intent.door.clone(), intent.verdict.reason.clone());
+    let (door, reason) = (Arc::clone(&intent.door), intent.verdict.reason.clone());
     counter!("doorward_requests_total", "door" => door, "decision" => effect, "reason" => reason).increment(1);
     let named = matches!(Action::from_method(&intent.method), Action::ToolsCall | Action::PromptsGet);
     let name: String = intent.name.chars().take(if named { NAME } else { 0 }).collect();
@@ -102,7 +102,7 @@ impl Log for Watched {
                 Ok(_) => {}
                 Err(_) => {
                     counter!("doorward_audit_unavailable_total").increment(1);
-                    tracing::error!(request, "the audit log cannot be written");
+                    tracing::error!(request = &*request, "the audit log cannot be written");
                 }
             }
             receipt
@@ -116,6 +116,7 @@ impl Log for Watched {
             let seconds = outcome.milliseconds as f64 / 1000.0;
             let Outcome { end, status, error, milliseconds, bytes, .. } = &outcome;
             histogram!("doorward_request_seconds", "door" => door.to_owned(), "end" => end.clone()).record(seconds);
+            let end = &**end;
             tracing::info!(request, door, end, status, error, milliseconds, bytes, "ended");
         }
         self.log.outcome(receipt, outcome);

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value};
 
 use super::refused::Refused;
-use super::verified::Verified;
+use super::verified::{Beside, Verified};
 use crate::model::{Fact, Timestamp};
 use crate::policy::set::Issuer;
 
@@ -97,6 +97,7 @@ pub(super) fn read(name: &str, issuer: &Issuer, claims: &Map<String, Value>) -> 
         expires_at: time(claims.get("exp"), f64::floor)?,
         not_before: time(claims.get("nbf"), f64::ceil)?,
         id: text(claims.get("jti"))?,
+        beside: Beside::default(),
     })
 }
 

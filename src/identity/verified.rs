@@ -1,7 +1,9 @@
 //! What a verified token says. Never the token.
 
+use std::any::Any;
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::{Arc, OnceLock};
 
 use crate::model::{Claim, Fact, Subject, Timestamp, Token};
 
@@ -20,7 +22,26 @@ pub struct Verified {
     pub(super) expires_at: Option<Timestamp>,
     pub(super) not_before: Option<Timestamp>,
     pub(super) id: Option<String>,
+    pub(super) beside: Beside,
 }
+
+/// What is kept beside the facts. It is made of them, so it makes no two facts differ.
+#[derive(Default)]
+pub(super) struct Beside(OnceLock<Arc<dyn Any + Send + Sync>>);
+
+impl Clone for Beside {
+    fn clone(&self) -> Self {
+        Self::default()
+    }
+}
+
+impl PartialEq for Beside {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for Beside {}
 
 impl fmt::Debug for Verified {
     /// The issuer only: the rest may be personal.
@@ -46,6 +67,7 @@ impl Verified {
             expires_at,
             not_before: None,
             id: None,
+            beside: Beside::default(),
         }
     }
 
@@ -79,8 +101,19 @@ impl Verified {
         self.id.as_deref()
     }
 
-    /// About how many bytes the facts take.
+    /// What somebody makes of the facts, made once for as long as they are remembered. It is to take no more memory
+    /// than they do: their size counts twice.
+    pub fn beside<T: Send + Sync + 'static>(&self, make: impl Fn() -> T) -> Arc<T> {
+        let kept = self.beside.0.get_or_init(|| Arc::new(make()));
+        Arc::clone(kept).downcast().unwrap_or_else(|_| Arc::new(make()))
+    }
+
+    /// About how many bytes the facts take, and what is kept beside them.
     pub(super) fn size(&self) -> usize {
+        2 * self.facts_size()
+    }
+
+    fn facts_size(&self) -> usize {
         let of = |list: &[String]| list.iter().map(|text| text.len() + size_of::<String>()).sum::<usize>();
         let list = |list: &Option<Vec<String>>| list.as_deref().map_or(0, of);
         let text = |text: &Option<String>| text.as_ref().map_or(0, String::len);

@@ -1,5 +1,6 @@
 //! A caller whose token holds, at one door: every question to the policy about it.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use serde_json::{Map, Value};
@@ -7,12 +8,14 @@ use serde_json::{Map, Value};
 use super::code::Code;
 use super::door::{Door, scope_of};
 use super::guard::{Guard, Rules};
+use super::kept;
+use super::known::Known;
 use super::principal::Principal;
 use super::rates::{Held, Shared};
 use super::refusal::{Refusal, is_of_token};
 use super::trace::Trace;
 use crate::analyze;
-use crate::audit::{self, Intent, RowRule, Verdict as RowVerdict};
+use crate::audit::{self, EventText, Intent, RowRule, Verdict as RowVerdict};
 use crate::identity::Verified;
 use crate::model::{
     Action, Arguments, Context, Decision, Effect, Fact, FactSet, Reason, Request, Resource, ResourceKind, Strings,
@@ -23,6 +26,14 @@ use crate::policy::{CompiledPolicy, mask_secrets};
 
 /// The longest text from a request that a row repeats, in characters.
 const SHOWN: usize = 1024;
+
+/// A text of a request as a row repeats it. A secret in it is the caller's own; it is not kept.
+fn shown(text: &str) -> String {
+    match mask_secrets(text) {
+        Cow::Borrowed(text) if text.len() <= SHOWN => text.to_owned(),
+        text => text.chars().take(SHOWN).collect(),
+    }
+}
 
 /// What is asked at a door.
 #[derive(Clone, Debug)]
@@ -72,8 +83,9 @@ pub(super) struct Caller {
     pub(super) door: Arc<Door>,
     pub(super) verified: Arc<Verified>,
     pub(super) principal: Principal,
+    pub(super) known: Arc<Known>,
     /// The identifier of the request.
-    pub(super) request: String,
+    pub(super) request: Arc<str>,
     pub(super) now: Timestamp,
 }
 
@@ -136,7 +148,8 @@ impl Caller {
             rules,
             verified: Arc::clone(&self.verified),
             principal: self.principal.clone(),
-            request: self.request.clone(),
+            known: Arc::clone(&self.known),
+            request: Arc::clone(&self.request),
             now: self.guard.now(),
         }
     }
@@ -148,8 +161,7 @@ impl Caller {
         self.question(self.now, (ask.action, ask.kind, &ask.name), arguments, With::Token, |request| {
             let decision = pdp::decide(policy, request);
             let mut intent = self.intent(ask, &decision);
-            intent.event =
-                super::kept::event(policy, request, &ask.method, ask.era.as_deref(), intent.session.as_deref());
+            intent.event = self.kept(ask, request, intent.session.as_deref());
             if !decision.is_allow() {
                 let refused = Some(self.refusal(ask, &decision));
                 return Judged { intent, refused, held: None, shared: Vec::new() };
@@ -175,7 +187,7 @@ impl Caller {
         let passes = held.map_or(Ok(()), |held| {
             // The statement stays: it says what the policy answered before a rate was counted.
             intent.verdict.effect = Effect::Deny;
-            held.code.as_str().clone_into(&mut intent.verdict.reason);
+            intent.verdict.reason = held.code.as_str().into();
             Err(Refusal { retry_after: Some(held.seconds).filter(|s| *s > 0), ..held.code.into() })
         });
         (intent, passes)
@@ -183,7 +195,7 @@ impl Caller {
 
     /// The row of something that the guard itself refuses.
     pub(super) fn refused(&self, ask: &Ask, refusal: &Refusal) -> Intent {
-        let verdict = RowVerdict { effect: Effect::Deny, reason: refusal.code().as_str().to_owned(), rule: None };
+        let verdict = RowVerdict { effect: Effect::Deny, reason: refusal.code().as_str().into(), rule: None };
         let mut intent = Intent { verdict, ..self.row(ask) };
         if let Code::Policy(reason) = refusal.code() {
             // The policy would say the same, and will when it is asked again. A method that only its revision does not
@@ -191,11 +203,16 @@ impl Caller {
             let action = if reason == Reason::UnknownMethod { Action::Unknown } else { ask.action };
             let what = (action, ask.kind, ask.name.as_str());
             intent.event = self.question(self.now, what, Arguments::NONE, With::Token, |request| {
-                let session = intent.session.as_deref();
-                super::kept::event(&self.rules.policy, request, &ask.method, ask.era.as_deref(), session)
+                self.kept(ask, request, intent.session.as_deref())
             });
         }
         intent
+    }
+
+    /// What of a request with the token as it came is kept with its row.
+    fn kept(&self, ask: &Ask, request: &Request<'_>, session: Option<&str>) -> Option<EventText> {
+        let said = kept::Said { method: &ask.method, era: ask.era.as_deref(), session };
+        kept::event(&self.rules.policy, request, said, &self.known.asker)
     }
 
     /// The row of a decision.
@@ -205,45 +222,34 @@ impl Caller {
             name: rule.name.to_owned(),
             at: rule.position.clone(),
         });
-        let verdict = RowVerdict { effect: decision.effect, reason: decision.reason.code().to_owned(), rule };
+        let verdict = RowVerdict { effect: decision.effect, reason: decision.reason.code().into(), rule };
         let mut intent = Intent { verdict, ..self.row(ask) };
         if let Some(obligations) = decision.obligations {
-            obligations.audit.clone_into(&mut intent.class);
+            intent.class = self.rules.class(obligations.audit);
         }
         intent
     }
 
     /// A row with everything but the verdict.
     fn row(&self, ask: &Ask) -> Intent {
-        let policy = &self.rules.policy;
-        // A secret in the name of what is asked for is the caller's own; it is not kept.
-        let shown = |text: &str| mask_secrets(text).chars().take(SHOWN).collect::<String>();
+        let rules = &self.rules;
         let arguments = ask.arguments.as_ref().and_then(|arguments| serde_json::to_vec(&**arguments).ok());
-        let scopes = match self.verified.facts(&[]).1.scopes {
-            Fact::Known(scopes) => scopes.iter().map(str::to_owned).collect(),
-            Fact::Absent | Fact::Unknown => Vec::new(),
-        };
         Intent {
             time: self.now,
-            request: self.request.clone(),
+            request: Arc::clone(&self.request),
             trace: ask.trace.as_ref().and_then(Trace::id),
             session: ask.session.as_ref().map(|session| audit::digest(session.as_bytes())),
-            issuer: self.principal.issuer().to_owned(),
-            subject: self.principal.subject().to_owned(),
-            agent: self.principal.agent().map(str::to_owned),
-            actors: self.verified.actors().to_vec(),
-            scopes,
-            token: self.verified.id().map(|id| audit::digest(id.as_bytes())),
-            door: self.door.name().to_string(),
+            who: Arc::clone(&self.known.who),
+            door: Arc::clone(self.door.name()),
             era: ask.era.clone(),
             method: shown(&ask.method),
             name: shown(&ask.name),
             arguments: arguments.map(|bytes| audit::digest(&bytes)),
             message: None,
             event: None,
-            verdict: RowVerdict { effect: Effect::Deny, reason: String::new(), rule: None },
-            policy: policy.digest().to_string(),
-            class: policy.set().servers.get(&**self.door.name()).map(|s| s.audit.clone()).unwrap_or_default(),
+            verdict: RowVerdict { effect: Effect::Deny, reason: "".into(), rule: None },
+            policy: Arc::clone(rules.digest()),
+            class: rules.class(rules.policy.set().servers.get(&**self.door.name()).map_or("", |server| &server.audit)),
         }
     }
 

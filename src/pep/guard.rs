@@ -1,7 +1,7 @@
 //! The guard: a policy in force with everything that holding requests to it needs.
 
 use std::any::Any;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -60,6 +60,10 @@ pub(super) struct Rules {
     pub(super) beside: Beside,
     doors: BTreeMap<String, Arc<Door>>,
     vouchers: BTreeMap<String, Arc<str>>,
+    /// What every row says of the policy.
+    digest: Arc<str>,
+    /// The audit classes of its servers.
+    classes: BTreeSet<Arc<str>>,
 }
 
 /// What is kept with one policy by whoever serves behind its doors, so that a request which one policy
@@ -72,12 +76,24 @@ impl Rules {
         let doors = names.filter_map(|name| Some((name.clone(), Arc::new(Door::of(&policy, name)?)))).collect();
         let issuers = policy.set().issuers.iter();
         let vouchers = issuers.map(|(name, issuer)| (name.clone(), principal::voucher(name, issuer))).collect();
-        Self { policy, verifier, generation, beside, doors, vouchers }
+        let classes = policy.set().servers.values().map(|server| server.audit.as_str().into()).collect();
+        let digest = policy.digest().to_string().into();
+        Self { policy, verifier, generation, beside, doors, vouchers, digest, classes }
     }
 
     /// Who vouches for the callers of an issuer, beyond its name.
     pub(super) fn voucher(&self, issuer: &str) -> Option<&Arc<str>> {
         self.vouchers.get(issuer)
+    }
+
+    /// The digest of the policy.
+    pub(super) const fn digest(&self) -> &Arc<str> {
+        &self.digest
+    }
+
+    /// An audit class, shared where it is that of a server.
+    pub(super) fn class(&self, name: &str) -> Arc<str> {
+        self.classes.get(name).cloned().unwrap_or_else(|| name.into())
     }
 
     pub(super) fn door(&self, name: &str) -> Arc<Door> {

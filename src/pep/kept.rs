@@ -5,27 +5,35 @@
 //! taken out, whoever reads it, and so are values that look like what `[audit]` names under `redact`, and
 //! secrets that can be known.
 
-use std::collections::BTreeMap;
+use serde_json::Map;
 
-use serde_json::{Map, Value};
-
-use crate::model::{Action, Fact, Request, ResourceKind, Strings, Withheld, WithheldBecause};
+use crate::audit::{Asker, EventText};
+use crate::model::{Action, Request, ResourceKind, Withheld, WithheldBecause};
 use crate::policy::CompiledPolicy;
 use crate::simulate::Asked;
-use crate::traffic::{Event, Field, Keep, Wants as _, object};
+use crate::traffic::{Event, Field, Keep, Wants as _};
 
 /// How many arguments may be left out by name, and how long such a name may be. Beyond it nothing is kept.
 const LEFT_OUT: (usize, usize) = (64, 128);
 
-/// The event of a request, as a line of a recording holds it; none when it must not be kept.
+/// What was said of a request beside what the policy was asked.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Said<'a> {
+    pub(super) method: &'a str,
+    pub(super) era: Option<&'a str>,
+    /// The digest of the session id.
+    pub(super) session: Option<&'a str>,
+}
+
+/// The event of a request, as a line of a recording holds it; none when it must not be kept. `asker` is of the
+/// token that came with it.
 pub(super) fn event(
     policy: &CompiledPolicy,
     request: &Request<'_>,
-    method: &str,
-    era: Option<&str>,
-    session: Option<&str>,
-) -> Option<Map<String, Value>> {
-    let Request { subject, resource, context, action } = request;
+    Said { method, era, session }: Said<'_>,
+    asker: &Asker,
+) -> Option<EventText> {
+    let Request { resource, context, action, .. } = request;
     let mut event = Event::new(context.now, resource.door, *action, resource.name);
     // What is no request of its own, such as a notification, was asked as another method: a policy that
     // judges it again must be asked the same.
@@ -36,22 +44,9 @@ pub(super) fn event(
     let text = |text: Option<&str>| text.map_or(Field::Absent, |text| Field::Present(text.to_owned()));
     event.era = text(era);
     event.session = text(session);
-    event.subject.issuer = field(subject.issuer, str::to_owned);
-    event.subject.sub = field(subject.id, str::to_owned);
-    event.subject.agent = field(subject.agent, str::to_owned);
-    event.subject.groups = field(subject.groups, list);
-    event.subject.claims = field(subject.claims, |claims| {
-        let claims = claims.iter().map(|claim| (claim.name.to_owned(), list(claim.values)));
-        claims.collect::<BTreeMap<_, _>>()
-    });
-    event.token.aud = field(context.token.audience, list);
-    event.token.scopes = field(context.token.scopes, list);
-    event.token.iat = field(context.token.issued_at, |time| time);
-    event.token.exp = field(context.token.expires_at, |time| time);
-    event.token.nbf = field(context.token.not_before, |time| time);
     arguments(policy, request, &mut event);
     event.redact().ok()?;
-    object(&event).ok()
+    Some(EventText::asked_by(asker, &event))
 }
 
 /// The arguments that somebody will look at.
@@ -99,17 +94,5 @@ fn arguments(policy: &CompiledPolicy, request: &Request<'_>, event: &mut Event) 
     let out = &policy.set().audit.redact;
     if !out.is_empty() {
         event.redact_where(&|text| out.iter().any(|glob| glob.matches(text)));
-    }
-}
-
-fn list(strings: Strings<'_>) -> Vec<String> {
-    strings.iter().map(str::to_owned).collect()
-}
-
-fn field<T, U>(fact: Fact<T>, known: impl FnOnce(T) -> U) -> Field<U> {
-    match fact {
-        Fact::Known(value) => Field::Present(known(value)),
-        Fact::Absent => Field::Absent,
-        Fact::Unknown => Field::NotRecorded,
     }
 }

@@ -23,6 +23,7 @@ mod guard;
 mod head;
 mod held;
 mod kept;
+mod known;
 mod layer;
 mod limits;
 mod memory;

@@ -19,7 +19,7 @@ pub(super) struct Parts {
     pub(super) principal: Principal,
     pub(super) expires_at: Option<Timestamp>,
     pub(super) scopes: Vec<String>,
-    pub(super) request: String,
+    pub(super) request: Arc<str>,
     pub(super) session: Option<String>,
     pub(super) revision: Option<String>,
     pub(super) message: Option<Message>,

@@ -3,7 +3,6 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::guard::Rules;
 use super::held::Weigh;
 use crate::identity::Verified;
 use crate::model::Fact;
@@ -40,12 +39,11 @@ impl Principal {
         Self(Arc::new(Parts { voucher, issuer, subject, agent: agent.map(str::to_owned) }))
     }
 
-    pub(super) fn of(verified: &Verified, rules: &Rules) -> Self {
+    pub(super) fn of(verified: &Verified, voucher: Arc<str>) -> Self {
         let agent = match verified.facts(&[]).0.agent {
             Fact::Known(agent) => Some(agent),
             Fact::Absent | Fact::Unknown => None,
         };
-        let voucher = rules.voucher(verified.issuer()).cloned().unwrap_or_else(|| "".into());
         Self::vouched(voucher, verified.issuer(), verified.subject(), agent)
     }
 

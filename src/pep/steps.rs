@@ -47,6 +47,7 @@ use std::sync::Arc;
 use super::caller::{Ask, Caller};
 use super::code::GuardCode;
 use super::guard::Guard;
+use super::known::Known;
 use super::principal::Principal;
 use super::refusal::Refusal;
 use super::trace::Trace;
@@ -95,10 +96,11 @@ impl Guard {
                 NotVerified::Unavailable => GuardCode::KeysUnavailable,
             }
         })?;
-        let principal = Principal::of(&verified, &rules);
-        let request = (self.0.surroundings.ids)();
+        let known = Known::of(&verified, &rules);
+        let principal = known.principal.clone();
+        let request = (self.0.surroundings.ids)().into();
         Ok(Authenticated {
-            caller: Arc::new(Caller { guard: self.clone(), rules, door, verified, principal, request, now }),
+            caller: Arc::new(Caller { guard: self.clone(), rules, door, verified, principal, known, request, now }),
         })
     }
 }

@@ -133,8 +133,8 @@ impl Trace {
             parent: self.parent.map(|parent| parent.span),
             begun: own.begun,
             id: own.id.clone(),
-            request: intent.request.clone(),
-            door: intent.door.clone(),
+            request: intent.request.to_string(),
+            door: intent.door.to_string(),
             // An unknown method is the caller's own text.
             method: match Action::from_method(&intent.method) {
                 Action::Unknown if !intent.method.starts_with("notifications/") => "unknown".to_owned(),
@@ -144,9 +144,9 @@ impl Trace {
             era: intent.era.clone(),
             session: intent.session.clone(),
             effect: intent.verdict.effect,
-            reason: intent.verdict.reason.clone(),
+            reason: intent.verdict.reason.to_string(),
             rule: intent.verdict.rule.as_ref().map(|rule| rule.name.clone()),
-            policy: intent.policy.clone(),
+            policy: intent.policy.to_string(),
             end: "",
             status: None,
             error: None,

@@ -66,7 +66,7 @@ impl Drop for Watch {
         let outcome = Outcome {
             time: self.guard.now(),
             of: self.sequence,
-            end: self.end.to_owned(),
+            end: self.end.into(),
             status: self.status,
             error: self.error,
             milliseconds: u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX),

@@ -49,4 +49,6 @@ pub use reader::{MAX_LINE, Numbered, Place, Reader, Unreadable, UnreadableCode};
 pub(crate) use secrets::mask_value;
 pub use single::{read_arguments, read_event};
 pub use strict::MAX_DEPTH;
+#[cfg(feature = "guard")]
+pub(crate) use wire::{missing, states_kind};
 pub use writer::{WriteError, Writer, line, object};

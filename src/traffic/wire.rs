@@ -97,7 +97,7 @@ impl<'a> From<&'a Event> for EventOut<'a> {
             door: &event.door,
             era: lists.split(Optional::Era, &event.era),
             method: &event.method,
-            kind: (only_kind(Action::from_method(&event.method)) != Some(event.kind)).then_some(event.kind),
+            kind: states_kind(event).then_some(event.kind),
             name: (event.kind != ResourceKind::Server || !event.name.is_empty()).then_some(&event.name),
             arguments: lists.split(Optional::Arguments, &event.arguments),
             subject: SubjectOut {
@@ -131,6 +131,18 @@ impl<'a> From<&'a Event> for EventOut<'a> {
             ..out
         }
     }
+}
+
+/// Whether the kind of an event is said: its method alone does not say it.
+pub(crate) fn states_kind(event: &Event) -> bool {
+    only_kind(Action::from_method(&event.method)) != Some(event.kind)
+}
+
+/// What of an event is not there, and why: absent, redacted, truncated and not recorded.
+#[cfg(feature = "guard")]
+pub(crate) fn missing(event: &Event) -> [Vec<String>; 4] {
+    let EventOut { absent, redacted, truncated, unrecorded, .. } = EventOut::from(event);
+    [absent, redacted, truncated, unrecorded]
 }
 
 /// One event as a row of columns: its times, and its texts in the order of their columns.

@@ -41,6 +41,14 @@ pub(super) fn write_object(out: &mut Vec<u8>, object: &Map<String, Value>) {
     write_members(out, fields.into_iter());
 }
 
+/// The canonical text of an object.
+pub(in crate::audit) fn canonical_object(object: &Map<String, Value>) -> String {
+    let mut out = Vec::new();
+    write_object(&mut out, object);
+    // What is written is text and JSON of text.
+    String::from_utf8(out).unwrap_or_default()
+}
+
 fn write_members<'a>(out: &mut Vec<u8>, members: impl Iterator<Item = (&'a String, &'a Value)>) {
     out.push(b'{');
     for (i, (key, value)) in members.enumerate() {

@@ -57,7 +57,16 @@ impl Data {
         self
     }
 
+    /// The same with JSON in its canonical form, where there is any.
+    pub(in crate::audit) fn written(mut self, name: &str, text: Option<&str>) -> Self {
+        if let Some(text) = text {
+            self.key(name).extend_from_slice(text.as_bytes());
+        }
+        self
+    }
+
     /// The same with what is an object inside.
+    #[cfg(feature = "store")]
     pub(in crate::audit) fn inner(mut self, name: &str, inner: Option<Self>) -> Self {
         if let Some(inner) = inner {
             let text = inner.into_text();
@@ -66,7 +75,7 @@ impl Data {
         self
     }
 
-    pub(super) fn into_text(mut self) -> String {
+    pub(in crate::audit) fn into_text(mut self) -> String {
         self.0.extend_from_slice(if self.0.is_empty() { b"{}" } else { b"}" });
         // What is written is text and JSON of text.
         String::from_utf8(self.0).unwrap_or_default()

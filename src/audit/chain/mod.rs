@@ -22,7 +22,6 @@ mod anchor;
 #[cfg(feature = "store")]
 mod arranged;
 mod canonical;
-#[cfg(feature = "store")]
 mod data;
 mod hash;
 mod key;
@@ -38,7 +37,7 @@ use std::time::Duration;
 pub use anchor::Anchor;
 #[cfg(feature = "store")]
 pub(in crate::audit) use arranged::arranged;
-#[cfg(feature = "store")]
+pub(in crate::audit) use canonical::canonical_object;
 pub(in crate::audit) use data::Data;
 pub use hash::Hash;
 pub use key::{BadKey, PublicKey, SigningKey};

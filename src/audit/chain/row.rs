@@ -130,6 +130,18 @@ impl Entry {
         self
     }
 
+    /// The same with a text in a column that others share.
+    #[cfg(feature = "store")]
+    #[must_use]
+    pub(in crate::audit) fn with_shared(mut self, column: Column, text: &Arc<str>) -> Self {
+        let shared = match fit(text) {
+            Cow::Borrowed(_) => Arc::clone(text),
+            Cow::Owned(other) => other.into(),
+        };
+        self.put(column, Some(shared));
+        self
+    }
+
     /// The same with these data. What is longer than [`MAX_DATA`] is left out, and shown to be.
     #[must_use]
     pub fn with_data(self, data: Map<String, Value>) -> Self {

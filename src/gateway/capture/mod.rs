@@ -19,7 +19,7 @@ use std::thread::JoinHandle;
 use sha2::{Digest as _, Sha256};
 
 use super::settings::Refusal;
-use crate::audit::{Intent, Log, Lost, Outcome, Pending, Receipt, Refusals, Unavailable};
+use crate::audit::{EventText, Intent, Log, Lost, Outcome, Pending, Receipt, Refusals, Unavailable};
 use crate::model::Timestamp;
 use crate::policy::set;
 use crate::traffic::Gap;
@@ -84,7 +84,7 @@ enum Told {
 /// An event that waits.
 struct Taken {
     intent: Intent,
-    line: String,
+    line: EventText,
 }
 
 /// What those who record and the thread that writes have in common.
@@ -191,7 +191,7 @@ impl Capture {
         }
         let hash = match &intent.session {
             Some(session) => Sha256::digest(session.as_bytes()),
-            None => Sha256::digest(format!("{}\n{}\n{:?}", intent.issuer, intent.subject, intent.agent)),
+            None => Sha256::digest(format!("{}\n{}\n{:?}", intent.who.issuer, intent.who.subject, intent.who.agent)),
         };
         let first = hash.first_chunk().map_or(0, |bytes| u32::from_be_bytes(*bytes));
         u64::from(first) * 100 < u64::from(self.percent) << 32
@@ -200,9 +200,8 @@ impl Capture {
     /// Hands an event over, or counts it.
     fn record(&self, intent: Intent) {
         let time = intent.time;
-        let line = intent.event.as_ref().and_then(|event| serde_json::to_string(event).ok());
-        let Some(line) = line else { return self.shared.drop_at(time, 1) };
-        let size = line.len();
+        let Some(line) = intent.event.clone() else { return self.shared.drop_at(time, 1) };
+        let size = line.as_str().len();
         let fits = self.shared.bytes.fetch_add(size, Ordering::Relaxed).saturating_add(size) <= WAITING.1;
         let writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
         let sent = fits

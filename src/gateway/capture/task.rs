@@ -39,7 +39,7 @@ impl<N: Fn() -> Timestamp> Task<N> {
         loop {
             match told.recv_timeout(PAUSE) {
                 Ok(Told::Take(taken)) => {
-                    self.shared.bytes.fetch_sub(taken.line.len(), Ordering::Relaxed);
+                    self.shared.bytes.fetch_sub(taken.line.as_str().len(), Ordering::Relaxed);
                     self.take(&taken);
                 }
                 Ok(Told::Close(answer)) => {
@@ -77,7 +77,7 @@ impl<N: Fn() -> Timestamp> Task<N> {
         if self.failed.is_some_and(|at| now >= at && now.since(at) < 1) {
             return self.shared.drop_at(intent.time, 1);
         }
-        let Some(event) = intent.recorded(line) else { return self.shared.drop_at(intent.time, 1) };
+        let Some(event) = intent.recorded(line.as_str()) else { return self.shared.drop_at(intent.time, 1) };
         let written = self.write(now, Some(&intent.policy), |open| open.write(&event));
         match written {
             Ok(()) => {

@@ -5,10 +5,10 @@ use std::path::Path;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant};
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::*;
-use crate::audit::{RowRule, Verdict};
+use crate::audit::{RowRule, Verdict, Who};
 use crate::model::{Effect, Position, RuleKind};
 use crate::traffic::{Reader, UnreadableCode};
 
@@ -33,30 +33,32 @@ fn intent(time: i64, session: &str) -> Intent {
     let event = json!({"time": time, "door": "desk", "method": "tools/call", "name": "find"});
     let verdict = Verdict {
         effect: Effect::Allow,
-        reason: "granted".to_owned(),
+        reason: "granted".into(),
         rule: Some(RowRule { kind: RuleKind::Grant, name: "staff".to_owned(), at: Position::default() }),
     };
     Intent {
         time: Timestamp(time),
-        request: format!("r{time}"),
+        request: format!("r{time}").into(),
         trace: None,
         session: Some(session.to_owned()),
-        issuer: "corp".to_owned(),
-        subject: "ana".to_owned(),
-        agent: None,
-        actors: Vec::new(),
-        scopes: Vec::new(),
-        token: None,
-        door: "desk".to_owned(),
+        who: Arc::new(Who {
+            issuer: "corp".into(),
+            subject: "ana".into(),
+            agent: None,
+            actors: Vec::new(),
+            scopes: Vec::new(),
+            token: None,
+        }),
+        door: "desk".into(),
         era: None,
         method: "tools/call".to_owned(),
         name: "find".to_owned(),
         arguments: None,
         message: None,
-        event: event.as_object().cloned(),
+        event: event.as_object().map(EventText::from),
         verdict,
-        policy: "sha256:00".to_owned(),
-        class: "standard".to_owned(),
+        policy: "sha256:00".into(),
+        class: "standard".into(),
     }
 }
 
@@ -97,7 +99,9 @@ fn files_are_closed_when_they_are_full_and_the_oldest_goes() {
         let mut intent = intent(n, "s");
         // Long, and nothing that a compressor makes short.
         let long: String = (0..5000).map(|part| crate::audit::digest(format!("{n} {part}").as_bytes())).collect();
-        intent.event.as_mut().unwrap().insert("arguments".to_owned(), json!({ "text": long }));
+        let mut event = serde_json::from_str::<Value>(intent.event.unwrap().as_str()).unwrap();
+        event["arguments"] = json!({ "text": long });
+        intent.event = event.as_object().map(EventText::from);
         capture.record(intent);
     }
     capture.close();

@@ -108,7 +108,7 @@ async fn played(steps: Vec<Step>) {
                 assert_eq!(world.call(&world.ana(), "find", &json!({})).await.status, 200);
                 assert_eq!(world.call(&world.ana(), "refund", &json!({})).await.status, 403);
                 let rows = world.rows.intents.lock().unwrap();
-                assert!(rows[before..].iter().all(|row| row.policy == in_force));
+                assert!(rows[before..].iter().all(|row| *row.policy == *in_force));
             }
             Step::Listen => {
                 let params = json!({ "notifications": { "toolsListChanged": true } });
@@ -119,7 +119,7 @@ async fn played(steps: Vec<Step>) {
     }
     let rows = world.rows.intents.lock().unwrap();
     for row in rows.iter() {
-        assert!(cleared.contains(&row.policy), "{} was never cleared", row.policy);
+        assert!(cleared.contains(&*row.policy), "{} was never cleared", row.policy);
     }
     // Only what takes nothing away and gives nothing new was ever in force.
     let may = [&compile(POLICY), &compiled[0], &compiled[1]].map(digest);

@@ -237,14 +237,14 @@ fn no_request_is_ever_decided_by_a_policy_whose_gate_failed() {
             let requests = happenings.iter().filter(|one| matches!(one, Happening::Request(_))).count();
             prop_assert_eq!(rows.len(), requests);
             for row in rows.iter() {
-                prop_assert!(history.contains(&row.policy), "{} was never in force", row.policy);
+                prop_assert!(history.iter().any(|one| **one == *row.policy), "{} was never in force", row.policy);
                 // The two texts that break the gate break it whatever is in force.
-                prop_assert!(!refused.contains(&row.policy), "the gate of {} failed", row.policy);
+                prop_assert!(!refused.contains(&*row.policy), "the gate of {} failed", row.policy);
             }
             for reached in scene.world.journal() {
                 let generation = usize::try_from(reached.permit.generation()).unwrap();
                 let row = rows.iter().find(|row| row.message == Some(doorward::audit::digest(&reached.body)));
-                prop_assert_eq!(row.map(|row| &row.policy), history.get(generation));
+                prop_assert_eq!(row.map(|row| &*row.policy), history.get(generation).map(|digest| &**digest));
                 let beside = reached.permit.kept::<String>();
                 prop_assert!(generation == 0 || beside.as_deref() == history.get(generation), "{:?}", beside);
             }

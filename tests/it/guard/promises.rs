@@ -86,12 +86,12 @@ async fn promise_2_the_row_names_the_very_bytes_that_the_server_gets() {
     assert_eq!((seen.headers["x-own"].to_str().unwrap(), seen.permit.principal().subject()), ("1", "ana"));
     let row = world.rows.intents.lock().unwrap().pop().unwrap();
     assert_eq!(row.message, Some(audit::digest(body.as_bytes())));
-    assert_eq!((row.verdict.effect, row.request.as_str()), (Effect::Allow, seen.permit.request()));
+    assert_eq!((row.verdict.effect, &*row.request), (Effect::Allow, seen.permit.request()));
     let text = serde_json::to_string(&row).unwrap();
     assert!(!text.contains("1.5") && !text.contains('é') && !text.contains("t-1"), "{text}");
     insta::assert_json_snapshot!(row, { ".policy" => "…", ".message" => "…" });
     let outcome = world.rows.outcomes.lock().unwrap().pop().unwrap();
-    assert_eq!((outcome.end.as_str(), outcome.status), ("answered", Some(200)));
+    assert_eq!((&*outcome.end, outcome.status), ("answered", Some(200)));
 }
 
 #[tokio::test]
@@ -119,7 +119,7 @@ async fn promise_5_a_caller_is_told_the_reason_and_nothing_of_the_policy() {
         }
     }
     let row = world.rows.intents.lock().unwrap()[1].clone();
-    assert_eq!((row.verdict.reason.as_str(), row.verdict.rule.unwrap().name.as_str()), ("args", "payers"));
+    assert_eq!((&*row.verdict.reason, row.verdict.rule.unwrap().name.as_str()), ("args", "payers"));
 }
 
 #[tokio::test]
@@ -130,7 +130,7 @@ async fn a_new_policy_holds_from_the_next_request_on() {
     world.replace(&POLICY.replace("allow = [\"desk:find\", ", "allow = ["));
     let reply = world.call(&ana, "find", &json!({})).await;
     assert_eq!((reply.status, reply.code().as_str()), (403, "no-grant"));
-    let digests: Vec<String> = world.rows.intents.lock().unwrap().iter().map(|i| i.policy.clone()).collect();
+    let digests: Vec<String> = world.rows.intents.lock().unwrap().iter().map(|i| i.policy.to_string()).collect();
     assert_ne!(digests[0], digests[1]);
 }
 

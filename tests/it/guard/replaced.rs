@@ -178,6 +178,6 @@ async fn an_answer_that_is_one_document_is_given_whatever_policy_came_meanwhile(
     let reply = world.call(&world.ana(), "find", &json!({})).await;
     assert_eq!((reply.status, world.guard.generation()), (200, 1));
     assert_eq!(world.ends(), ["answered"]);
-    assert_eq!(world.rows.intents.lock().unwrap()[0].policy, first);
+    assert_eq!(*world.rows.intents.lock().unwrap()[0].policy, *first);
     assert_eq!(world.call(&world.ana(), "find", &json!({})).await.status, 403);
 }

@@ -307,7 +307,7 @@ impl World {
     }
 
     pub(crate) fn ends(&self) -> Vec<String> {
-        self.rows.outcomes.lock().unwrap().iter().map(|outcome| outcome.end.clone()).collect()
+        self.rows.outcomes.lock().unwrap().iter().map(|outcome| outcome.end.to_string()).collect()
     }
 }
 
