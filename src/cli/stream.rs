@@ -18,20 +18,20 @@ const CHUNK: usize = 1 << 16;
 const WINDOW_LOG: u32 = 27;
 
 /// Opens a file, or stdin for `-`, to be read piece by piece and unpacked.
-pub(super) fn open(path: &Path) -> Result<Box<dyn BufRead>, Failure> {
+pub(super) fn open(path: &Path) -> Result<Box<dyn BufRead + Send>, Failure> {
     watched(path, &Arc::default())
 }
 
 /// As [`open`], and counts the bytes that are read of the file as it is, packed or plain.
-pub(super) fn watched(path: &Path, read: &Arc<AtomicU64>) -> Result<Box<dyn BufRead>, Failure> {
-    let raw: Box<dyn Read> =
-        if files::is_stdin(path) { Box::new(io::stdin().lock()) } else { Box::new(files::open(path, None)?) };
+pub(super) fn watched(path: &Path, read: &Arc<AtomicU64>) -> Result<Box<dyn BufRead + Send>, Failure> {
+    let raw: Box<dyn Read + Send> =
+        if files::is_stdin(path) { Box::new(io::stdin()) } else { Box::new(files::open(path, None)?) };
     unpacked(Watched { raw, read: Arc::clone(read) }).map_err(|e| Failure::reading(path, &e))
 }
 
 /// A stream that counts its bytes.
 struct Watched {
-    raw: Box<dyn Read>,
+    raw: Box<dyn Read + Send>,
     read: Arc<AtomicU64>,
 }
 
@@ -44,7 +44,7 @@ impl Read for Watched {
 }
 
 /// The bytes that a stream is packed from; a plain stream as it is.
-pub(super) fn unpacked<'r>(mut raw: impl Read + 'r) -> io::Result<Box<dyn BufRead + 'r>> {
+pub(super) fn unpacked<'r>(mut raw: impl Read + Send + 'r) -> io::Result<Box<dyn BufRead + Send + 'r>> {
     let mut head = [0; 4];
     let mut got = 0;
     while let Some(rest) = head.get_mut(got..).filter(|rest| !rest.is_empty()) {

@@ -26,7 +26,7 @@ pub enum Keep {
 }
 
 /// Knows which arguments somebody will look at.
-pub trait Wants {
+pub trait Wants: Sync {
     /// What to keep of the arguments of this item.
     fn wants(&self, item: &Resource<'_>) -> Keep;
 }

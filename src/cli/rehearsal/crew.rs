@@ -1,142 +1,142 @@
-//! Several threads on one traffic: one splits it into batches of lines, the others read and judge
-//! them, each into a fold of its own, and the folds add up to the one report.
+//! Several threads on one traffic: each takes the next batch of lines or the next row group, reads and judges it
+//! into a fold of its own, and the folds add up to the one report.
 //!
-//! Which thread took which batch never shows: parts of any split merge to the same whole.
+//! Whoever takes a batch copies it from the source itself: text that another processor has copied takes a third longer to
+//! read. Which thread took which batch never shows: parts of any split merge to the same whole.
 
 use std::fs::File;
 use std::io::BufRead;
-use std::path::Path;
-use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
+use std::path::{Path, PathBuf};
+use std::slice;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::{Scope, ScopedJoinHandle};
+use std::thread;
 
 use super::progress::Progress;
-use crate::cli::columns;
 use crate::cli::failure::{Failure, Kind};
-use crate::cli::sources;
-use crate::simulate::{Asked, Part, Rehearsals};
+use crate::cli::{columns, files, sources, stream};
+use crate::simulate::{Asked, Part, Rehearsals, Shard};
 use crate::traffic::columns::Columns;
 use crate::traffic::{Batch, Lines, Place, Reader, Unreadable, UnreadableCode};
 
-/// A piece of one recording, on its way to a worker.
-enum Job {
-    Lines {
-        source: Arc<str>,
-        batch: Batch,
-    },
-    /// A row group of a recording in columns. Every worker opens the file for itself.
-    Group {
-        source: Arc<str>,
-        path: Arc<Path>,
-        number: usize,
-    },
+/// What is left of the traffic in files.
+pub(super) struct Supply<'t> {
+    paths: slice::Iter<'t, PathBuf>,
+    open: Open,
+    shard: Option<Shard>,
+    /// How many row groups there were.
+    groups: u64,
+    progress: &'t mut Progress,
+    /// Why nothing more is handed out.
+    failed: Option<Failure>,
 }
 
-/// The threads that read and judge.
-pub(super) struct Crew<'scope> {
-    jobs: SyncSender<Job>,
-    /// Batches that have been read, to be filled again.
-    spent: Receiver<Batch>,
-    workers: Vec<ScopedJoinHandle<'scope, Vec<Part>>>,
+/// The recording that is handed out.
+enum Open {
+    Nothing,
+    Lines { source: Arc<str>, reader: Box<Reader<Box<dyn BufRead + Send>>> },
+    Columns { source: Arc<str>, path: Arc<Path>, columns: Columns<File>, next: usize },
 }
 
-impl<'scope> Crew<'scope> {
-    /// Starts so many workers, each with a fold that `fold` makes.
-    pub(super) fn start<'p: 'scope>(
-        scope: &'scope Scope<'scope, '_>,
-        threads: usize,
-        asked: &'scope Asked<'p>,
-        fold: impl Fn() -> Rehearsals<'p> + Sync + Send + Copy + 'scope,
-    ) -> Self {
-        let (jobs, inbox) = sync_channel::<Job>(2 * threads);
-        let (done, spent) = channel();
-        let inbox = Arc::new(Mutex::new(inbox));
-        let workers = (0..threads)
-            .map(|_| {
-                let (inbox, done) = (Arc::clone(&inbox), done.clone());
-                scope.spawn(move || work(&inbox, &done, asked, fold()))
-            })
-            .collect();
-        Self { jobs, spent, workers }
+/// A piece of one recording.
+enum Piece {
+    /// The lines in the batch.
+    Lines(Arc<str>),
+    /// A row group of a recording in columns. Who takes it opens the file for itself.
+    Group { source: Arc<str>, path: Arc<Path>, number: usize },
+}
+
+impl<'t> Supply<'t> {
+    /// All of these files, of those in columns the row groups of one shard.
+    pub(super) fn of(paths: &'t [PathBuf], shard: Option<Shard>, progress: &'t mut Progress) -> Self {
+        Self { paths: paths.iter(), open: Open::Nothing, shard, groups: 0, progress, failed: None }
     }
 
-    /// Hands out a recording.
-    pub(super) fn feed(&self, name: &str, input: impl BufRead, progress: &mut Progress) -> Result<(), Failure> {
-        let mut reader = open(name, input, progress)?;
-        let source: Arc<str> = name.into();
+    /// The next piece. None when there are no more, or the next recording cannot be opened.
+    fn next(&mut self, batch: &mut Batch) -> Option<Piece> {
         loop {
-            let mut batch = self.spent.try_recv().unwrap_or_default();
-            if !reader.fill(&mut batch) {
-                return Ok(());
+            match &mut self.open {
+                Open::Nothing => {}
+                Open::Lines { source, reader } => {
+                    if reader.fill(batch) {
+                        self.progress.add(batch.count());
+                        return Some(Piece::Lines(Arc::clone(source)));
+                    }
+                }
+                Open::Columns { source, path, columns, next } => {
+                    while *next < columns.groups() {
+                        let (group, number) = (*next, self.groups);
+                        *next += 1;
+                        self.groups += 1;
+                        self.progress.group(columns.size(group));
+                        if self.shard.is_none_or(|shard| shard.takes(number)) {
+                            let (source, path) = (Arc::clone(source), Arc::clone(path));
+                            return Some(Piece::Group { source, path, number: group });
+                        }
+                    }
+                }
             }
-            progress.add(batch.count());
-            if self.jobs.send(Job::Lines { source: Arc::clone(&source), batch }).is_err() {
-                // Every worker has ended, which only a panic does; joining them passes it on.
-                return Ok(());
+            self.open = Open::Nothing;
+            let path = self.paths.next()?;
+            match self.open(path) {
+                Ok(open) => self.open = open,
+                Err(failure) => {
+                    self.paths = [].iter();
+                    self.progress.clear();
+                    self.failed = Some(failure);
+                }
             }
         }
     }
 
-    /// Hands out a recording in columns.
-    pub(super) fn feed_columns(
-        &self,
-        name: &str,
-        path: &Path,
-        takes: &mut impl FnMut() -> bool,
-        progress: &mut Progress,
-    ) -> Result<(), Failure> {
-        let columns = columns::open(path)?;
-        let (source, path): (Arc<str>, Arc<Path>) = (name.into(), path.into());
-        for number in 0..columns.groups() {
-            let job = Job::Group { source: Arc::clone(&source), path: Arc::clone(&path), number };
-            if takes() && self.jobs.send(job).is_err() {
-                return Ok(());
-            }
-            progress.group(columns.size(number));
+    fn open(&self, path: &Path) -> Result<Open, Failure> {
+        let name = files::display_name(path);
+        let source = Arc::from(&*name);
+        if columns::is(path)? {
+            return Ok(Open::Columns { source, path: path.into(), columns: columns::open(path)?, next: 0 });
         }
-        Ok(())
+        let input = stream::watched(path, self.progress.read())?;
+        let reader = Reader::new(input).map_err(|e| sources::no_recording(&name, &e))?;
+        Ok(Open::Lines { source, reader: Box::new(reader) })
     }
+}
 
-    /// Waits for the workers, and joins what they found to `parts`.
-    pub(super) fn finish(self, parts: &mut [Part]) -> Result<(), Failure> {
-        drop(self.jobs);
-        for worker in self.workers {
-            let found = worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+/// Lets so many threads, this one among them, rehearse all of it, each in a fold that `fold` makes.
+pub(super) fn rehearse<'p>(
+    supply: Supply<'_>,
+    threads: usize,
+    asked: &Asked<'p>,
+    fold: impl Fn() -> Rehearsals<'p> + Sync,
+) -> Result<Vec<Part>, Failure> {
+    let supply = Mutex::new(supply);
+    let parts = thread::scope(|scope| {
+        let others: Vec<_> = (1..threads).map(|_| scope.spawn(|| work(&supply, asked, fold()))).collect();
+        let mut parts = work(&supply, asked, fold());
+        for other in others {
+            let found = other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
             for (whole, part) in parts.iter_mut().zip(found) {
                 whole.merge(part).map_err(|e| Failure::new(Kind::Usage, e.to_string()))?;
             }
         }
-        Ok(())
+        Ok(parts)
+    });
+    match supply.into_inner().unwrap_or_else(PoisonError::into_inner).failed {
+        Some(failure) => Err(failure),
+        None => parts,
     }
 }
 
-/// Opens a recording.
-pub(super) fn open<R: BufRead>(name: &str, input: R, progress: &mut Progress) -> Result<Reader<R>, Failure> {
-    Reader::new(input).map_err(|e| {
-        progress.clear();
-        sources::no_recording(name, &e)
-    })
-}
-
-/// Reads and judges batches until there are no more.
-fn work(
-    inbox: &Mutex<Receiver<Job>>,
-    done: &Sender<Batch>,
-    asked: &Asked<'_>,
-    mut rehearsals: Rehearsals<'_>,
-) -> Vec<Part> {
-    let mut lines = Lines::new(asked);
+/// Reads and judges pieces until there are no more.
+fn work(supply: &Mutex<Supply<'_>>, asked: &Asked<'_>, mut rehearsals: Rehearsals<'_>) -> Vec<Part> {
+    let (mut lines, mut batch) = (Lines::new(asked), Batch::default());
     let mut opened: Option<(Arc<Path>, Columns<File>)> = None;
     loop {
-        let next = inbox.lock().unwrap_or_else(PoisonError::into_inner).recv();
+        let next = supply.lock().unwrap_or_else(PoisonError::into_inner).next(&mut batch);
         match next {
-            Ok(Job::Lines { source, batch }) => {
+            Some(Piece::Lines(source)) => {
                 rehearsals.source(&source);
                 rehearsals.batch(&mut lines, &batch);
-                // Nobody waits for it once everything is handed out.
-                let _ = done.send(batch);
             }
-            Ok(Job::Group { source, path, number }) => {
+            Some(Piece::Group { source, path, number }) => {
                 rehearsals.source(&source);
                 if opened.as_ref().is_none_or(|(open, _)| *open != path) {
                     opened = columns::open(&path).ok().map(|columns| (Arc::clone(&path), columns));
@@ -150,7 +150,7 @@ fn work(
                 let rows = opened.as_ref().ok_or_else(changed).and_then(|(_, columns)| columns.group(number));
                 rehearsals.rows(&mut lines, rows);
             }
-            Err(_) => return rehearsals.parts(),
+            None => return rehearsals.parts(),
         }
     }
 }

@@ -6,17 +6,14 @@ mod crew;
 mod plan;
 mod progress;
 
-use std::io::BufRead;
 use std::ops::ControlFlow;
-use std::path::Path;
-use std::thread;
 
 use crate::cli::failure::Failure;
 use crate::cli::sources::{self, Format};
-use crate::cli::{columns, demo, files, stream};
+use crate::cli::{demo, files};
 use crate::simulate::{Asked, Part, Rehearsals, Shard};
-use crate::traffic::{Batch, Imported, Lines, Numbered, Unreadable, log};
-use crew::Crew;
+use crate::traffic::{Imported, Numbered, Reader, Unreadable, log};
+use crew::Supply;
 pub(super) use plan::{Candidate, Plan, Traffic};
 use progress::Progress;
 
@@ -29,9 +26,11 @@ pub(super) fn rehearse(plan: &Plan, shard: Option<Shard>, threads: usize) -> Res
     };
     let (paths, format, strict) = match &plan.traffic {
         Traffic::BuiltIn => {
-            let (mut rehearsal, mut progress) = (fold(), Progress::of(&[]));
-            let demo = demo::RECORDING.as_bytes();
-            feed(&mut rehearsal, &asked, demo::RECORDING_NAME, demo, &mut progress)?;
+            let mut rehearsal = fold();
+            rehearsal.source(demo::RECORDING_NAME);
+            let recording = Reader::new(demo::RECORDING.as_bytes());
+            let recording = recording.map_err(|e| sources::no_recording(demo::RECORDING_NAME, &e))?;
+            recording.for_each(|item| rehearsal.item(&item));
             return Ok(rehearsal.parts());
         }
         Traffic::Files { paths, format, strict } => (paths, format, strict),
@@ -46,58 +45,18 @@ pub(super) fn rehearse(plan: &Plan, shard: Option<Shard>, threads: usize) -> Res
     };
     let mut progress = Progress::of(paths).shown(plan.is_watched);
     // Where the first record that cannot be read ends everything, records are looked at one by one.
-    let recording = matches!(format, Format::Recording) && !strict;
-    thread::scope(|scope| {
-        let crew = (threads > 1 && recording).then(|| Crew::start(scope, threads, &asked, fold));
-        let mut rehearsal = fold();
-        let mut groups = 0..;
-        let mut takes = || groups.next().zip(shard).is_none_or(|(number, shard): (u64, Shard)| shard.takes(number));
-        for path in paths {
-            let name = files::display_name(path);
-            match &crew {
-                _ if !recording => {
-                    let read = |sink: log::Sink<'_>| format.read_file(path, sink);
-                    one_by_one(&mut rehearsal, (&name, *strict), read, &mut progress)?;
-                }
-                Some(crew) if columns::is(path)? => {
-                    crew.feed_columns(&name, path, &mut takes, &mut progress)?;
-                }
-                Some(crew) => crew.feed(&name, stream::watched(path, progress.read())?, &mut progress)?,
-                None if columns::is(path)? => {
-                    rehearsal.source(&name);
-                    feed_columns(&mut rehearsal, &asked, path, &mut takes, &mut progress)?;
-                }
-                None => {
-                    let input = stream::watched(path, progress.read())?;
-                    feed(&mut rehearsal, &asked, &name, input, &mut progress)?;
-                }
-            }
-        }
-        let mut parts = rehearsal.parts();
-        if let Some(crew) = crew {
-            crew.finish(&mut parts)?;
-        }
+    if matches!(format, Format::Recording) && !strict {
+        let parts = crew::rehearse(Supply::of(paths, shard, &mut progress), threads, &asked, fold)?;
         progress.clear();
-        Ok(parts)
-    })
-}
-
-/// Feeds one recording. A record that cannot be read is counted; a file that is no recording ends it.
-fn feed(
-    rehearsal: &mut Rehearsals<'_>,
-    asked: &Asked<'_>,
-    name: &str,
-    input: impl BufRead,
-    progress: &mut Progress,
-) -> Result<(), Failure> {
-    let mut reader = crew::open(name, input, progress)?;
-    let (mut lines, mut batch) = (Lines::new(asked), Batch::default());
-    rehearsal.source(name);
-    while reader.fill(&mut batch) {
-        rehearsal.batch(&mut lines, &batch);
-        progress.add(batch.count());
+        return Ok(parts);
     }
-    Ok(())
+    let mut rehearsal = fold();
+    for path in paths {
+        let read = |sink: log::Sink<'_>| format.read_file(path, sink);
+        one_by_one(&mut rehearsal, (&files::display_name(path), *strict), read, &mut progress)?;
+    }
+    progress.clear();
+    Ok(rehearsal.parts())
 }
 
 /// Feeds what is read event by event. With `strict`, a record that cannot be read ends it.
@@ -129,24 +88,5 @@ fn one_by_one(
         return Err(sources::strict(name, &unreadable));
     }
     rehearsal.imported(&imported);
-    Ok(())
-}
-
-/// Feeds one recording in columns: of its row groups those that are taken.
-fn feed_columns(
-    rehearsal: &mut Rehearsals<'_>,
-    asked: &Asked<'_>,
-    path: &Path,
-    takes: &mut impl FnMut() -> bool,
-    progress: &mut Progress,
-) -> Result<(), Failure> {
-    let columns = columns::open(path)?;
-    let mut lines = Lines::new(asked);
-    for number in 0..columns.groups() {
-        if takes() {
-            rehearsal.rows(&mut lines, columns.group(number));
-        }
-        progress.group(columns.size(number));
-    }
     Ok(())
 }
