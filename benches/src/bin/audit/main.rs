@@ -89,9 +89,8 @@ async fn calls(store: &Store, callers: usize, time: Duration) -> Result<Tally, F
     let before = logger.health().rows;
     let begin = Instant::now();
     let mut tasks = tokio::task::JoinSet::new();
-    let rows = Rows::new();
     for caller in 0..callers {
-        let (logger, rows) = (logger.clone(), rows.clone());
+        let (logger, rows) = (logger.clone(), Rows::new());
         tasks.spawn(async move {
             let mut waits = Vec::new();
             while begin.elapsed() < time {

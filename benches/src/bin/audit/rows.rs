@@ -22,7 +22,7 @@ pub(crate) fn writer() -> String {
 
 /// The two rows of a call, made once: what differs from call to call is put in for each. To make the rest is the work of
 /// whoever calls, and is measured with the gateway.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct Rows {
     intent: Entry,
     outcome: Entry,
