@@ -27,8 +27,7 @@ const BUSY: Duration = Duration::from_secs(5);
 const TRIES: u32 = 40;
 /// How many rows may wait to be taken from the thread of the library that reads them.
 const AHEAD: usize = 1_024;
-/// The most rows that one statement inserts, a power of two: each statement is a way to the thread of the
-/// library and back.
+/// The most rows that one statement inserts: each statement is a way to the thread of the library and back.
 const ROWS: usize = 512;
 
 /// A connection, and who copies the log of commits back for one that writes.
@@ -130,8 +129,10 @@ pub(super) async fn check(connection: &mut SqliteConnection) -> Result<(), Store
 async fn put(connection: &mut SqliteConnection, rows: &[Row], again: bool) -> Result<(), StoreError> {
     let (mut rest, mut done) = (rows, 0);
     while !rest.is_empty() {
-        // Powers of two alone, so that the statements are prepared once.
-        let size = 1 << rest.len().min(ROWS).ilog2();
+        // Numbers of three binary digits and zeros alone: a few statements, each of which is prepared once.
+        let most = rest.len().min(ROWS);
+        let zeros = most.ilog2().saturating_sub(2);
+        let size = most >> zeros << zeros;
         let Some((chunk, tail)) = rest.split_at_checked(size) else { break };
         rest = tail;
         let mut query = sqlx::query(AssertSqlSafe(statement(size)));

@@ -170,6 +170,7 @@ async fn write(url: &str, store: &Store, time: Duration, rounds: usize) -> Resul
     let mut tallies: Vec<(Way, Tally)> = ways.into_iter().map(|way| (way, Tally::default())).collect();
     for _ in 0..rounds {
         for (way, tally) in &mut tallies {
+            other::settle(url, store).await?;
             let before = cpu();
             let done = match *way {
                 Way::Calls(callers) => calls(store, callers, time).await?,

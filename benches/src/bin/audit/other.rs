@@ -6,6 +6,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant, SystemTime};
 
 use doorward::audit::chain::{Column, Row};
+use doorward::audit::store::Store;
 use futures_util::StreamExt as _;
 use tokio_postgres::binary_copy::BinaryCopyInWriter;
 use tokio_postgres::types::private::BytesMut;
@@ -135,6 +136,14 @@ pub(crate) async fn copy(url: &str, rows: usize, time: Duration) -> Result<Tally
         tally.add(Tally { rows: rows as u64, time: start.elapsed(), waits: vec![start.elapsed()], ..Tally::default() });
     }
     Ok(tally)
+}
+
+/// Lets the server write what waits, so that no way pays for the rows of the one before it.
+pub(crate) async fn settle(url: &str, store: &Store) -> Result<(), Failed> {
+    if !store.is_sqlite() {
+        connect(url).await?.batch_execute("checkpoint").await?;
+    }
+    Ok(())
 }
 
 /// Puts rows there the fastest way.
