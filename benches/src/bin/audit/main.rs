@@ -22,6 +22,10 @@ use serde_json::Map;
 use other::{classic, copy};
 use rows::{Rows, now, writer};
 
+/// As in the program that ships.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 pub(crate) type Failed = Box<dyn Error + Send + Sync>;
 
 /// How many callers there are at once.
