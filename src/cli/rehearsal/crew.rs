@@ -34,7 +34,7 @@ pub(super) struct Supply<'t> {
 enum Open {
     Nothing,
     Lines { source: Arc<str>, reader: Box<Reader<Box<dyn BufRead + Send>>> },
-    Columns { source: Arc<str>, path: Arc<Path>, columns: Columns<File>, next: usize },
+    Columns { source: Arc<str>, path: Arc<Path>, columns: Box<Columns<File>>, next: usize },
 }
 
 /// A piece of one recording.
@@ -92,7 +92,7 @@ impl<'t> Supply<'t> {
         let name = files::display_name(path);
         let source = Arc::from(&*name);
         if columns::is(path)? {
-            return Ok(Open::Columns { source, path: path.into(), columns: columns::open(path)?, next: 0 });
+            return Ok(Open::Columns { source, path: path.into(), columns: Box::new(columns::open(path)?), next: 0 });
         }
         let input = stream::watched(path, self.progress.read())?;
         let reader = Reader::new(input).map_err(|e| sources::no_recording(&name, &e))?;
