@@ -155,7 +155,8 @@ impl Made {
             if let Some(kind) = seal.or(checkpoint) {
                 return self.tail.seal(kind, Map::new(), now(), None, &mut self.buffer);
             }
-            let entry = if self.count.is_multiple_of(2) { self.rows.outcome(self.count) } else { self.rows.intent(self.count) };
+            let entry =
+                if self.count.is_multiple_of(2) { self.rows.outcome(self.count) } else { self.rows.intent(self.count) };
             self.tail.append(entry, now(), &mut self.buffer)
         };
         (0..rows).map(row).collect()
@@ -166,10 +167,23 @@ impl Made {
 async fn write(url: &str, store: &Store, time: Duration, rounds: usize) -> Result<(), Failed> {
     let mut ways: Vec<Way> = CALLERS.map(Way::Calls).to_vec();
     if store.is_sqlite() {
-        ways.extend([Way::Batches(1), Way::Batches(BATCH / 4), Way::Batches(BATCH), Way::Batches(4 * BATCH)]);
+        ways.extend([
+            Way::Batches(1),
+            Way::Batches(BATCH / 16),
+            Way::Batches(BATCH / 4),
+            Way::Batches(BATCH),
+            Way::Batches(4 * BATCH),
+        ]);
     } else {
         ways.extend([1, 16, POOL].map(Way::Classic));
-        ways.extend([Way::Batches(BATCH / 4), Way::Batches(BATCH), Way::Batches(2 * BATCH), Way::Copy(BATCH), Way::Copy(10 * BATCH)]);
+        ways.extend([
+            Way::Batches(BATCH / 16),
+            Way::Batches(BATCH / 4),
+            Way::Batches(BATCH),
+            Way::Batches(2 * BATCH),
+            Way::Copy(BATCH),
+            Way::Copy(10 * BATCH),
+        ]);
     }
     let mut tallies: Vec<(Way, Tally)> = ways.into_iter().map(|way| (way, Tally::default())).collect();
     for _ in 0..rounds {
@@ -199,9 +213,14 @@ async fn write(url: &str, store: &Store, time: Duration, rounds: usize) -> Resul
 fn report(mut tallies: Vec<(Way, Tally)>, sqlite: bool) {
     let limit = tallies.iter().find(|(way, _)| *way == Way::Batches(BATCH)).map_or(0.0, |(_, tally)| tally.rate());
     let alone = if sqlite { Way::Batches(1) } else { Way::Classic(1) };
-    let commit = tallies.iter_mut().find(|(way, _)| *way == alone).map_or(0.0, |(_, tally)| tally.wait(50));
+    // What one commit takes of as many rows as so many callers have under way.
+    let commits: Vec<f64> = CALLERS
+        .iter()
+        .map(|&callers| if callers == 1 { alone } else { Way::Batches(2 * callers) })
+        .map(|one| tallies.iter_mut().find(|(way, _)| *way == one).map_or(0.0, |(_, tally)| tally.wait(50)))
+        .collect();
     println!(
-        "| way | calls/s | rows/s | ÷ batches of {BATCH} | p50, ms | p99, ms | p99 ÷ one commit | CPU here, µs a row |"
+        "| way | calls/s | rows/s | ÷ batches of {BATCH} | p50, ms | p99, ms | p99 ÷ commit of as many | CPU here, µs a row |"
     );
     println!("| --- | --: | --: | --: | --: | --: | --: | --: |");
     for (way, mut tally) in tallies {
@@ -214,9 +233,10 @@ fn report(mut tallies: Vec<(Way, Tally)>, sqlite: bool) {
             Way::Batches(rows) => (format!("UNNEST of {rows}"), String::new()),
             Way::Copy(rows) => (format!("binary COPY of {rows}"), String::new()),
         };
-        let (ratio, commits) = (rate / limit, p99 / commit);
-        let cpu = tally.cpu_of_a_row();
-        println!("| {name} | {audited} | {rate:.0} | {ratio:.2} | {p50:.2} | {p99:.2} | {commits:.1} | {cpu:.1} |");
+        let (ratio, cpu) = (rate / limit, tally.cpu_of_a_row());
+        let commits = CALLERS.iter().zip(&commits).find(|(callers, _)| way == Way::Calls(**callers));
+        let commits = commits.map_or_else(String::new, |(_, commit)| format!("{:.1}", p99 / commit));
+        println!("| {name} | {audited} | {rate:.0} | {ratio:.2} | {p50:.2} | {p99:.2} | {commits} | {cpu:.1} |");
     }
 }
 
