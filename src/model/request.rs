@@ -20,6 +20,12 @@ impl Timestamp {
         Self(self.0.saturating_add(seconds))
     }
 
+    /// The beginning of its month, in UTC; `None` where the calendar has no such year.
+    pub fn month(self) -> Option<Self> {
+        let first = time::OffsetDateTime::from_unix_timestamp(self.0).ok()?.replace_day(1).ok()?;
+        Some(Self(first.replace_time(time::Time::MIDNIGHT).unix_timestamp()))
+    }
+
     /// Seconds from `earlier` to this instant.
     pub const fn since(self, earlier: Self) -> i64 {
         self.0.saturating_sub(earlier.0)

@@ -14,6 +14,7 @@ mod movers;
 mod page;
 mod sarif;
 mod sessions;
+mod storage;
 mod totals;
 mod trust;
 mod words;
@@ -70,11 +71,12 @@ pub enum By {
     Rate,
     Age,
     Argument,
+    Storage,
 }
 
 impl By {
     /// Every table with its name.
-    pub const ALL: [(&'static str, Self); 12] = [
+    pub const ALL: [(&'static str, Self); 13] = [
         ("subject", Self::Subject),
         ("agent", Self::Agent),
         ("door", Self::Door),
@@ -87,6 +89,7 @@ impl By {
         ("rate", Self::Rate),
         ("age", Self::Age),
         ("argument", Self::Argument),
+        ("storage", Self::Storage),
     ];
 }
 
@@ -190,6 +193,7 @@ pub fn human(report: &Report, gate: &GateVerdict, limits: Limits, style: Style) 
     if chosen.has(By::Argument) {
         page.arguments(report);
     }
+    page.storage(report, chosen.has(By::Storage));
     page.unused(report);
     page.untouched(report);
     page.gate(gate);

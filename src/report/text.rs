@@ -65,6 +65,24 @@ pub(super) fn counts(problems: &[Diagnostic]) -> (usize, usize) {
     (errors, problems.len() - errors)
 }
 
+/// `1.2 MB`: bytes in the largest unit of which there is one.
+pub(super) fn size(bytes: u64) -> String {
+    let (mut of_unit, mut unit) = (1_u64, "B");
+    for larger in ["kB", "MB", "GB", "TB", "PB"] {
+        if bytes.saturating_add(of_unit / 2) / of_unit < 1000 {
+            break;
+        }
+        (of_unit, unit) = (of_unit * 1000, larger);
+    }
+    let rounded = |part: u64| bytes.saturating_add(part / 2) / part;
+    let tenths = if of_unit == 1 { u64::MAX } else { rounded(of_unit / 10) };
+    if tenths >= 1000 {
+        format!("{} {unit}", rounded(of_unit))
+    } else {
+        format!("{}.{} {unit}", tenths / 10, tenths % 10)
+    }
+}
+
 /// Indented JSON with a final newline.
 pub(super) fn pretty(value: &impl Serialize) -> String {
     // Plain structures of strings and numbers, which always have a JSON form.
@@ -205,6 +223,14 @@ mod tests {
     fn what_could_drive_a_terminal_is_shown_instead() {
         assert_eq!(harmless("a\u{1b}[31m\r\nb\tc\u{9b}\u{202e}"), "a␛[31m␍␊b    c��");
         assert!(matches!(harmless("naïve 日本 🦀"), Cow::Borrowed(_)));
+    }
+
+    #[test]
+    fn sizes_are_in_the_largest_unit_of_which_there_is_one() {
+        let sizes = [0, 999, 1000, 1249, 99_949, 123_456, 999_499, 999_500, 5_000_000_000, u64::MAX].map(size);
+        let expected =
+            ["0 B", "999 B", "1.0 kB", "1.2 kB", "99.9 kB", "123 kB", "999 kB", "1.0 MB", "5.0 GB", "18446 PB"];
+        assert_eq!(sizes, expected);
     }
 
     #[test]

@@ -9,6 +9,7 @@ use super::ages::{AgesPart, Aging};
 use super::following::{Following, SessionsPart};
 use super::gauges::{Gauges, GaugesPart};
 use super::judged::Judged;
+use super::logged::{LoggedPart, Logging};
 use super::movers::MoversPart;
 use super::order::{Sources, join};
 use super::outcome::Outcome;
@@ -178,7 +179,7 @@ impl<'p> Accounts<'p> {
     }
 
     /// What these accounts add to a whole.
-    pub(super) fn part(self) -> AccountsPart {
+    pub(super) fn part(self, logging: Logging) -> AccountsPart {
         let rates = self.rates.part(&self.sources);
         let (sources, numbers) = self.sources.sorted();
         AccountsPart {
@@ -188,6 +189,7 @@ impl<'p> Accounts<'p> {
             ages: self.ages.part(),
             movers: self.movers,
             gauges: self.gauges.part(),
+            logged: logging.part(self.candidate, self.baseline),
         }
     }
 }
@@ -204,6 +206,7 @@ pub(super) struct AccountsPart {
     ages: AgesPart,
     movers: MoversPart,
     gauges: GaugesPart,
+    logged: LoggedPart,
 }
 
 impl AccountsPart {
@@ -215,6 +218,7 @@ impl AccountsPart {
         self.ages.merge(other.ages);
         self.movers.merge(other.movers);
         self.gauges.merge(other.gauges);
+        self.logged.merge(other.logged);
     }
 
     /// Writes what the accounts come to into a report.
@@ -224,5 +228,6 @@ impl AccountsPart {
         report.sessions = self.sessions.finish(&self.sources);
         report.movers = self.movers.finish();
         report.arguments = self.gauges.finish();
+        report.storage = self.logged.finish(report);
     }
 }

@@ -94,6 +94,7 @@ impl<'p> Class<'p> {
             && drifts
             && Arc::ptr_eq(&self.item, &other.item)
             && same(&self.candidate, &other.candidate)
+            && self.way == other.way
             && self.kind == other.kind
             && self.standings == other.standings
             && self.columns == other.columns

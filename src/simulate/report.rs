@@ -13,6 +13,7 @@ use super::counts::Counts;
 use super::movers::Movers;
 use super::rates::Rates;
 use super::sessions::Sessions;
+use super::storage::Storage;
 use super::terms::Terms;
 use super::untouched::Untouched;
 use super::why::Why;
@@ -76,6 +77,8 @@ pub struct Report {
     pub ages: Ages,
     /// What calls send for each argument that a rule limits.
     pub arguments: ArgumentLimits,
+    /// What the audit log takes.
+    pub storage: Storage,
 }
 
 /// Recorded decisions against the policy that made them.

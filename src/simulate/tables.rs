@@ -11,6 +11,7 @@ use super::askers::Who;
 use super::bounded::Tallies;
 use super::counts::Counts;
 use super::labels::hour;
+use super::logged::{Logging, Writes};
 use super::outcome::{Drifted, Outcome};
 use super::report::{Columns, Drift};
 use crate::model::{Rule, Timestamp, Verdict};
@@ -118,11 +119,12 @@ fn address(rule: Rule<'_>) -> usize {
 
 /// Counts by hour. Events mostly follow each other in time, so the hour at hand is kept apart.
 #[derive(Debug, Default)]
-pub(super) struct Hours {
+pub(super) struct Hours<'p> {
     tallies: Tallies,
+    logging: Logging,
     now: Option<i64>,
     /// Each way in which an event comes out, and how many of the hour at hand did.
-    ways: Vec<(Counts, u64)>,
+    ways: Vec<(Counts, Writes<'p>, u64)>,
 }
 
 /// The instants that have an hour with a name of its own: years 0 to 9999.
@@ -130,18 +132,18 @@ const NAMED: std::ops::Range<i64> = -62_167_219_200..253_402_300_800;
 /// Seconds in an hour.
 const HOUR: i64 = 3600;
 
-impl Hours {
-    /// The number of a way in which an event comes out, of which there are few.
-    pub(super) fn way(&mut self, counts: &Counts) -> usize {
-        self.ways.iter().position(|(way, _)| way == counts).unwrap_or_else(|| {
-            self.ways.push((*counts, 0));
+impl<'p> Hours<'p> {
+    /// The number of a way in which an event comes out and is on record, of which there are few.
+    pub(super) fn way(&mut self, counts: &Counts, writes: Writes<'p>) -> usize {
+        self.ways.iter().position(|(known, log, _)| known == counts && *log == writes).unwrap_or_else(|| {
+            self.ways.push((*counts, writes, 0));
             self.ways.len() - 1
         })
     }
 
     /// One event that comes out in the way of this number.
     pub(super) fn counts(&self, way: usize) -> Counts {
-        self.ways.get(way).map_or(Counts::default(), |(counts, _)| *counts)
+        self.ways.get(way).map_or(Counts::default(), |(counts, ..)| *counts)
     }
 
     /// Adds one event that comes out in the way of this number.
@@ -151,28 +153,34 @@ impl Hours {
             self.settle();
             self.now = now;
         }
-        let Some((counts, events)) = self.ways.get_mut(way) else { return };
+        let Some((counts, writes, events)) = self.ways.get_mut(way) else { return };
         if NAMED.contains(&time.0) {
             *events += 1;
         } else {
-            self.tallies.of(&hour(time)).add(counts);
+            let hour = hour(time);
+            self.tallies.of(&hour).add(counts);
+            self.logging.add(&hour, *writes, 1);
         }
     }
 
     fn settle(&mut self) {
         let Some(now) = self.now else { return };
-        if self.ways.iter().all(|(_, events)| *events == 0) {
+        if self.ways.iter().all(|(.., events)| *events == 0) {
             return;
         }
-        let tally = self.tallies.of(&hour(Timestamp(now.saturating_mul(HOUR))));
-        for (way, events) in &mut self.ways {
-            tally.add(&way.times(std::mem::take(events)));
+        let hour = hour(Timestamp(now.saturating_mul(HOUR)));
+        let tally = self.tallies.of(&hour);
+        for (way, writes, events) in &mut self.ways {
+            let events = std::mem::take(events);
+            tally.add(&way.times(events));
+            self.logging.add(&hour, *writes, events);
         }
     }
 
-    pub(super) fn finish(mut self) -> Tallies {
+    /// By hour, and what is on record.
+    pub(super) fn finish(mut self) -> (Tallies, Logging) {
         self.settle();
-        self.tallies
+        (self.tallies, self.logging)
     }
 }
 
@@ -186,8 +194,8 @@ mod tests {
         let times = [0, 3599, 3600, -1, 7200, 0, NAMED.start, NAMED.start - 1, NAMED.end, NAMED.end - 1, i64::MAX];
         let mut plain = Tallies::default();
         let (mut hours, mut back) = (Hours::default(), Hours::default());
-        let way = hours.way(&one);
-        assert_eq!(way, back.way(&one));
+        let way = hours.way(&one, Writes::default());
+        assert_eq!(way, back.way(&one, Writes::default()));
         for time in times {
             plain.of(&hour(Timestamp(time))).add(&one);
             hours.add(Timestamp(time), way);
@@ -196,8 +204,8 @@ mod tests {
             back.add(Timestamp(time), way);
         }
         let plain = plain.finish();
-        assert_eq!(hours.finish().finish(), plain);
-        assert_eq!(back.finish().finish(), plain);
+        assert_eq!(hours.finish().0.finish(), plain);
+        assert_eq!(back.finish().0.finish(), plain);
         assert_eq!(plain.list.iter().find(|g| g.name == "1970-01-01T00Z").unwrap().counts.events, 3);
     }
 }

@@ -42,6 +42,7 @@ mod gateway;
 mod guard;
 #[cfg(feature = "guard")]
 mod identity;
+mod kept;
 #[cfg(feature = "guard")]
 mod keys;
 mod language;

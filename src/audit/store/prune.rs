@@ -3,12 +3,12 @@
 use std::ops::ControlFlow;
 
 use serde_json::{Map, Value, json};
-use time::OffsetDateTime;
 
 use super::error::{StoreError, StoreErrorKind};
 use super::{Connection, Inner, Select, sqlite};
 use crate::audit::chain::{Fault, Finding, HEADS, LOG_CLASS, Mark, PublicKey, Row, SealKind, Tail, Verifier};
 use crate::audit::signer::{self, Signer};
+use crate::model::Timestamp;
 
 /// How many rows of a file go in one transaction: whoever writes waits for it.
 const BATCH: i64 = 5_000;
@@ -70,11 +70,8 @@ pub struct Stub<'a> {
 
 /// The beginning of the month of an instant, in UTC.
 pub fn month(at: i64) -> i64 {
-    let start = OffsetDateTime::from_unix_timestamp_nanos(i128::from(at) * 1_000)
-        .ok()
-        .and_then(|at| at.replace_day(1).ok())
-        .map(|at| at.replace_time(time::Time::MIDNIGHT));
-    start.map_or(i64::MIN, |start| start.unix_timestamp().saturating_mul(1_000_000))
+    let start = Timestamp(at.div_euclid(1_000_000)).month();
+    start.map_or(i64::MIN, |start| start.0.saturating_mul(1_000_000))
 }
 
 impl Connection {

@@ -4,11 +4,11 @@
 //! hold it, as character references: no name becomes markup, a link or a mention. The text stays
 //! within what a comment can hold and says how much it leaves out.
 
-use super::answer;
-use super::words::{Rehearsed, by_impact, event_place, idle, kind, many, usage, were};
+use super::words::{Rehearsed, between, by_impact, event_place, idle, kind, many, usage, were};
+use super::{answer, storage};
 use crate::pdp::Condition;
 use crate::report::text::harmless;
-use crate::simulate::{Change, Counts, Group, Groups, Range, Sessions};
+use crate::simulate::{Change, Counts, Group, Groups, Report, Sessions};
 
 /// The most characters of the text. A comment on GitHub holds 65,536.
 pub const MARKDOWN_LIMIT: usize = 65_000;
@@ -30,6 +30,7 @@ pub fn markdown(rehearsed: &Rehearsed<'_>) -> String {
     page.sessions(&rehearsed.report.sessions);
     page.why(rehearsed);
     let report = rehearsed.report;
+    page.storage(report);
     for (title, groups) in [
         ("By door", &report.doors),
         ("By tool, prompt and resource", &report.items),
@@ -166,16 +167,14 @@ impl Page {
         if breaking.at_most == 0 {
             return;
         }
-        let range = |r: Range| {
-            if r.at_least == r.at_most { r.at_least.to_string() } else { format!("{} to {}", r.at_least, r.at_most) }
-        };
-        let mut text = format!("\n### Agent sessions\n\n**{}** of {} break.\n", range(breaking), range(sessions.seen));
+        let mut text =
+            format!("\n### Agent sessions\n\n**{}** of {} break.\n", between(breaking), between(sessions.seen));
         text += "\n| breaks at | sessions | perhaps more |\n| --- | ---: | ---: |\n";
         for item in sessions.items.iter().take(CHANGES) {
             text += &format!("| {} | {} | {} |\n", span(&item.item), item.sessions, item.perhaps);
         }
         if let Some(first) = sessions.list.first() {
-            let (before, calls) = (range(first.before), many(first.calls, "call"));
+            let (before, calls) = (between(first.before), many(first.calls, "call"));
             text += &format!(
                 "\nFor example {} of {}: after {before} of {calls}, at {}.\n",
                 span(&first.session),
@@ -209,6 +208,22 @@ impl Page {
             text += "\n</details>\n";
             self.block(&text);
         }
+    }
+
+    /// What the audit log takes, where the candidate keeps it otherwise.
+    fn storage(&mut self, report: &Report) {
+        if !report.storage.changes() {
+            return;
+        }
+        let mut text = format!("\n### Audit log\n\n| {} |\n| --- |", storage::HEAD.join(" | "));
+        text += &" ---: |".repeat(storage::HEAD.len() - 1);
+        text.push('\n');
+        for one in report.storage.classes.iter().take(ROWS) {
+            let [class, cells @ ..] = storage::cells(one);
+            text += &format!("| {} | {} |\n", span(&class), cells.join(" | "));
+        }
+        text += &format!("\n{}\n", storage::note(report));
+        self.block(&text);
     }
 
     fn groups(&mut self, title: &str, groups: &Groups) {

@@ -1,5 +1,6 @@
 //! The sessions that break, and those that nothing stops any more.
 
+use super::words::between;
 use super::{Page, answer, many, witness};
 use crate::report::text::{Cell, Columns, harmless};
 use crate::simulate::{BrokenSession, Range, Report};
@@ -67,8 +68,7 @@ impl Page {
 
 /// How far a session had come.
 fn came(one: &BrokenSession) -> String {
-    let Range { at_least, at_most } = one.before;
-    let before = if at_least == at_most { at_least.to_string() } else { format!("{at_least} to {at_most}") };
+    let before = between(one.before);
     let already = if one.already { ", stopped before already" } else { "" };
     format!("after {before} of {}{already}", many(one.calls, "call"))
 }

@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use super::*;
 use crate::model::{Rate, RateKey, Reason, RuleKind, Timestamp};
 use crate::simulate::{
-    AgeCurve, Ages, ArgumentLimit, ArgumentLimits, BreakingItem, BrokenSession, Change, Changes, Column,
-    Columns as Ways, Counts, DoorAges, Drift, Flow, Group, Groups, ItemCalls, Measure, Moved, Mover, Movers, Passing,
-    RateLine, Rates, RuleName, Sessions, Skipped, Spread, StatementHits, Terms, TextCount, UnblockedSession, Untouched,
-    Usage, Window, WorstWindow,
+    AgeCurve, Ages, ArgumentLimit, ArgumentLimits, BreakingItem, BrokenSession, Change, Changes, ClassStorage, Column,
+    Columns as Ways, Counts, DoorAges, Drift, Flow, Group, Groups, ItemCalls, Kept, Measure, Moved, Mover, Movers,
+    Passing, ROW_BYTES, RateLine, Rates, RuleName, Sessions, Skipped, Spread, StatementHits, Storage, Terms, TextCount,
+    UnblockedSession, Untouched, Usage, Volume, Window, WorstWindow,
 };
 
 fn rule(kind: RuleKind, name: &str) -> RuleName {
@@ -150,6 +150,7 @@ fn report() -> Report {
         rates: Rates::default(),
         ages: Ages::default(),
         arguments: ArgumentLimits::default(),
+        storage: Storage::default(),
     }
 }
 
@@ -290,7 +291,31 @@ fn deep() -> Report {
             ],
             others: 0,
         },
+        storage: storage(),
         ..report()
+    }
+}
+
+/// A class of which a shorter retention removes rows, and one that is held.
+fn storage() -> Storage {
+    let exact = |n: u64| Range { at_least: n, at_most: n };
+    let volume = |rows: u64| Volume { rows: exact(rows), bytes: exact(rows * 800) };
+    let kept = |days: u64, rows: u64, held: bool| {
+        let steady = Volume {
+            rows: Range { at_least: rows * 1000, at_most: rows * 1200 },
+            bytes: Range { at_least: rows * 800_000, at_most: rows * 960_000 },
+        };
+        let steady = (!held).then_some(steady);
+        Some(Kept { retention: days * 86_400, held, written: volume(rows), kept: volume(rows / 2), steady })
+    };
+    let class = |name: &str, before, now, removed| ClassStorage { class: name.to_owned(), before, now, removed };
+    Storage {
+        row_bytes: ROW_BYTES,
+        classes: vec![
+            class("financial", kept(365, 8, false), kept(365, 8, true), Volume::default()),
+            class("standard", kept(90, 20, false), kept(30, 18, false), volume(4)),
+            class("trial", None, kept(1, 0, false), Volume::default()),
+        ],
     }
 }
 

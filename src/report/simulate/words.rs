@@ -3,7 +3,7 @@
 
 use std::cmp::Reverse;
 
-use crate::simulate::{Breach, Change, Changes, GateVerdict, Kind, Measure, Report, RuleName, Sample, Usage};
+use crate::simulate::{Breach, Change, Changes, GateVerdict, Kind, Measure, Range, Report, RuleName, Sample, Usage};
 
 /// A rehearsal as the renderers take it.
 #[derive(Clone, Copy, Debug)]
@@ -160,6 +160,12 @@ pub(super) const fn code(kind: Kind) -> &'static str {
         Kind::OtherObligations => "other-obligations",
         Kind::Denied => "denied",
     }
+}
+
+/// A number, or from where to where it lies.
+pub(super) fn between(range: Range) -> String {
+    let Range { at_least, at_most } = range;
+    if at_least == at_most { at_least.to_string() } else { format!("{at_least} to {at_most}") }
 }
 
 pub(super) fn many(count: u64, word: &str) -> String {

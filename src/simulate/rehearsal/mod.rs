@@ -16,6 +16,7 @@ use crate::simulate::askers::{Askers, Who};
 use crate::simulate::bounded::keep_sample;
 use crate::simulate::classes::{Class, Classes};
 use crate::simulate::judged::{Judged, Witness};
+use crate::simulate::logged::{Write, Writes};
 use crate::simulate::memo::{Memo, REMEMBERED};
 use crate::simulate::movers::Movers;
 use crate::simulate::outcome::{Counted, Drifted, Names, Outcome, recorded};
@@ -25,6 +26,7 @@ use crate::simulate::rates::Rates;
 use crate::simulate::report::{Flow, Kind, Report, Sample, Skipped, StatementHits, Usage, Window};
 use crate::simulate::rows::Rows;
 use crate::simulate::sessions::Sessions;
+use crate::simulate::storage::Storage;
 use crate::simulate::tables::{Hours, Tables};
 use crate::simulate::terms::{Against, Clock, Terms};
 use crate::simulate::why::Why;
@@ -46,7 +48,7 @@ pub struct Rehearsal<'p> {
     classes: Classes<'p>,
     names: Names,
     tables: Tables<'p>,
-    hours: Hours,
+    hours: Hours<'p>,
     drifted: Rows,
     changed: Rows,
     unreadable: BTreeMap<String, u64>,
@@ -277,7 +279,12 @@ impl<'p> Rehearsal<'p> {
         let drift = self.drift(seen, candidate, baseline);
         let item = self.names.item(&seen.request, numbers);
         let mut class = Class::new(item, candidate, baseline, seen, drift, covered);
-        class.way = self.hours.way(&class.counts);
+        let before = self.baseline.zip(baseline);
+        let writes = Writes {
+            before: before.and_then(|(policy, said)| Write::of(policy, &self.terms.before(seen.request), &said)),
+            now: Write::of(self.candidate, &asked, &candidate),
+        };
+        class.way = self.hours.way(&class.counts, writes);
         let class = if remembered { self.classes.share(class) } else { Arc::new(class) };
         Outcome::new(class)
     }
@@ -343,6 +350,7 @@ impl<'p> Rehearsal<'p> {
         let tables = self.tables;
         let mut drift = tables.drift;
         drift.different = self.drifted.finish();
+        let (hours, logged) = self.hours.finish();
         let report = Report {
             candidate: self.digests.0,
             baseline: self.digests.1,
@@ -356,7 +364,7 @@ impl<'p> Rehearsal<'p> {
             flow: tables.flow.into_iter().map(|(columns, count)| Flow { columns, count }).collect(),
             changes: self.changed.finish(),
             missing: tables.missing,
-            hours: self.hours.finish().finish(),
+            hours: hours.finish(),
             subjects: tables.subjects.finish(),
             agents: tables.agents.finish(),
             doors: tables.doors.finish(),
@@ -370,8 +378,9 @@ impl<'p> Rehearsal<'p> {
             rates: Rates::default(),
             ages: Ages::default(),
             arguments: ArgumentLimits::default(),
+            storage: Storage::default(),
         };
-        Part::new(report, self.accounts.part())
+        Part::new(report, self.accounts.part(logged))
     }
 
     /// Every grant and deny of the candidate, in its order, also those that nothing hit.

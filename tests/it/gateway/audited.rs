@@ -1,13 +1,19 @@
 //! The audit log that a running gateway writes, as operators and auditors use it.
 
+use std::ops::ControlFlow;
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::Command;
 
+use doorward::audit::chain::Row;
+use doorward::audit::store::{Logger, LoggerOptions, Select, Store};
+use doorward::simulate::{ROW_BYTES, RowBytes};
 use rustix::process::Signal;
 use serde_json::{Value, json};
+use sqlx::Connection as _;
 
 use super::process::{Served, call, doorward};
 use super::rig::{POLICY, filled, http_server, keys, rows, token};
+use crate::audit::options;
 
 /// An Ed25519 key pair as `openssl` writes it (RFC 8410, section 10).
 const PRIVATE: &str = "-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEINTuctv5E1hK1bbY8fdp+K06/nwoy/HU++CXqI9EdVhC\n-----END PRIVATE KEY-----\n";
@@ -102,4 +108,55 @@ fn a_log_that_cannot_be_written_or_signed_starts_no_gateway() {
         cases.into_iter().map(|arguments| format!("{}\n{}", arguments.join(" "), said(arguments))).collect();
     insta::assert_snapshot!(all.join("\n"));
     assert!(!directory.path().join("doorward.db").exists());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_row_of_a_gateway_takes_what_a_rehearsal_takes_it_to_need() {
+    let mut served = Served::start(&filled(POLICY, http_server().await), &[]);
+    let good = token(&served.signer, "ana", &json!({}));
+    for (a, status) in [(1, 200), (101, 403)] {
+        assert_eq!(served.call("http", &good, &call(1, "add", &json!({"a": a, "b": 2}))).await.unwrap().0, status);
+    }
+    served.signal(Signal::TERM);
+    assert_eq!(served.child.wait().unwrap().code(), Some(0));
+    let mut written: Vec<Row> = Vec::new();
+    let mut reader = served.audit().parse::<Store>().unwrap().reader().await.unwrap();
+    let take = &mut |row| {
+        written.push(row);
+        ControlFlow::Continue(())
+    };
+    reader.read(&Select::default(), take).await.unwrap();
+    let RowBytes { intent, outcome, denial } = ROW_BYTES;
+    let writer = &written[0].writer;
+    for (kind, expected) in [("intent", intent), ("outcome", outcome), ("denial", denial)] {
+        let entry = &written.iter().find(|row| row.entry.kind == kind).unwrap().entry;
+        let directory = tempfile::tempdir().unwrap();
+        let url = format!("sqlite:{}", directory.path().join("audit.db").display());
+        // The name of a writer is in each row and in an index.
+        let options = LoggerOptions { writer: writer.to_string(), ..options() };
+        let (logger, _task) = Logger::open(url.parse().unwrap(), options).await.unwrap();
+        let mut raw = sqlx::SqliteConnection::connect(&url).await.unwrap();
+        let before = bytes(&mut raw).await;
+        let mut tasks = tokio::task::JoinSet::new();
+        for _ in 0..50 {
+            let (logger, entry) = (logger.clone(), entry.clone());
+            tasks.spawn(async move {
+                for _ in 0..20 {
+                    logger.append(entry.clone()).await.unwrap();
+                }
+            });
+        }
+        tasks.join_all().await;
+        let each = (bytes(&mut raw).await - before) / 1000;
+        logger.close().await;
+        let (least, most) = (expected * 3 / 4, expected * 5 / 4);
+        assert!((least..=most).contains(&each), "{kind}: a row takes {each} bytes and is taken to need {expected}");
+    }
+}
+
+/// How large a file is, whatever of it is still in its journal.
+async fn bytes(raw: &mut sqlx::SqliteConnection) -> u64 {
+    let pages: i64 = sqlx::query_scalar("pragma page_count").fetch_one(&mut *raw).await.unwrap();
+    let size: i64 = sqlx::query_scalar("pragma page_size").fetch_one(raw).await.unwrap();
+    u64::try_from(pages * size).unwrap()
 }

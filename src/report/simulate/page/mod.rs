@@ -9,6 +9,7 @@ mod events;
 mod flow;
 mod groups;
 mod sessions;
+mod storage;
 mod text;
 
 use base64::Engine;
@@ -56,6 +57,7 @@ pub fn html(rehearsed: &Rehearsed<'_>) -> String {
                     (events)
                     (sessions::sessions(&report.sessions))
                     (groups::groups(report))
+                    (storage::storage(report))
                     (statements(rehearsed))
                 }
                 (footer(rehearsed, shown_events))
