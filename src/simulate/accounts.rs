@@ -224,7 +224,7 @@ impl AccountsPart {
     /// Writes what the accounts come to into a report.
     pub(super) fn finish(self, report: &mut Report) {
         report.rates = self.rates.finish(&self.sources);
-        report.ages = self.ages.finish(self.sessions.older());
+        report.ages = self.ages.finish(self.sessions.older(), self.sessions.renewals());
         report.sessions = self.sessions.finish(&self.sources);
         report.movers = self.movers.finish();
         report.arguments = self.gauges.finish();

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use hashbrown::HashMap;
 use serde::{Deserialize, Serialize};
 
+use super::counts::Range;
 use super::judged::Judged;
 use crate::model::Fact;
 
@@ -26,6 +27,10 @@ pub struct Ages {
     pub doors: Vec<DoorAges>,
     /// For each lifetime, the sessions with an allowed call that it would deny, of those followed.
     pub sessions: Vec<u64>,
+    /// For each lifetime, how many tokens more would have to be got so that it denies none of these calls, where each
+    /// session gets a new one when the one of a call is too old, and keeps it while it is young enough.
+    #[serde(default)]
+    pub renewals: Vec<Range>,
 }
 
 /// Calls by the age of their token.
@@ -139,10 +144,19 @@ impl AgesPart {
         }
     }
 
-    pub(super) fn finish(self, sessions: Vec<u64>) -> Ages {
+    /// With the sessions that each lifetime would cut, the new tokens of those that were followed, and how many calls are
+    /// of none of them.
+    pub(super) fn finish(self, sessions: Vec<u64>, (renewals, others): (Vec<Range>, u64)) -> Ages {
         let mut total = Reached::default();
         self.0.values().for_each(|reached| total.add(reached));
         let doors = self.0.iter().map(|(door, reached)| DoorAges { door: door.clone(), curve: reached.curve() });
-        Ages { ttls: TTLS.to_vec(), total: total.curve(), doors: doors.collect(), sessions }
+        let curve = total.curve();
+        let renewals = renewals.into_iter().zip(&curve.older).map(|(Range { at_least, at_most }, older)| {
+            // No call needs more than one.
+            let known = at_most.saturating_add(others).min(*older).max(at_least);
+            Range { at_least, at_most: known.saturating_add(curve.unknown) }
+        });
+        let renewals = renewals.collect();
+        Ages { ttls: TTLS.to_vec(), total: curve, doors: doors.collect(), sessions, renewals }
     }
 }

@@ -22,6 +22,7 @@ use super::report::Window;
 use super::sessions::{
     BreakingItem, BrokenSession, MAX_LISTED, MAX_SESSION_CALLS, MAX_SESSIONS, Sessions, UnblockedSession,
 };
+use super::steps::Steps;
 use crate::model::{Fact, Timestamp};
 
 /// The sessions while events come. At most a quarter more than [`MAX_SESSIONS`] are held.
@@ -117,7 +118,7 @@ struct Course {
     window: Window,
     calls: u64,
     /// The first calls before the first that is lost, in order.
-    order: Vec<Spot>,
+    order: Steps,
     /// The first call that is lost, and the first that may be.
     sure: Option<Box<Break>>,
     perhaps: Option<Box<Break>>,
@@ -218,7 +219,7 @@ impl Course {
         Self {
             window: Window::at(time),
             calls: 0,
-            order: Vec::new(),
+            order: Steps::new(),
             sure: None,
             perhaps: None,
             refused: None,
@@ -255,16 +256,15 @@ impl Course {
         }
         let place = match self.order.last() {
             Some(last) if sources.order(&spot, last) == Ordering::Less => {
-                self.order.partition_point(|known| sources.order(known, &spot) == Ordering::Less)
+                self.order.place(|known| sources.order(known, &spot) == Ordering::Less)
             }
             _ => self.order.len(),
         };
         if lost {
             self.sure = Some(here());
             self.order.truncate(place);
-        } else if place < MAX_SESSION_CALLS {
-            self.order.truncate(MAX_SESSION_CALLS - 1);
-            self.order.insert(place, spot);
+        } else {
+            self.order.insert(place, spot, age);
         }
     }
 
@@ -274,7 +274,7 @@ impl Course {
     }
 
     fn renumbered(mut self, numbers: &[u32]) -> Self {
-        let spots = self.order.iter_mut().chain(&mut self.refused);
+        let spots = self.order.spots_mut().chain(&mut self.refused);
         let breaks = self.sure.iter_mut().chain(&mut self.perhaps).map(|b| &mut b.at);
         spots.chain(breaks).for_each(|spot| *spot = spot.renumbered(numbers));
         self
@@ -291,17 +291,12 @@ impl Course {
         self.lost += other.lost;
         self.may_be_lost += other.may_be_lost;
         self.oldest = self.oldest.max(other.oldest);
-        self.order.extend(other.order);
-        self.order.sort_unstable();
-        if let Some(sure) = &self.sure {
-            self.order.truncate(self.order.partition_point(|spot| *spot < sure.at));
-        }
-        self.order.truncate(MAX_SESSION_CALLS);
+        self.order.join(other.order, self.sure.as_ref().map(|sure| sure.at));
     }
 
     /// How many calls come before one that is not after the first lost one.
     fn before(&self, at: &Spot) -> Range {
-        let count = self.order.partition_point(|spot| spot < at);
+        let count = self.order.place(|spot| spot < at);
         let full = count == MAX_SESSION_CALLS;
         let at_most = if full { self.calls.saturating_sub(1) } else { count as u64 };
         Range { at_least: count as u64, at_most }
@@ -372,6 +367,20 @@ impl SessionsPart {
     pub(super) fn older(&self) -> Vec<u64> {
         let reach = |n: usize| self.list.iter().filter(|one| usize::from(one.course.oldest) > n).count() as u64;
         (0..TTLS.len()).map(reach).collect()
+    }
+
+    /// For each of [`TTLS`], the new tokens that it would ask for, and how many calls are of no session that is followed.
+    pub(super) fn renewals(&self) -> (Vec<Range>, u64) {
+        let mut all = vec![Range::default(); TTLS.len()];
+        for one in &self.list {
+            for (sum, range) in
+                all.iter_mut().zip(one.course.order.renewals(one.course.calls, one.course.window, one.course.oldest))
+            {
+                sum.at_least += range.at_least;
+                sum.at_most += range.at_most;
+            }
+        }
+        (all, self.rest.calls + self.rest.outside + self.rest.unknown)
     }
 
     pub(super) fn finish(self, sources: &[String]) -> Sessions {

@@ -41,6 +41,7 @@ mod select;
 mod sessions;
 mod several;
 mod shard;
+mod steps;
 mod storage;
 pub mod suite;
 mod tables;

@@ -61,6 +61,7 @@ mod recordings;
 mod reference_servers;
 mod rehearsals;
 mod render;
+mod renewals;
 mod replays;
 mod reports;
 mod scenarios;

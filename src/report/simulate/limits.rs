@@ -1,5 +1,6 @@
 //! What rates, token lifetimes and argument rules do to the traffic.
 
+use super::words::{between, costs};
 use super::{Page, many, witness};
 use crate::model::Rate;
 use crate::policy::written;
@@ -49,14 +50,16 @@ impl Page {
         let mut table = Columns::new(2);
         let names = ages.doors.iter().map(|door| Cell::faint(door.door.clone())).take(6);
         let sessions = report.sessions.followed > 0;
-        let last = sessions.then(|| Cell::faint("sessions"));
-        table.row([Cell::faint("token_ttl"), Cell::faint("all")].into_iter().chain(names).chain(last));
-        for (n, ttl) in ages.ttls.iter().enumerate() {
+        let last = sessions.then(|| ["sessions", "new tokens"].map(Cell::faint));
+        table.row(
+            [Cell::faint("token_ttl"), Cell::faint("all")].into_iter().chain(names).chain(last.into_iter().flatten()),
+        );
+        for (n, cost) in costs(ages).enumerate() {
             let at = |older: &Vec<u64>| Cell::number(older.get(n).copied().unwrap_or_default());
             let doors = ages.doors.iter().map(|door| at(&door.curve.older)).take(6);
-            let last = sessions.then(|| at(&ages.sessions));
-            let first = [Cell::text(written(u64::from(*ttl))), at(&ages.total.older)];
-            table.row(first.into_iter().chain(doors).chain(last));
+            let last = sessions.then(|| [Cell::number(cost.cut), Cell::text(between(cost.renewals))]);
+            let first = [Cell::text(written(u64::from(cost.ttl))), Cell::number(cost.denied)];
+            table.row(first.into_iter().chain(doors).chain(last.into_iter().flatten()));
         }
         self.table(&table);
         self.line(format_args!("  of {}", many(ages.total.calls, "allowed call")));

@@ -4,11 +4,12 @@
 //! hold it, as character references: no name becomes markup, a link or a mention. The text stays
 //! within what a comment can hold and says how much it leaves out.
 
-use super::words::{Rehearsed, between, by_impact, event_place, idle, kind, many, usage, were};
+use super::words::{Rehearsed, between, by_impact, costs, event_place, idle, kind, many, usage, were};
 use super::{answer, storage};
 use crate::pdp::Condition;
+use crate::policy::written;
 use crate::report::text::harmless;
-use crate::simulate::{Change, Counts, Group, Groups, Report, Sessions};
+use crate::simulate::{Ages, Change, Counts, Group, Groups, Report, Sessions};
 
 /// The most characters of the text. A comment on GitHub holds 65,536.
 pub const MARKDOWN_LIMIT: usize = 65_000;
@@ -31,6 +32,7 @@ pub fn markdown(rehearsed: &Rehearsed<'_>) -> String {
     page.why(rehearsed);
     let report = rehearsed.report;
     page.storage(report);
+    page.ages(&report.ages);
     for (title, groups) in [
         ("By door", &report.doors),
         ("By tool, prompt and resource", &report.items),
@@ -223,6 +225,24 @@ impl Page {
             text += &format!("| {} | {} |\n", span(&class), cells.join(" | "));
         }
         text += &format!("\n{}\n", storage::note(report));
+        self.block(&text);
+    }
+
+    /// What shorter token lifetimes would cost, where any would.
+    fn ages(&mut self, ages: &Ages) {
+        if ages.total.older.iter().all(|older| *older == 0) {
+            return;
+        }
+        let mut text = format!(
+            "\n<details><summary>What a shorter token_ttl would cost, of {}</summary>\n\n\
+             | token_ttl | calls denied | sessions cut | new tokens |\n| --- | ---: | ---: | ---: |\n",
+            many(ages.total.calls, "allowed call")
+        );
+        for cost in costs(ages).filter(|cost| cost.denied > 0) {
+            let (ttl, denied, cut) = (written(u64::from(cost.ttl)), cost.denied, cost.cut);
+            text += &format!("| {ttl} | {denied} | {cut} | {} |\n", between(cost.renewals));
+        }
+        text += "\n</details>\n";
         self.block(&text);
     }
 

@@ -266,6 +266,7 @@ fn deep() -> Report {
                 curve: AgeCurve { calls: 5, older: vec![4, 1], unknown: 1 },
             }],
             sessions: vec![2, 1],
+            renewals: vec![bounds(2, 4), exact(1)],
         },
         arguments: ArgumentLimits {
             list: vec![

@@ -3,7 +3,9 @@
 
 use std::cmp::Reverse;
 
-use crate::simulate::{Breach, Change, Changes, GateVerdict, Kind, Measure, Range, Report, RuleName, Sample, Usage};
+use crate::simulate::{
+    Ages, Breach, Change, Changes, GateVerdict, Kind, Measure, Range, Report, RuleName, Sample, Usage,
+};
 
 /// A rehearsal as the renderers take it.
 #[derive(Clone, Copy, Debug)]
@@ -160,6 +162,27 @@ pub(super) const fn code(kind: Kind) -> &'static str {
         Kind::OtherObligations => "other-obligations",
         Kind::Denied => "denied",
     }
+}
+
+/// What one token lifetime would cost.
+pub(super) struct Cost {
+    pub(super) ttl: u32,
+    /// Allowed calls that it would deny, and sessions with one.
+    pub(super) denied: u64,
+    pub(super) cut: u64,
+    /// New tokens with which it would deny none.
+    pub(super) renewals: Range,
+}
+
+/// What each lifetime would cost, the shortest first.
+pub(super) fn costs(ages: &Ages) -> impl Iterator<Item = Cost> {
+    let at = |counts: &[u64], n: usize| counts.get(n).copied().unwrap_or_default();
+    ages.ttls.iter().enumerate().map(move |(n, ttl)| Cost {
+        ttl: *ttl,
+        denied: at(&ages.total.older, n),
+        cut: at(&ages.sessions, n),
+        renewals: ages.renewals.get(n).copied().unwrap_or_default(),
+    })
 }
 
 /// A number, or from where to where it lies.

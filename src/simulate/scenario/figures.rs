@@ -54,6 +54,8 @@ pub(super) enum Figure {
     OldCalls(Option<String>, u32),
     /// Sessions with such a call.
     OldSessions(u32),
+    /// Tokens that would have to be got anew for them.
+    Renewals(u32),
 }
 
 impl Figure {
@@ -66,6 +68,7 @@ impl Figure {
             Self::OldCalls(None, ttl) => format!("calls that a token_ttl of {ttl} s would deny"),
             Self::OldCalls(Some(door), ttl) => format!("calls of {door} that a token_ttl of {ttl} s would deny"),
             Self::OldSessions(ttl) => format!("sessions that a token_ttl of {ttl} s would break"),
+            Self::Renewals(ttl) => format!("new tokens that a token_ttl of {ttl} s would ask for"),
         }
     }
 
@@ -89,6 +92,10 @@ impl Figure {
                 None => exactly(0),
             },
             Self::OldSessions(ttl) => exactly(at(ttl, &ages.sessions)),
+            Self::Renewals(ttl) => {
+                let place = TTLS.iter().position(|known| known == ttl);
+                place.and_then(|place| ages.renewals.get(place)).copied().unwrap_or_default()
+            }
         }
     }
 }

@@ -5,6 +5,7 @@
 //! Text from outside is escaped by the template and made visible before that; it never becomes
 //! markup, a style or a script. The page is bounded whatever the traffic.
 
+mod ages;
 mod events;
 mod flow;
 mod groups;
@@ -56,6 +57,7 @@ pub fn html(rehearsed: &Rehearsed<'_>) -> String {
                     (groups::shifts(rehearsed))
                     (events)
                     (sessions::sessions(&report.sessions))
+                    (ages::ages(&report.ages))
                     (groups::groups(report))
                     (storage::storage(report))
                     (statements(rehearsed))

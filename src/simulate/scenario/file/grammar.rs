@@ -55,6 +55,8 @@ pub(super) struct AgesIn {
     #[serde(default)]
     pub(super) sessions: Table<AmountIn>,
     #[serde(default)]
+    pub(super) renewals: Table<AmountIn>,
+    #[serde(default)]
     pub(super) doors: BTreeMap<String, Table<AmountIn>>,
 }
 

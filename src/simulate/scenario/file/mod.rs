@@ -173,7 +173,7 @@ impl Reading {
             let figure = self.word(key, "figure of rates", RATES.map(|(name, _)| name)).map(Figure::Rates);
             add(self, key, figure, amount);
         }
-        let AgesIn { calls, sessions, doors } = &file.token_ages;
+        let AgesIn { calls, sessions, renewals, doors } = &file.token_ages;
         let of_door = doors.iter().flat_map(|(door, table)| table.iter().map(move |entry| (Some(door), entry)));
         for (door, (key, amount)) in calls.iter().map(|entry| (None, entry)).chain(of_door) {
             let figure = self.ttl(key).map(|ttl| Figure::OldCalls(door.cloned(), ttl));
@@ -181,6 +181,10 @@ impl Reading {
         }
         for (key, amount) in sessions {
             let figure = self.ttl(key).map(Figure::OldSessions);
+            add(self, key, figure, amount);
+        }
+        for (key, amount) in renewals {
+            let figure = self.ttl(key).map(Figure::Renewals);
             add(self, key, figure, amount);
         }
     }
