@@ -17,6 +17,7 @@ mod sessions;
 mod storage;
 mod totals;
 mod trust;
+mod unusual;
 mod words;
 
 use std::fmt::Write;
@@ -72,11 +73,12 @@ pub enum By {
     Age,
     Argument,
     Storage,
+    Unusual,
 }
 
 impl By {
     /// Every table with its name.
-    pub const ALL: [(&'static str, Self); 13] = [
+    pub const ALL: [(&'static str, Self); 14] = [
         ("subject", Self::Subject),
         ("agent", Self::Agent),
         ("door", Self::Door),
@@ -90,6 +92,7 @@ impl By {
         ("age", Self::Age),
         ("argument", Self::Argument),
         ("storage", Self::Storage),
+        ("unusual", Self::Unusual),
     ];
 }
 
@@ -192,6 +195,9 @@ pub fn human(report: &Report, gate: &GateVerdict, limits: Limits, style: Style) 
     }
     if chosen.has(By::Argument) {
         page.arguments(report);
+    }
+    if chosen.has(By::Unusual) {
+        page.unusual(report);
     }
     page.storage(report, chosen.has(By::Storage));
     page.unused(report);

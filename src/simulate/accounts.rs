@@ -6,8 +6,10 @@
 use serde::{Deserialize, Serialize};
 
 use super::ages::{AgesPart, Aging};
+use super::askers::Pair;
 use super::following::{Following, SessionsPart};
 use super::gauges::{Gauges, GaugesPart};
+use super::habits::{Habits, HabitsPart};
 use super::judged::Judged;
 use super::logged::{LoggedPart, Logging};
 use super::movers::MoversPart;
@@ -59,6 +61,7 @@ pub(super) struct Accounts<'p> {
     rates: Rated,
     ages: Aging,
     movers: MoversPart,
+    habits: Habits,
     gauges: Gauges<'p>,
     reaches: Reaches,
     touching: Touching<'p>,
@@ -75,6 +78,7 @@ impl<'p> Accounts<'p> {
             rates: Rated::of(MAX_RATED),
             ages: Aging::default(),
             movers: MoversPart::default(),
+            habits: Habits::default(),
             gauges: Gauges::default(),
             reaches: Reaches::of(candidate),
             touching: Touching::of(candidate),
@@ -146,7 +150,7 @@ impl<'p> Accounts<'p> {
     }
 
     /// Adds an event.
-    pub(super) fn observe(&mut self, judged: &Judged<'_>) {
+    pub(super) fn observe(&mut self, judged: &Judged<'_>, pair: Option<Pair>) {
         let covered = &judged.class.covered;
         let spot = self.sources.spot(judged.witness.time, judged.witness.place);
         let age = covered.door.map_or(0, |door| self.ages.add(door, judged));
@@ -158,6 +162,12 @@ impl<'p> Accounts<'p> {
             self.gauges.add(*board, &judged.context.arguments);
         }
         self.movers.add(judged);
+        self.habits.add(&self.sources, spot, judged, pair);
+    }
+
+    /// Folds what is known by the numbers of those who ask.
+    pub(super) fn settle_habits(&mut self) {
+        self.habits.settle(&self.sources);
     }
 
     /// Adds what was only counted, of all events of an outcome.
@@ -188,6 +198,7 @@ impl<'p> Accounts<'p> {
             rates: rates.renumbered(&numbers),
             ages: self.ages.part(),
             movers: self.movers,
+            habits: self.habits.part(&numbers),
             gauges: self.gauges.part(),
             logged: logging.part(self.candidate, self.baseline),
         }
@@ -206,6 +217,7 @@ pub(super) struct AccountsPart {
     ages: AgesPart,
     movers: MoversPart,
     gauges: GaugesPart,
+    habits: HabitsPart,
     logged: LoggedPart,
 }
 
@@ -218,6 +230,7 @@ impl AccountsPart {
         self.ages.merge(other.ages);
         self.movers.merge(other.movers);
         self.gauges.merge(other.gauges);
+        self.habits.merge(other.habits, (&mine, &theirs));
         self.logged.merge(other.logged);
     }
 
@@ -226,6 +239,7 @@ impl AccountsPart {
         report.rates = self.rates.finish(&self.sources);
         report.ages = self.ages.finish(self.sessions.older(), self.sessions.renewals());
         report.sessions = self.sessions.finish(&self.sources);
+        report.unusual = self.habits.finish(&self.sources, report.window);
         report.movers = self.movers.finish();
         report.arguments = self.gauges.finish();
         report.storage = self.logged.finish(report);

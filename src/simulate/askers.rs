@@ -17,6 +17,8 @@ use crate::traffic::Numbers;
 
 /// How many pairs of an item and one who asks for it are remembered.
 const MOST_PAIRS: usize = 1 << 16;
+/// How many pairs have a number before all that is remembered is folded.
+const MOST_NUMBERS: u32 = 1 << 17;
 /// How many stances are told apart before all that is remembered is folded.
 const MOST_STANCES: usize = 1 << 16;
 
@@ -53,8 +55,8 @@ impl Who {
 pub(super) struct Asker {
     /// Of the same stance, all get the same answers about the item.
     pub(super) stance: u32,
-    /// As who it is counted.
-    pub(super) who: u32,
+    /// As who it is counted, and for what.
+    pub(super) pair: Pair,
     /// The number of the lists of a token of theirs, and how these come out of the checks.
     token: (u32, u8),
 }
@@ -64,6 +66,13 @@ impl Asker {
     pub(super) const fn token(&self) -> u8 {
         self.token.1
     }
+}
+
+/// One who asks and what for, by number.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Pair {
+    pub(super) number: u32,
+    pub(super) who: u32,
 }
 
 /// The answers of policies about the lists of a token, each of which is below 16.
@@ -78,6 +87,8 @@ pub(super) struct Askers<'p> {
     /// By the item and the subject, and by what is missing: what is absent and what is not known differ.
     pairs: HashMap<(u64, u32), Asker, FixedState>,
     stances: HashMap<Vec<u64>, u32, FixedState>,
+    /// How many pairs have a number.
+    numbered: u32,
     scratch: Vec<u64>,
     numbers: HashMap<(u32, u32), u32, FixedState>,
     who: Vec<Who>,
@@ -91,6 +102,7 @@ impl<'p> Askers<'p> {
             policies,
             pairs: HashMap::default(),
             stances: HashMap::default(),
+            numbered: 0,
             scratch: Vec::new(),
             numbers: HashMap::default(),
             who: Vec::new(),
@@ -123,7 +135,9 @@ impl<'p> Askers<'p> {
         if self.pairs.len() >= MOST_PAIRS {
             self.pairs.clear();
         }
-        let asker = Asker { stance, who, token: (token, answers) };
+        let pair_of = Pair { number: self.numbered, who };
+        self.numbered = self.numbered.saturating_add(1);
+        let asker = Asker { stance, pair: pair_of, token: (token, answers) };
         self.pairs.insert(pair, asker);
         asker
     }
@@ -159,13 +173,14 @@ impl<'p> Askers<'p> {
 
     /// Whether there are so many that what is remembered should be folded.
     pub(super) fn is_full(&self) -> bool {
-        self.stances.len() >= MOST_STANCES
+        self.stances.len() >= MOST_STANCES || self.numbered >= MOST_NUMBERS
     }
 
     /// Begins anew to number stances, where no question is remembered.
     pub(super) fn forget(&mut self) {
         self.pairs.clear();
         self.stances.clear();
+        self.numbered = 0;
     }
 
     /// Begins anew with other numbers, where nothing is counted any more.

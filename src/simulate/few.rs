@@ -72,6 +72,10 @@ impl<V: Tally, const LIMIT: usize> Few<V, LIMIT> {
         }
     }
 
+    pub(super) fn values_mut(&mut self) -> impl Iterator<Item = &mut V> {
+        self.kept.values_mut()
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.kept.is_empty() && self.others == 0
     }
@@ -103,6 +107,16 @@ impl<V: Tally, const LIMIT: usize> Filling<V, LIMIT> {
             return None;
         }
         Some(self.kept.entry_ref(key).or_default())
+    }
+
+    /// Adds what stands for a key by itself, in that way.
+    pub(super) fn gather(&mut self, key: &str, value: V, join: impl FnOnce(&mut V, V)) {
+        let events = value.events();
+        match self.of(key) {
+            Some(all) => join(all, value),
+            // One of them is among the others already.
+            None => self.others = self.others.saturating_add(events.saturating_sub(1)),
+        }
     }
 
     fn trim(&mut self) {

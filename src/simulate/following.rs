@@ -16,6 +16,7 @@ use super::answer::Answer;
 use super::askers::Who;
 use super::counts::Range;
 use super::judged::Judged;
+use super::labels::rank;
 use super::order::{Sources, Spot};
 use super::rated::Standing;
 use super::report::Window;
@@ -73,16 +74,7 @@ impl Equivalent<Key> for Probe<'_> {
 
 impl Key {
     fn new(session: &str, subject: Arc<str>, hash: u64) -> Self {
-        Self { rank: Self::rank(session, &subject), session: session.into(), subject, hash }
-    }
-
-    /// By FNV-1a with a final mix: the same on every machine and in every build.
-    fn rank(session: &str, subject: &str) -> u64 {
-        let bytes = session.bytes().chain([0xff]).chain(subject.bytes());
-        let hash =
-            bytes.fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
-        let mixed = (hash ^ (hash >> 33)).wrapping_mul(0xff51_afd7_ed55_8ccd);
-        mixed ^ (mixed >> 33)
+        Self { rank: rank(session, &subject), session: session.into(), subject, hash }
     }
 }
 
@@ -170,7 +162,7 @@ impl Following {
     fn begin(&mut self, probe: Probe<'_>, time: Timestamp) -> Option<&mut Course> {
         let Probe { session, who } = probe;
         // Most calls of those that are given up end here.
-        if self.last.as_ref().is_some_and(|last| Key::rank(session, &who.subject) > last.rank) {
+        if self.last.as_ref().is_some_and(|last| rank(session, &who.subject) > last.rank) {
             return None;
         }
         let over = |last: &Option<Key>, key: &Key| last.as_ref().is_some_and(|last| key > last);

@@ -13,6 +13,15 @@ pub(super) fn shown(fact: Fact<&str>) -> &str {
     }
 }
 
+/// A hash of two texts by FNV-1a with a final mix: the same on every machine and in every build.
+pub(super) fn rank(first: &str, second: &str) -> u64 {
+    let bytes = first.bytes().chain([0xff]).chain(second.bytes());
+    let hash =
+        bytes.fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
+    let mixed = (hash ^ (hash >> 33)).wrapping_mul(0xff51_afd7_ed55_8ccd);
+    mixed ^ (mixed >> 33)
+}
+
 /// `issuer/sub`, so that one `sub` of two issuers is two subjects.
 pub(super) fn write_subject(label: &mut String, subject: &Subject<'_>) {
     label.clear();

@@ -19,6 +19,7 @@ mod few;
 mod following;
 mod gate;
 mod gauges;
+mod habits;
 mod judged;
 mod labels;
 mod logged;
@@ -47,6 +48,7 @@ pub mod suite;
 mod tables;
 mod terms;
 mod untouched;
+mod unusual;
 mod why;
 
 use std::fmt;
@@ -79,6 +81,7 @@ pub use shard::{PartFile, Run, Shard, Unmergeable};
 pub use storage::{ClassStorage, Kept, ROW_BYTES, RowBytes, Storage, Volume};
 pub use terms::{Against, Clock, Terms};
 pub use untouched::Untouched;
+pub use unusual::{Because, MAX_UNUSUAL, RARE, RULES, Unusual, UnusualCalls};
 pub use why::{Considered, Why};
 
 use crate::policy::CompiledPolicy;

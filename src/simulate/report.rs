@@ -16,6 +16,7 @@ use super::sessions::Sessions;
 use super::storage::Storage;
 use super::terms::Terms;
 use super::untouched::Untouched;
+use super::unusual::Unusual;
 use super::why::Why;
 use crate::model::{Effect, Timestamp};
 use crate::traffic::Place;
@@ -79,6 +80,8 @@ pub struct Report {
     pub arguments: ArgumentLimits,
     /// What the audit log takes.
     pub storage: Storage,
+    /// Allowed calls that are unusual.
+    pub unusual: Unusual,
 }
 
 /// Recorded decisions against the policy that made them.

@@ -40,6 +40,7 @@ mod fetch;
 mod gateway;
 #[cfg(feature = "guard")]
 mod guard;
+mod habits;
 #[cfg(feature = "guard")]
 mod identity;
 mod kept;

@@ -340,7 +340,7 @@ fn only_a_withheld_argument_that_a_rule_asks_about_leaves_the_answer_open() {
 }
 
 /// The events of a recording as its lines are read: with what repeats numbered.
-fn rehearse_lines(rehearsal: Rehearsal<'_>, policies: &[&CompiledPolicy], text: &[u8]) -> Report {
+pub(crate) fn rehearse_lines(rehearsal: Rehearsal<'_>, policies: &[&CompiledPolicy], text: &[u8]) -> Report {
     let asked = Asked::by(policies.iter().copied());
     let (mut lines, mut batch) = (Lines::new(&asked), Batch::default());
     let (mut reader, mut rehearsal) = (Reader::new(text).unwrap(), rehearsal);

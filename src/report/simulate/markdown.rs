@@ -4,12 +4,13 @@
 //! hold it, as character references: no name becomes markup, a link or a mention. The text stays
 //! within what a comment can hold and says how much it leaves out.
 
+use super::unusual::{found, what};
 use super::words::{Rehearsed, between, by_impact, costs, event_place, idle, kind, many, usage, were};
 use super::{answer, storage};
 use crate::pdp::Condition;
 use crate::policy::written;
 use crate::report::text::harmless;
-use crate::simulate::{Ages, Change, Counts, Group, Groups, Report, Sessions};
+use crate::simulate::{Ages, Change, Counts, Group, Groups, RULES, Report, Sessions, Unusual};
 
 /// The most characters of the text. A comment on GitHub holds 65,536.
 pub const MARKDOWN_LIMIT: usize = 65_000;
@@ -33,6 +34,7 @@ pub fn markdown(rehearsed: &Rehearsed<'_>) -> String {
     let report = rehearsed.report;
     page.storage(report);
     page.ages(&report.ages);
+    page.unusual(&report.unusual);
     for (title, groups) in [
         ("By door", &report.doors),
         ("By tool, prompt and resource", &report.items),
@@ -241,6 +243,30 @@ impl Page {
         for cost in costs(ages).filter(|cost| cost.denied > 0) {
             let (ttl, denied, cut) = (written(u64::from(cost.ttl)), cost.denied, cost.cut);
             text += &format!("| {ttl} | {denied} | {cut} | {} |\n", between(cost.renewals));
+        }
+        text += "\n</details>\n";
+        self.block(&text);
+    }
+
+    /// Allowed calls that somebody should look at.
+    fn unusual(&mut self, unusual: &Unusual) {
+        let total: u64 = RULES.iter().map(|(because, _)| found(unusual, *because)).sum();
+        if total == 0 {
+            return;
+        }
+        let mut text = format!(
+            "\n<details><summary>Unusual calls that are allowed: {total}</summary>\n\n\
+             | rule | subject | what | calls | first seen |\n| --- | --- | --- | ---: | --- |\n"
+        );
+        for row in unusual.list.iter().take(ROWS) {
+            let seen = row.samples.first().map(|sample| span(&event_place(sample))).unwrap_or_default();
+            let because = row.because.as_str();
+            text +=
+                &format!("| {because} | {} | {} | {} | {seen} |\n", span(&row.subject), span(&what(row)), row.calls);
+        }
+        text.push('\n');
+        for (_, rule) in RULES.iter().filter(|(because, _)| found(unusual, *because) > 0) {
+            text += &format!("- {rule}\n");
         }
         text += "\n</details>\n";
         self.block(&text);

@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use super::*;
 use crate::model::{Rate, RateKey, Reason, RuleKind, Timestamp};
 use crate::simulate::{
-    AgeCurve, Ages, ArgumentLimit, ArgumentLimits, BreakingItem, BrokenSession, Change, Changes, ClassStorage, Column,
-    Columns as Ways, Counts, DoorAges, Drift, Flow, Group, Groups, ItemCalls, Kept, Measure, Moved, Mover, Movers,
-    Passing, ROW_BYTES, RateLine, Rates, RuleName, Sessions, Skipped, Spread, StatementHits, Storage, Terms, TextCount,
-    UnblockedSession, Untouched, Usage, Volume, Window, WorstWindow,
+    AgeCurve, Ages, ArgumentLimit, ArgumentLimits, Because, BreakingItem, BrokenSession, Change, Changes, ClassStorage,
+    Column, Columns as Ways, Counts, DoorAges, Drift, Flow, Group, Groups, ItemCalls, Kept, Measure, Moved, Mover,
+    Movers, Passing, ROW_BYTES, RateLine, Rates, RuleName, Sessions, Skipped, Spread, StatementHits, Storage, Terms,
+    TextCount, UnblockedSession, Untouched, Unusual, UnusualCalls, Usage, Volume, Window, WorstWindow,
 };
 
 fn rule(kind: RuleKind, name: &str) -> RuleName {
@@ -151,6 +151,7 @@ fn report() -> Report {
         ages: Ages::default(),
         arguments: ArgumentLimits::default(),
         storage: Storage::default(),
+        unusual: Unusual::default(),
     }
 }
 
@@ -293,6 +294,23 @@ fn deep() -> Report {
             others: 0,
         },
         storage: storage(),
+        unusual: Unusual {
+            followed: 9,
+            not_followed: 2,
+            rare: 1,
+            late: 0,
+            hours: 120,
+            list: [(Because::Rare, 1, None), (Because::Hour, 2, Some(3))]
+                .map(|(because, calls, hour)| UnusualCalls {
+                    because,
+                    calls,
+                    subject: "corp/kim".to_owned(),
+                    item: "tickets:refund".to_owned(),
+                    hour,
+                    samples: vec![witness(7)],
+                })
+                .to_vec(),
+        },
         ..report()
     }
 }

@@ -29,6 +29,7 @@ use crate::simulate::sessions::Sessions;
 use crate::simulate::storage::Storage;
 use crate::simulate::tables::{Hours, Tables};
 use crate::simulate::terms::{Against, Clock, Terms};
+use crate::simulate::unusual::Unusual;
 use crate::simulate::why::Why;
 use crate::traffic::{Batch, Event, Imported, Lines, Numbered, Observed, Place, Unreadable};
 use recall::{Alike, Found};
@@ -204,7 +205,7 @@ impl<'p> Rehearsal<'p> {
             }
             let found = self.askers.find(&seen.request, numbers);
             question = self.questions.of(seen, numbers, found, context);
-            asker = Some(found.who);
+            asker = Some(found.pair);
         }
         let remembered = question.and_then(|question| self.memo.find(&question));
         let (mut once, mut at) = (None, remembered);
@@ -225,7 +226,7 @@ impl<'p> Rehearsal<'p> {
         };
         let (recorded, class) = (recorded(seen), &*outcome.class);
         let stranger;
-        let who = match asker.and_then(|number| self.askers.who(number)) {
+        let who = match asker.and_then(|pair| self.askers.who(pair.who)) {
             Some(who) => who,
             None => {
                 stranger = Who::of(&seen.request);
@@ -236,7 +237,7 @@ impl<'p> Rehearsal<'p> {
         let witness = Witness { source: &self.source, place, time, who };
         let judged = Judged { context: &seen.request.context, session: seen.session, witness, class };
         self.hours.add(time, class.way);
-        self.accounts.observe(&judged);
+        self.accounts.observe(&judged, asker);
         let counted = &mut outcome.counted;
         if let Drifted::Different(policy, now) = &class.drift
             && !Counted::takes(counted, |counted| &mut counted.difference, place, time)
@@ -254,8 +255,8 @@ impl<'p> Rehearsal<'p> {
             let behind = self.changed.add(kind, &judged, sides, why);
             Counted::behind(counted, |counted| &mut counted.change, behind, seen);
         }
-        if let Some(number) = asker {
-            self.askers.count(number, class.way);
+        if let Some(pair) = asker {
+            self.askers.count(pair.who, class.way);
         }
         if let (Some(numbers), Some(question), Some(asker), Some(at)) = (&seen.numbers, question, asker, at) {
             self.alike.insert(numbers.of(), Found { asker, question, at });
@@ -314,6 +315,7 @@ impl<'p> Rehearsal<'p> {
         let (tables, hours) = (&mut self.tables, &self.hours);
         self.askers.settle(|who, way, events| tables.asked(who, &hours.counts(way).times(events)));
         self.askers.forget();
+        self.accounts.settle_habits();
         let mut remembered = self.memo.take();
         for (_, outcome) in remembered.drain(..) {
             self.fold(&outcome);
@@ -379,6 +381,7 @@ impl<'p> Rehearsal<'p> {
             ages: Ages::default(),
             arguments: ArgumentLimits::default(),
             storage: Storage::default(),
+            unusual: Unusual::default(),
         };
         Part::new(report, self.accounts.part(logged))
     }

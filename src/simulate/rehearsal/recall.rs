@@ -6,6 +6,7 @@ use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 
 use super::Rehearsal;
+use crate::simulate::askers::Pair;
 use crate::simulate::judged::{Judged, Witness};
 use crate::simulate::outcome::Drifted;
 use crate::simulate::question::Question;
@@ -33,8 +34,8 @@ fn kind(numbers: [u32; 5]) -> Kind {
 /// What is remembered of them.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Found {
-    /// The number of the one who asked.
-    pub(super) asker: u32,
+    /// The numbers of the one who asked, and for what.
+    pub(super) asker: Pair,
     /// A question of theirs.
     pub(super) question: Question,
     /// The place of its answer, which is that of many that follow.
@@ -73,7 +74,9 @@ impl Rehearsal<'_> {
             let Some(at) = self.memo.find(&question) else { return false };
             (found.question, found.at) = (question, at);
         }
-        let (Some(who), Some(outcome)) = (self.askers.who(found.asker), self.memo.at(found.at)) else { return false };
+        let (Some(who), Some(outcome)) = (self.askers.who(found.asker.who), self.memo.at(found.at)) else {
+            return false;
+        };
         let asker = found.asker;
         let class = &*outcome.class;
         let (differs, changes) = (matches!(class.drift, Drifted::Different(..)), class.kind.is_some());
@@ -92,10 +95,10 @@ impl Rehearsal<'_> {
         let now = Window::at(recorded.now);
         self.window = Some(self.window.map_or(now, |w| w.join(now)));
         self.hours.add(recorded.now, class.way);
-        self.accounts.observe(&judged);
+        self.accounts.observe(&judged, Some(asker));
         let way = class.way;
         outcome.events += 1;
-        self.askers.count(asker, way);
+        self.askers.count(asker.who, way);
         true
     }
 }

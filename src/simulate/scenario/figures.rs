@@ -9,6 +9,7 @@ use crate::simulate::counts::Range;
 use crate::simulate::rates::Rates;
 use crate::simulate::report::Report;
 use crate::simulate::sessions::Sessions;
+use crate::simulate::unusual::Unusual;
 
 /// A figure by its name.
 type Named<T> = (&'static str, fn(&T) -> Range);
@@ -37,6 +38,10 @@ pub(super) const RATES: [Named<Rates>; 6] = [
     ("no_longer_limited", |r| r.no_longer_limited),
 ];
 
+/// What `[unusual]` takes.
+pub(super) const UNUSUAL: [Named<Unusual>; 3] =
+    [("rare", |u| exactly(u.rare)), ("late", |u| exactly(u.late)), ("hours", |u| exactly(u.hours))];
+
 const fn exactly(count: u64) -> Range {
     Range { at_least: count, at_most: count }
 }
@@ -50,6 +55,8 @@ pub(super) enum Figure {
     BreakingAt(String),
     /// One of [`RATES`].
     Rates(&'static str),
+    /// One of [`UNUSUAL`].
+    Unusual(&'static str),
     /// Allowed calls whose token is so old, in seconds: those that such a `token_ttl` would deny. At one door or at all.
     OldCalls(Option<String>, u32),
     /// Sessions with such a call.
@@ -65,6 +72,7 @@ impl Figure {
             Self::Sessions(name) => format!("sessions {name}"),
             Self::BreakingAt(item) => format!("sessions that break at {item}"),
             Self::Rates(name) => format!("rates {name}"),
+            Self::Unusual(name) => format!("unusual {name}"),
             Self::OldCalls(None, ttl) => format!("calls that a token_ttl of {ttl} s would deny"),
             Self::OldCalls(Some(door), ttl) => format!("calls of {door} that a token_ttl of {ttl} s would deny"),
             Self::OldSessions(ttl) => format!("sessions that a token_ttl of {ttl} s would break"),
@@ -82,6 +90,7 @@ impl Figure {
         match self {
             Self::Sessions(name) => named(&SESSIONS, name, sessions),
             Self::Rates(name) => named(&RATES, name, &report.rates),
+            Self::Unusual(name) => named(&UNUSUAL, name, &report.unusual),
             Self::BreakingAt(item) => match sessions.items.iter().find(|breaking| breaking.item == *item) {
                 Some(found) => Range { at_least: found.sessions, at_most: found.sessions + found.perhaps },
                 None => exactly(0),

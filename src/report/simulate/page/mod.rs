@@ -12,6 +12,7 @@ mod groups;
 mod sessions;
 mod storage;
 mod text;
+mod unusual;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -58,6 +59,7 @@ pub fn html(rehearsed: &Rehearsed<'_>) -> String {
                     (events)
                     (sessions::sessions(&report.sessions))
                     (ages::ages(&report.ages))
+                    (unusual::unusual(&report.unusual))
                     (groups::groups(report))
                     (storage::storage(report))
                     (statements(rehearsed))

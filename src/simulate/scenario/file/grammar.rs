@@ -40,6 +40,8 @@ pub(super) struct FileIn {
     #[serde(default)]
     pub(super) rates: Table<AmountIn>,
     #[serde(default)]
+    pub(super) unusual: Table<AmountIn>,
+    #[serde(default)]
     pub(super) token_ages: AgesIn,
     #[serde(default)]
     pub(super) events: Vec<Spanned<EventIn>>,

@@ -6,7 +6,7 @@ mod grammar;
 use toml::Spanned;
 
 use self::grammar::{AgesIn, AmountIn, FileIn, OneOrMany};
-use super::figures::{Figure, RATES, SESSIONS};
+use super::figures::{Figure, RATES, SESSIONS, UNUSUAL};
 use super::{Amount, BOUNDED, COUNTED, Counted, EventExpectation, Expectation, Expected, GATES, Range, Scenario};
 use crate::diagnostics::{Code, Diagnostic, SourceId, Sources, Span, did_you_mean};
 use crate::model::{Reason, Timestamp};
@@ -171,6 +171,10 @@ impl Reading {
         }
         for (key, amount) in &file.rates {
             let figure = self.word(key, "figure of rates", RATES.map(|(name, _)| name)).map(Figure::Rates);
+            add(self, key, figure, amount);
+        }
+        for (key, amount) in &file.unusual {
+            let figure = self.word(key, "figure of unusual calls", UNUSUAL.map(|(name, _)| name)).map(Figure::Unusual);
             add(self, key, figure, amount);
         }
         let AgesIn { calls, sessions, renewals, doors } = &file.token_ages;
