@@ -146,6 +146,12 @@ impl Event {
         let mut found = Vec::new();
         inside(arguments, &mut String::new(), &mut found);
         self.withhold(found);
+        // Where something was left out says as much as the name of what was kept.
+        let mut names = self.withheld.iter().flat_map(|w| w.pointer.split('/'));
+        if names.any(|name| holds_secret(&name.replace("~1", "/").replace("~0", "~"))) {
+            self.arguments = Field::Redacted;
+            self.withheld.clear();
+        }
     }
 
     /// Notes places that were taken out.
@@ -351,6 +357,11 @@ mod tests {
         insta::assert_snapshot!(redacted(r#","arguments":{"a":{"b/c":["x","Bearer s3cr3t"]},"password":"x","token":"","n":7}"#), @r#","arguments":{"a":{"b/c":["x","[redacted]"]},"n":7,"password":"[redacted]","token":""},"redacted":["/arguments/a/b~1c/1","/arguments/password"]}"#);
         insta::assert_snapshot!(redacted(r#","arguments":{"a":{"ghp_0123456789abcdefABCD":{"x":1}}},"truncated":["/arguments/a/ghp_0123456789abcdefABCD"]"#), @r#","arguments":{"a":"[redacted]"},"redacted":["/arguments/a"]}"#);
         insta::assert_snapshot!(redacted(r#","arguments":{"ghp_0123456789abcdefABCD":1},"truncated":["/arguments/x"]"#), @r#","redacted":["/arguments"]}"#);
+        // A name says as much of what was left out as of what was kept.
+        for left_out in ["ghp_0123456789abcdefABCD", "a/ghp_0123456789abcdefABCD/b", "https:~1~1u:s3cr3t@h"] {
+            let rest = format!(r#","arguments":{{"a":{{}},"n":1}},"unrecorded":["/arguments/{left_out}"]"#);
+            assert_eq!(redacted(&rest), r#","redacted":["/arguments"]}"#, "{left_out}");
+        }
         insta::assert_snapshot!(redacted(r#","id":"token=x","subject":{"issuer":"https://u:p@h","sub":"ana","groups":["a","secret=x"],"claims":{"a":["token=x"]}},"token":{"aud":["https://h?token=x"],"scopes":["a"]},"session":"Bearer S-1""#), @r#","subject":{"sub":"ana"},"token":{"scopes":["a"]},"redacted":["/id","/subject/issuer","/subject/groups","/subject/claims","/token/aud","/session"]}"#);
         insta::assert_snapshot!(redacted(r#","foreign":{"effect":"deny","by":"p","said":"no token=x","because":"Bearer S-1"}"#), @r#","foreign":{"effect":"deny","by":"p","said":"no [redacted]","because":"Bearer [redacted]"}}"#);
         let named = line_of("").replace("\"t\"", "\"token=x\"");
