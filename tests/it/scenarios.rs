@@ -189,6 +189,44 @@ fn what_is_wrong_in_a_scenario_is_shown_at_its_place() {
 }
 
 #[test]
+fn a_figure_of_sessions_that_is_not_known_to_the_last_one_is_no_number() {
+    let place = desk();
+    let call = |session: usize, token: &str| {
+        format!(
+            "{{\"time\":1772456460,\"door\":\"tickets\",\"method\":\"tools/call\",\"name\":\"get_ticket\",\
+             \"arguments\":{{\"ticket\":\"T-1041\"}},\"session\":\"s{session}\",\
+             \"subject\":{{\"issuer\":\"corp\",\"sub\":\"ana\",\"agent\":\"desk-assistant\",\"groups\":[\"support\"]}},\
+             \"token\":{{\"aud\":[\"https://mcp.example.com/tickets/mcp\"],\"scopes\":[\"tickets:read\"]{token},\
+             \"exp\":1772460000}},\"absent\":[\"/subject/claims\",\"/token/nbf\"]}}\n"
+        )
+    };
+    let recorded = |calls: String| {
+        place.write("r.jsonl", format!("{{\"schema\":\"doorward.recording/v1\",\"recorder\":\"t\"}}\n{calls}"));
+    };
+    let run = |what_if: &str, expected: &str| {
+        let head = "version = 1\nrecordings = \"r.jsonl\"\n";
+        place.write("s.toml", format!("{head}{what_if}\n{expected}\n"));
+        place.run(&["simulate", "--scenario", "s.toml"]).stdout
+    };
+    // One more than are followed, each with a token that is a minute old.
+    recorded((0..10_001).map(|n| call(n, ",\"iat\":1772456400")).collect());
+    let ages = "[token_ages.sessions]\n\"1m\" = ";
+    let shown = run("", &format!("{ages}10_000"));
+    assert!(shown.contains("expected 10000, found 10000 to 10001"), "{shown}");
+    let shown = run("", &format!("{ages}{{ min = 10_000 }}"));
+    assert!(shown.starts_with("ok "), "{shown}");
+    let drop = "drop_grant = \"support-desk\"";
+    for (item, found) in [("get_ticket", "10000 to 10001"), ("search", "at most 1")] {
+        let shown = run(drop, &format!("[breaking]\n\"tickets:{item}\" = 0"));
+        assert!(shown.contains(&format!("expected 0, found {found}")), "{shown}");
+    }
+    // Of one it is not known how old its token is.
+    recorded([call(1, ",\"iat\":1772456460"), call(2, "")].concat());
+    let shown = run("set = \"servers.tickets.token_ttl=10m\"", "[token_ages.sessions]\n\"30s\" = 0");
+    assert!(shown.contains("expected 0, found at most 1"), "{shown}");
+}
+
+#[test]
 fn the_forms_of_the_results_of_scenarios_say_the_same() {
     let place = desk();
     let good = fs::read_to_string(place.path().join(EVERY_CLASS)).unwrap();

@@ -8,7 +8,7 @@ use crate::simulate::ages::TTLS;
 use crate::simulate::counts::Range;
 use crate::simulate::rates::Rates;
 use crate::simulate::report::Report;
-use crate::simulate::sessions::Sessions;
+use crate::simulate::sessions::{BreakingItem, Sessions};
 use crate::simulate::unusual::Unusual;
 
 /// A figure by its name.
@@ -91,16 +91,25 @@ impl Figure {
             Self::Sessions(name) => named(&SESSIONS, name, sessions),
             Self::Rates(name) => named(&RATES, name, &report.rates),
             Self::Unusual(name) => named(&UNUSUAL, name, &report.unusual),
-            Self::BreakingAt(item) => match sessions.items.iter().find(|breaking| breaking.item == *item) {
-                Some(found) => Range { at_least: found.sessions, at_most: found.sessions + found.perhaps },
-                None => exactly(0),
-            },
+            Self::BreakingAt(item) => {
+                let listed = |found: &BreakingItem| found.sessions + found.perhaps;
+                // Those of which it is not told where they break may break here.
+                let others = sessions.breaking.at_most.saturating_sub(sessions.items.iter().map(listed).sum());
+                let found = sessions.items.iter().find(|breaking| breaking.item == *item);
+                let (surely, perhaps) = found.map_or((0, 0), |found| (found.sessions, listed(found)));
+                Range { at_least: surely, at_most: perhaps.saturating_add(others) }
+            }
             Self::OldCalls(None, ttl) => old(at(ttl, &ages.total.older), ages.total.unknown),
             Self::OldCalls(Some(door), ttl) => match ages.doors.iter().find(|ages| ages.door == *door) {
                 Some(ages) => old(at(ttl, &ages.curve.older), ages.curve.unknown),
                 None => exactly(0),
             },
-            Self::OldSessions(ttl) => exactly(at(ttl, &ages.sessions)),
+            Self::OldSessions(ttl) => {
+                let known = at(ttl, &ages.sessions);
+                // Each call of which the age is not known, or whose session was not followed, may make it one more.
+                let most = old(known, ages.total.unknown.saturating_add(sessions.not_followed)).at_most;
+                Range { at_least: known, at_most: most.min(sessions.seen.at_most).max(known) }
+            }
             Self::Renewals(ttl) => {
                 let place = TTLS.iter().position(|known| known == ttl);
                 place.and_then(|place| ages.renewals.get(place)).copied().unwrap_or_default()
@@ -111,7 +120,7 @@ impl Figure {
 
 /// Calls of which the age is not known may be older.
 const fn old(known: u64, unknown: u64) -> Range {
-    Range { at_least: known, at_most: known + unknown }
+    Range { at_least: known, at_most: known.saturating_add(unknown) }
 }
 
 fn named<T>(all: &[Named<T>], name: &str, of: &T) -> Range {
