@@ -11,8 +11,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::FutureExt as _;
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, HOST, ORIGIN, RETRY_AFTER};
+use http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, HOST, ORIGIN, RETRY_AFTER};
 use http::{HeaderValue, Method, Request, Response, StatusCode};
+use http_body::Body as _;
 use metrics::{Counter, counter};
 use tokio::sync::Semaphore;
 use tower_layer::Layer;
@@ -80,11 +81,12 @@ where
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let entrance = Arc::clone(&self.0);
+        let is_head = request.method() == Method::HEAD;
         Box::pin(async move {
             let answered = AssertUnwindSafe(entrance.answer(request)).catch_unwind().await;
             let answer = answered.unwrap_or_else(|_| entrance.alone(panicked()));
             entrance.answers.count(answer.status());
-            Ok(answer)
+            Ok(if is_head { entrance.bare(answer) } else { answer })
         })
     }
 }
@@ -93,6 +95,16 @@ impl Inner {
     /// An answer that takes up no place.
     fn alone(&self, answer: Response<Body>) -> Response<Paced> {
         answer.map(|body| Paced::new(body, None, self.stall))
+    }
+
+    /// An answer without its body, which nobody may send to whoever asks for the head alone (RFC 9110 section 9.3.2): in
+    /// HTTP/2 the connection would.
+    fn bare(&self, answer: Response<Paced>) -> Response<Paced> {
+        let (mut head, body) = answer.into_parts();
+        if let Some(length) = body.size_hint().exact() {
+            head.headers.entry(CONTENT_LENGTH).or_insert_with(|| length.into());
+        }
+        self.alone(Response::from_parts(head, Body::default()))
     }
 
     async fn answer<B>(&self, request: Request<B>) -> Response<Paced>

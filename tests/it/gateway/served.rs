@@ -92,6 +92,12 @@ async fn what_needs_no_name_to_be_refused_is_refused_at_the_entrance() {
         ("no such door", get("/nowhere/mcp", own), "404"),
         ("no such path", get("/http", own), "404"),
         ("dot segments", get("/http/../http/mcp", own), "404"),
+        ("an escape that means the same", get("/%68ttp/mcp", own), "404"),
+        ("an escaped slash", get("/http%2Fmcp", own), "404"),
+        ("a door without a name", get("//mcp", own), "404"),
+        ("a slash at the end", get("/http/mcp/", own), "404"),
+        ("another case", get("/HTTP/mcp", own), "404"),
+        ("a question behind the path", get("/http/mcp?door=other", own), "401"),
         ("another name", get("/http/mcp", "host: evil.example\r\n"), "403"),
         ("no name", get("/http/mcp", ""), "400"),
         ("two names", get("/http/mcp", "host: localhost\r\nhost: evil.example\r\n"), "400"),
@@ -131,6 +137,52 @@ async fn what_needs_no_name_to_be_refused_is_refused_at_the_entrance() {
     }
     let metadata = raw(&rig, &get("/.well-known/oauth-protected-resource/http/mcp", own)).await;
     assert!(metadata.contains(r#""resource":"http://gateway.example.com/http/mcp""#), "{metadata}");
+    rig.stop().await;
+}
+
+/// Asks over HTTP/2 for the head alone: how many bytes of a body come all the same.
+async fn body_of_head(rig: &Rig, path: &str) -> usize {
+    let fields = [(":method", "HEAD"), (":scheme", "http"), (":authority", "localhost"), (":path", path)];
+    let mut block = Vec::new();
+    for (name, value) in fields {
+        // A literal that is not indexed, with its name (RFC 7541 section 6.2.2).
+        block.push(0);
+        for text in [name, value] {
+            block.push(u8::try_from(text.len()).unwrap());
+            block.extend(text.as_bytes());
+        }
+    }
+    let mut socket = TcpStream::connect(rig.address).await.unwrap();
+    let settings = [0, 0, 0, 4, 0, 0, 0, 0, 0];
+    let headers = [0, 0, u8::try_from(block.len()).unwrap(), 1, 0x5, 0, 0, 0, 1];
+    let said = [&b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"[..], &settings, &headers, &block].concat();
+    socket.write_all(&said).await.unwrap();
+    let mut came = 0;
+    loop {
+        let mut frame = [0; 9];
+        let read = tokio::time::timeout(Duration::from_secs(30), socket.read_exact(&mut frame)).await;
+        read.expect("an answer in time").unwrap();
+        let [a, b, c, kind, flags, .., stream] = frame;
+        let mut payload = vec![0; usize::from(a) << 16 | usize::from(b) << 8 | usize::from(c)];
+        socket.read_exact(&mut payload).await.unwrap();
+        if kind == 0 {
+            came += payload.len();
+        }
+        if stream == 1 && kind <= 1 && flags & 1 == 1 {
+            return came;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_asks_for_the_head_alone_gets_no_body() {
+    let rig = Rig::new().await;
+    for path in ["/.well-known/oauth-protected-resource/http/mcp", "/http/mcp", "/nowhere/mcp"] {
+        assert_eq!(body_of_head(&rig, path).await, 0, "{path}");
+        let head = format!("HEAD {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n");
+        let answer = raw(&rig, &head).await;
+        assert!(answer.ends_with("\r\n\r\n") && !answer.contains("content-length: 0"), "{path}: {answer}");
+    }
     rig.stop().await;
 }
 
