@@ -21,11 +21,11 @@ pub(super) fn is(path: &Path) -> Result<bool, Failure> {
     if files::is_stdin(path) {
         return Ok(false);
     }
-    let file = files::open(path, None)?;
-    // What is no plain file must not lose its first bytes.
-    if !file.metadata().map_err(|e| Failure::reading(path, &e))?.is_file() {
+    // What is no plain file is opened once, by whoever reads it: a pipe loses what was written to it when it is closed.
+    if !std::fs::metadata(path).map_err(|e| Failure::reading(path, &e))?.is_file() {
         return Ok(false);
     }
+    let file = files::open(path, None)?;
     let mut head = Vec::with_capacity(MAGIC.len());
     file.take(MAGIC.len() as u64).read_to_end(&mut head).map_err(|e| Failure::reading(path, &e))?;
     Ok(head == MAGIC)
@@ -55,4 +55,25 @@ pub(super) fn items(columns: &Columns<File>) -> impl Iterator<Item = Result<Numb
         }
         found
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+    use std::sync::mpsc::channel;
+    use std::thread;
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn a_pipe_is_not_opened_to_find_out_what_it_is() {
+        let directory = tempfile::tempdir().unwrap();
+        let pipe = directory.path().join("pipe");
+        assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        // To open it would wait for somebody who writes.
+        let (sender, answer) = channel();
+        thread::spawn(move || sender.send(is(&pipe).is_ok_and(|found| !found)));
+        assert_eq!(answer.recv_timeout(Duration::from_secs(30)), Ok(true));
+    }
 }
