@@ -26,7 +26,7 @@ pub(super) struct SourceArgs {
     from: Option<String>,
     /// What the log does not say: who made which calls, with which token and when
     #[arg(long, value_name = "FILE")]
-    mapping: Option<PathBuf>,
+    pub(super) mapping: Option<PathBuf>,
     /// Stop at the first record that cannot be read
     #[arg(long)]
     pub(super) strict_input: bool,

@@ -146,7 +146,7 @@ fn rehearsed(place: &Place, store: &Store, exported: &Value) {
     assert_eq!(events(&["--since=1970-01-01T00:20:01Z"]), json!(0));
     assert_eq!(events(&["--until=1970-01-01T00:20:00Z"]), json!(0));
     assert_eq!(run(&["--explain=3"]).code, 0);
-    for refused in [&["--shard=1/2"][..], &["env:STORE", "log.jsonl"]] {
+    for refused in [&["--shard=1/2"][..], &["--mapping=none.toml"], &["env:STORE", "log.jsonl"]] {
         run(refused).fails_with("usage");
     }
     run(&["env:NONE"]).fails_with("cannot-read");

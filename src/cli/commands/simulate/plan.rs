@@ -91,6 +91,10 @@ impl Question {
 impl Question {
     /// The decisions of the audit log that was named, or of that of the policy.
     fn decided(&self, of_policy: String, directory: &Path) -> Result<Traffic, Failure> {
+        if self.source.mapping.is_some() {
+            let message = "an audit log says itself who made its calls: --mapping is for other logs";
+            return Err(Failure::new(Kind::Usage, message).help("leave out --mapping"));
+        }
         let log = match self.recordings.as_slice() {
             [] => Source::Store(audit_log::store(of_policy, directory)?),
             [one] => Source::named(one)?,
