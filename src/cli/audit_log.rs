@@ -69,6 +69,14 @@ impl Source {
         }
     }
 
+    /// The files that it is in, if it is in any: nothing may be written over them.
+    pub(super) fn files(&self) -> Vec<PathBuf> {
+        match self {
+            Self::Store(store) => store.files(),
+            Self::Lines(path) => vec![path.clone()],
+        }
+    }
+
     /// Opens it. A store keeps its connection, so that several questions are about one and the same.
     pub(super) fn open(self) -> Result<Reader, Failure> {
         let name = self.name();

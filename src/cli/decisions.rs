@@ -36,12 +36,9 @@ impl Decisions {
         self.log.name()
     }
 
-    /// The file that the log is in, if it is in one.
-    pub(super) fn file(&self) -> Option<PathBuf> {
-        match &self.log {
-            Source::Store(store) => store.file().map(PathBuf::from),
-            Source::Lines(path) => Some(path.clone()),
-        }
+    /// The files that the log is in, if it is in any.
+    pub(super) fn files(&self) -> Vec<PathBuf> {
+        self.log.files()
     }
 
     /// Hands over the events, the earliest first and numbered from 1. A decision that cannot be asked again, as one that was

@@ -18,7 +18,7 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::ops::ControlFlow;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -107,6 +107,17 @@ impl Store {
             Place::Sqlite(options) => Some(options.get_filename()),
             Place::Postgres(_) => None,
         }
+    }
+
+    /// All files that the log is in, where it is in files of this machine: `SQLite` keeps what was committed last beside.
+    pub fn files(&self) -> Vec<PathBuf> {
+        let beside = |file: &Path, end: &str| {
+            let mut name = file.as_os_str().to_owned();
+            name.push(end);
+            PathBuf::from(name)
+        };
+        let all = |file| ["", "-wal", "-shm", "-journal"].map(|end| beside(file, end)).to_vec();
+        self.file().map(all).unwrap_or_default()
     }
 
     /// Whether the log is in a file of this machine.

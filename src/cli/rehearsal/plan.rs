@@ -59,7 +59,7 @@ impl Traffic {
             Self::BuiltIn => Vec::new(),
             Self::Files { paths, .. } => paths.clone(),
             #[cfg(feature = "store")]
-            Self::Decided(decisions) => decisions.file().into_iter().collect(),
+            Self::Decided(decisions) => decisions.files(),
         }
     }
 

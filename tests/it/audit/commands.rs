@@ -150,9 +150,11 @@ fn rehearsed(place: &Place, store: &Store, exported: &Value) {
         run(refused).fails_with("usage");
     }
     run(&["env:NONE"]).fails_with("cannot-read");
-    if let Some(file) = store.file() {
-        let refused = run(&["--output", file.to_str().unwrap()]);
-        assert_eq!(refused.code, 2, "the log would be written over");
+    for file in store.files() {
+        let output = ["--output", file.to_str().unwrap()];
+        run(&output).fails_with("usage");
+        super::commands::run(place, store, &[&["audit", "export", "--store=env:STORE"], &output[..]].concat())
+            .fails_with("usage");
     }
     let ran = |arguments: &[&str]| super::commands::run(place, store, arguments);
     ran(&["simulate", "--policy=guard.toml", "--from=recording", "--since=1970-01-01T00:20:01Z", "r.jsonl"])

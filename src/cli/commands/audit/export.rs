@@ -11,7 +11,7 @@ use crate::audit::recorded;
 use crate::audit::store::{Order, Select};
 use crate::cli::answer::Answer;
 use crate::cli::failure::{Failure, Kind};
-use crate::cli::files::Output;
+use crate::cli::files::{self, Output};
 use crate::cli::terminal::When;
 use crate::traffic::{Header, WriteError, Writer};
 
@@ -57,7 +57,9 @@ pub(in crate::cli) struct Args {
 impl Args {
     /// Writes the rows as they come.
     pub(in crate::cli) fn run(self, color: When) -> Result<Answer, Failure> {
-        let mut reader = self.source.find(color)?.open()?;
+        let log = self.source.find(color)?;
+        files::apart(self.output.as_deref(), log.files().iter().map(PathBuf::as_path))?;
+        let mut reader = log.open()?;
         let mut output = Output::to(self.output.as_deref())?;
         let path = output.path().to_owned();
         let mut failed = None;
