@@ -113,6 +113,21 @@ fn the_windows_of_the_server_are_those_of_a_loop_over_all_calls() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn whatever_a_gateway_says_of_a_window_its_count_only_grows() {
+    let Some(server) = containers::postgres("whatever_a_gateway_says_of_a_window_its_count_only_grows") else { return };
+    let database = server.database().await;
+    drop(counter(&server, &database).await);
+    let mut raw = server.connect(&database).await;
+    let count = "select counted from audit_rates_count_at(1772438400000000, array[sha256('x')], array[$1], array[$2])";
+    let mut counted = 0;
+    for (seconds, calls) in [(60, 9), (1, 1), (86_400, 1), (3_600, 1), (60, 1), (86_400, 1)] {
+        let told: i64 = sqlx::query_scalar(count).bind(seconds).bind(calls).fetch_one(&mut raw).await.unwrap();
+        counted += i64::from(calls);
+        assert_eq!(told, counted, "{seconds}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn lanes_that_nobody_counts_in_any_more_are_removed_by_those_who_count() {
     let Some(server) = containers::postgres("lanes_that_nobody_counts_in_any_more_are_removed") else { return };
     let database = server.database().await;

@@ -9,8 +9,8 @@ create table audit_rates (
 -- What is over is found and removed by those who count.
 create index audit_rates_ends on audit_rates (ends);
 
--- Counts calls at an instant, in microseconds since 1970. Windows are aligned to 1970-01-01T00:00:00Z. A clock that goes
--- back counts on in the window that it left.
+-- Counts calls at an instant, in microseconds since 1970. Windows are aligned to 1970-01-01T00:00:00Z. A count goes on until
+-- its window is over, whoever says how long that is: so it does where the clock goes back.
 create function audit_rates_count_at(now bigint, lanes bytea[], seconds integer[], calls integer[])
     returns table (lane bytea, counted bigint, rest bigint) language plpgsql as $$
 #variable_conflict use_column
@@ -28,7 +28,7 @@ begin
     from unnest(lanes, seconds, calls) as w(lane, seconds, calls)
     order by w.lane
     on conflict on constraint audit_rates_pkey do update set
-        count = case when r.ends >= excluded.ends then r.count + excluded.count else excluded.count end,
+        count = case when r.ends > now / 1000000 then r.count + excluded.count else excluded.count end,
         ends = greatest(r.ends, excluded.ends)
     returning r.lane, r.count, r.ends * 1000000 - now;
     -- More than comes in, so that what is over does not pile up; what somebody counts in right now is not waited for. What
