@@ -74,13 +74,17 @@ pub enum By {
     Argument,
     Storage,
     Unusual,
+    Role,
+    Tenant,
 }
 
 impl By {
     /// Every table with its name.
-    pub const ALL: [(&'static str, Self); 14] = [
+    pub const ALL: [(&'static str, Self); 16] = [
         ("subject", Self::Subject),
         ("agent", Self::Agent),
+        ("role", Self::Role),
+        ("tenant", Self::Tenant),
         ("door", Self::Door),
         ("tool", Self::Tool),
         ("rule", Self::Rule),
@@ -182,11 +186,13 @@ pub fn human(report: &Report, gate: &GateVerdict, limits: Limits, style: Style) 
         (By::Tool, "by tool, prompt and resource", &report.items),
         (By::Subject, "by subject", &report.subjects),
         (By::Agent, "by agent", &report.agents),
+        (By::Role, "by role", &report.roles),
+        (By::Tenant, "by tenant", &report.tenants),
         (By::Hour, "by hour", &report.hours),
         (By::Day, "by day", &report.hours.days()),
     ] {
         if chosen.has(by) && !groups.list.is_empty() {
-            page.groups(title, groups);
+            page.groups(title, groups, report.totals.events);
             page.moved(report, by);
         }
     }

@@ -19,6 +19,7 @@ use super::rated::{Held, HeldBy, Rated, RatesPart};
 use super::rates::MAX_RATED;
 use super::reach::{Applied, Reaches};
 use super::report::Report;
+use super::spans::{Spans, SpansPart};
 use super::untouched::{Touching, Untouched};
 use crate::model::{Decision, Request, Rule, RuleKind, Verdict};
 use crate::pdp::{Covering, Reach, Survey};
@@ -62,6 +63,7 @@ pub(super) struct Accounts<'p> {
     ages: Aging,
     movers: MoversPart,
     habits: Habits,
+    spans: Spans,
     gauges: Gauges<'p>,
     reaches: Reaches,
     touching: Touching<'p>,
@@ -79,6 +81,7 @@ impl<'p> Accounts<'p> {
             ages: Aging::default(),
             movers: MoversPart::default(),
             habits: Habits::default(),
+            spans: Spans::default(),
             gauges: Gauges::default(),
             reaches: Reaches::of(candidate),
             touching: Touching::of(candidate),
@@ -163,11 +166,13 @@ impl<'p> Accounts<'p> {
         }
         self.movers.add(judged);
         self.habits.add(&self.sources, spot, judged, pair);
+        self.spans.add(judged, pair);
     }
 
     /// Folds what is known by the numbers of those who ask.
-    pub(super) fn settle_habits(&mut self) {
+    pub(super) fn settle_pairs(&mut self) {
         self.habits.settle(&self.sources);
+        self.spans.settle();
     }
 
     /// Adds what was only counted, of all events of an outcome.
@@ -199,6 +204,7 @@ impl<'p> Accounts<'p> {
             ages: self.ages.part(),
             movers: self.movers,
             habits: self.habits.part(&numbers),
+            spans: self.spans.part(),
             gauges: self.gauges.part(),
             logged: logging.part(self.candidate, self.baseline),
         }
@@ -218,6 +224,7 @@ pub(super) struct AccountsPart {
     movers: MoversPart,
     gauges: GaugesPart,
     habits: HabitsPart,
+    spans: SpansPart,
     logged: LoggedPart,
 }
 
@@ -231,6 +238,7 @@ impl AccountsPart {
         self.movers.merge(other.movers);
         self.gauges.merge(other.gauges);
         self.habits.merge(other.habits, (&mine, &theirs));
+        self.spans.merge(other.spans);
         self.logged.merge(other.logged);
     }
 
@@ -243,5 +251,6 @@ impl AccountsPart {
         report.movers = self.movers.finish();
         report.arguments = self.gauges.finish();
         report.storage = self.logged.finish(report);
+        self.spans.finish(report);
     }
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 
-use super::labels::{shown, write_subject};
+use super::labels::{roles, shown, tenants, write_subject};
 use crate::model::{Request, Subject};
 use crate::pdp;
 use crate::policy::CompiledPolicy;
@@ -28,6 +28,9 @@ pub(super) struct Who {
     /// `issuer/sub`
     pub(super) subject: Arc<str>,
     pub(super) agent: Arc<str>,
+    /// Of each there is one at least.
+    pub(super) roles: Arc<[Arc<str>]>,
+    pub(super) tenants: Arc<[Arc<str>]>,
     /// Whether it is known under whom a call counts.
     pub(super) subject_known: bool,
     pub(super) agent_known: bool,
@@ -44,6 +47,8 @@ impl Who {
             hash: FixedState::default().hash_one(subject.as_str()),
             subject: subject.into(),
             agent: shown(agent).into(),
+            roles: roles(&request.subject),
+            tenants: tenants(&request.subject),
             subject_known: !issuer.is_unknown() && !id.is_unknown(),
             agent_known: !agent.is_unknown(),
         }

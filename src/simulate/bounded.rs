@@ -59,7 +59,8 @@ impl Tallies {
 
     pub(super) fn finish(mut self) -> Groups {
         self.trim();
-        let mut list: Vec<Group> = self.kept.into_iter().map(|(name, counts)| Group { name, counts }).collect();
+        let mut list: Vec<Group> =
+            self.kept.into_iter().map(|(name, counts)| Group { name, counts, seen: None }).collect();
         list.sort_unstable_by(|a, b| a.name.cmp(&b.name));
         Groups { list, others: self.others }
     }
@@ -74,7 +75,7 @@ impl Groups {
             let day = hour.name.split_once('T').map_or(hour.name.as_str(), |(day, _)| day);
             days.entry(day).or_default().add(&hour.counts);
         }
-        let list = days.into_iter().map(|(day, counts)| Group { name: day.to_owned(), counts });
+        let list = days.into_iter().map(|(day, counts)| Group { name: day.to_owned(), counts, seen: None });
         Self { list: list.collect(), others: self.others }
     }
 

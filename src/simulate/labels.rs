@@ -2,7 +2,10 @@
 //!
 //! What is not known and what is absent are told apart, and never taken for a name.
 
-use crate::model::{Fact, Request, ResourceKind, Subject, Timestamp};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use crate::model::{Fact, Request, ResourceKind, Strings, Subject, Timestamp};
 
 /// A fact as text: its value, `(none)` or `(unknown)`.
 pub(super) fn shown(fact: Fact<&str>) -> &str {
@@ -38,6 +41,30 @@ pub(super) fn write_subject(label: &mut String, subject: &Subject<'_>) {
             label.push_str(shown(sub));
         }
     }
+}
+
+/// The groups that a subject is in.
+pub(super) fn roles(subject: &Subject<'_>) -> Arc<[Arc<str>]> {
+    let groups = subject.groups.known().map(Strings::iter);
+    names(groups.into_iter().flatten()).unwrap_or_else(|| {
+        let none = if subject.groups.is_unknown() { Fact::Unknown } else { Fact::Absent };
+        Arc::from([Arc::from(shown(none))])
+    })
+}
+
+/// The values of the claim that the policy calls `tenant`; without one, who issued the token.
+pub(super) fn tenants(subject: &Subject<'_>) -> Arc<[Arc<str>]> {
+    let claims = subject.claims.known().into_iter().flatten().filter(|claim| claim.name == "tenant");
+    names(claims.flat_map(|claim| claim.values.iter())).unwrap_or_else(|| {
+        let issuer = || format!("issuer {}", shown(subject.issuer));
+        Arc::from([if subject.claims.is_unknown() { Arc::from(shown(Fact::Unknown)) } else { Arc::from(issuer()) }])
+    })
+}
+
+/// Each once, in their order; `None` when there is none.
+fn names<'a>(names: impl Iterator<Item = &'a str>) -> Option<Arc<[Arc<str>]>> {
+    let names: BTreeSet<&str> = names.collect();
+    (!names.is_empty()).then(|| names.into_iter().map(Arc::from).collect())
 }
 
 /// `door:tool`, `door:prompt:NAME`, `door:resource:URI`; of the server itself `door: method`.

@@ -42,6 +42,7 @@ mod select;
 mod sessions;
 mod several;
 mod shard;
+mod spans;
 mod steps;
 mod storage;
 pub mod suite;
@@ -69,8 +70,8 @@ pub use question::Asked;
 pub use rates::{MAX_RATE_LINES, MAX_RATED, RateLine, Rates, WorstWindow};
 pub use rehearsal::Rehearsal;
 pub use report::{
-    Change, Changes, Column, Columns, Drift, Flow, Group, Groups, Kind, Report, Sample, Skipped, StatementHits, Usage,
-    Window,
+    Change, Changes, Column, Columns, Drift, Flow, Group, Groups, Kind, Presence, Report, Sample, Skipped,
+    StatementHits, Usage, Window,
 };
 pub use select::Select;
 pub use sessions::{

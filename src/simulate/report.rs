@@ -9,7 +9,7 @@ use super::ages::Ages;
 use super::answer::{Answer, RuleName, Side};
 use super::arguments::ArgumentLimits;
 use super::bounded::{MAX_EXPLAINED, MAX_KEYS, MAX_SAMPLES, trim_map};
-use super::counts::Counts;
+use super::counts::{Counts, Range};
 use super::movers::Movers;
 use super::rates::Rates;
 use super::sessions::Sessions;
@@ -56,6 +56,10 @@ pub struct Report {
     pub subjects: Groups,
     /// By agent.
     pub agents: Groups,
+    /// By role: an event counts for each of the groups that its subject is in, so that these can add up to more than all.
+    pub roles: Groups,
+    /// By tenant: the values of the mapped claim `tenant`, or else the issuer, as `issuer corp`.
+    pub tenants: Groups,
     /// By door.
     pub doors: Groups,
     /// By tool, prompt or resource.
@@ -225,6 +229,20 @@ pub struct Group {
     pub name: String,
     /// The counts.
     pub counts: Counts,
+    /// When it was seen; of a subject, an agent, a door, an item, a role and a tenant.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seen: Option<Presence>,
+}
+
+/// When something was seen, and in how many ways.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct Presence {
+    /// First and last.
+    pub window: Window,
+    /// How many different pairs of a subject and an item. Exact up to 100.
+    pub tuples: Range,
 }
 
 /// Changes, at most [`MAX_KEYS`] different ones.
@@ -449,6 +467,8 @@ impl Report {
         self.hours.merge(other.hours);
         self.subjects.merge(other.subjects);
         self.agents.merge(other.agents);
+        self.roles.merge(other.roles);
+        self.tenants.merge(other.tenants);
         self.doors.merge(other.doors);
         self.items.merge(other.items);
         self.rules.merge(other.rules);

@@ -25,6 +25,8 @@ pub(super) struct Tables<'p> {
     pub(super) missing: BTreeMap<String, u64>,
     pub(super) subjects: Tallies,
     pub(super) agents: Tallies,
+    pub(super) roles: Tallies,
+    pub(super) tenants: Tallies,
     pub(super) doors: Tallies,
     pub(super) items: Tallies,
     pub(super) reasons: Tallies,
@@ -93,6 +95,8 @@ impl<'p> Tables<'p> {
     pub(super) fn asked(&mut self, who: &Who, counts: &Counts) {
         self.agents.of(&who.agent).add(counts);
         self.subjects.of(&who.subject).add(counts);
+        who.roles.iter().for_each(|role| self.roles.of(role).add(counts));
+        who.tenants.iter().for_each(|tenant| self.tenants.of(tenant).add(counts));
     }
 
     /// What a statement decided.

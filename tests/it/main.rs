@@ -69,6 +69,7 @@ mod scenarios;
 mod schema;
 mod secrets;
 mod sources;
+mod spans;
 mod suggest;
 mod suggest_examples;
 mod suggest_real;

@@ -2,12 +2,13 @@
 
 use std::cmp::Reverse;
 
+use super::words::{PRESENCE, presence};
 use super::{Page, many};
 use crate::report::text::{Cell, Columns};
 use crate::simulate::{Counts, Group, Groups, Report, Untouched, Usage};
 
 impl Page {
-    pub(super) fn groups(&mut self, title: &str, groups: &Groups) {
+    pub(super) fn groups(&mut self, title: &str, groups: &Groups, events: u64) {
         if groups.list.is_empty() {
             return;
         }
@@ -22,12 +23,15 @@ impl Page {
         let shown = [true, true, true, undecided, compared, compared];
         let pick =
             move |cells: [Cell; 6]| cells.into_iter().zip(shown).filter(|(_, shown)| *shown).map(|(cell, _)| cell);
-        table.row([Cell::text("")].into_iter().chain(pick(head.map(Cell::faint))));
+        let seen = list.iter().any(|group| group.seen.is_some()).then(|| PRESENCE.map(Cell::faint));
+        table.row([Cell::text("")].into_iter().chain(pick(head.map(Cell::faint))).chain(seen.into_iter().flatten()));
         let cells = |c: &Counts| {
             pick([c.events, c.allowed, c.denied, c.undecidable, c.newly_denied, c.newly_allowed].map(Cell::number))
         };
         for group in list.iter().take(self.limits.rows) {
-            table.row([Cell::text(group.name.clone())].into_iter().chain(cells(&group.counts)));
+            let seen = presence(group, events).map(|cells| cells.map(Cell::faint));
+            let name = [Cell::text(group.name.clone())];
+            table.row(name.into_iter().chain(cells(&group.counts)).chain(seen.into_iter().flatten()));
         }
         let mut rest = groups.others;
         list.iter().skip(self.limits.rows).for_each(|group| rest.add(&group.counts));

@@ -5,7 +5,9 @@
 //! within what a comment can hold and says how much it leaves out.
 
 use super::unusual::{found, what};
-use super::words::{Rehearsed, between, by_impact, costs, event_place, idle, kind, many, usage, were};
+use super::words::{
+    PRESENCE, Rehearsed, between, by_impact, costs, event_place, idle, kind, many, presence, usage, were,
+};
 use super::{answer, storage};
 use crate::pdp::Condition;
 use crate::policy::written;
@@ -42,8 +44,10 @@ pub fn markdown(rehearsed: &Rehearsed<'_>) -> String {
         ("By statement", &report.rules),
         ("By subject", &report.subjects),
         ("By agent", &report.agents),
+        ("By role", &report.roles),
+        ("By tenant", &report.tenants),
     ] {
-        page.groups(title, groups);
+        page.groups(title, groups, report.totals.events);
     }
     page.idle(rehearsed);
     page.finish(rehearsed)
@@ -272,30 +276,34 @@ impl Page {
         self.block(&text);
     }
 
-    fn groups(&mut self, title: &str, groups: &Groups) {
+    fn groups(&mut self, title: &str, groups: &Groups, events: u64) {
         if groups.list.is_empty() {
             return;
         }
         let mut list: Vec<&Group> = groups.list.iter().collect();
         list.sort_by_key(|group| std::cmp::Reverse(group.counts.impact()));
+        let seen = list.iter().any(|group| group.seen.is_some());
+        let more = if seen { format!(" {} |", PRESENCE.join(" | ")) } else { String::new() };
+        let line = if seen { " ---: | ---: | --- | --- |" } else { "" };
         let mut text = format!(
-            "\n<details><summary>{title}</summary>\n\n| | events | allowed | denied | undecidable | newly denied | newly allowed |\n\
-             | --- | ---: | ---: | ---: | ---: | ---: | ---: |\n"
+            "\n<details><summary>{title}</summary>\n\n| | events | allowed | denied | undecidable | newly denied | newly allowed |{more}\n\
+             | --- | ---: | ---: | ---: | ---: | ---: | ---: |{line}\n"
         );
-        let row = |name: &str, c: &Counts| {
-            let (events, allowed, denied) = (c.events, c.allowed, c.denied);
+        let row = |name: &str, c: &Counts, presence: Option<[String; 4]>| {
+            let (all, allowed, denied) = (c.events, c.allowed, c.denied);
+            let more = presence.map(|cells| format!(" {} |", cells.join(" | "))).unwrap_or_default();
             format!(
-                "| {name} | {events} | {allowed} | {denied} | {} | {} | {} |\n",
+                "| {name} | {all} | {allowed} | {denied} | {} | {} | {} |{more}\n",
                 c.undecidable, c.newly_denied, c.newly_allowed
             )
         };
         for group in list.iter().take(ROWS) {
-            text += &row(&span(&group.name), &group.counts);
+            text += &row(&span(&group.name), &group.counts, presence(group, events));
         }
         let mut rest = groups.others;
         list.iter().skip(ROWS).for_each(|group| rest.add(&group.counts));
         if rest.events > 0 {
-            text += &row("all others", &rest);
+            text += &row("all others", &rest, None);
         }
         text += "\n</details>\n";
         self.block(&text);

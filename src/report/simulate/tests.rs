@@ -37,7 +37,8 @@ fn change(kind: Kind, count: u64, before: Answer, after: Answer) -> Change {
 }
 
 fn groups(rows: &[(&str, Counts)]) -> Groups {
-    let list = rows.iter().map(|(name, counts)| Group { name: (*name).to_owned(), counts: *counts }).collect();
+    let list =
+        rows.iter().map(|(name, counts)| Group { name: (*name).to_owned(), counts: *counts, seen: None }).collect();
     Groups { list, others: Counts::default() }
 }
 
@@ -106,6 +107,8 @@ fn report() -> Report {
         missing: [("arguments:amount".to_owned(), 1)].into(),
         subjects: groups(&[("corp/ana", rest), ("corp/kim", part)]),
         agents: Groups::default(),
+        roles: groups(&[("support", rest)]),
+        tenants: groups(&[("issuer corp", totals)]),
         doors: Groups::default(),
         items: groups(&[("tickets:refund", part), ("tickets:search", rest)]),
         rules: Groups::default(),

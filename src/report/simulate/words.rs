@@ -4,7 +4,7 @@
 use std::cmp::Reverse;
 
 use crate::simulate::{
-    Ages, Breach, Change, Changes, GateVerdict, Kind, Measure, Range, Report, RuleName, Sample, Usage,
+    Ages, Breach, Change, Changes, GateVerdict, Group, Kind, Measure, Presence, Range, Report, RuleName, Sample, Usage,
 };
 
 /// A rehearsal as the renderers take it.
@@ -183,6 +183,25 @@ pub(super) fn costs(ages: &Ages) -> impl Iterator<Item = Cost> {
         cut: at(&ages.sessions, n),
         renewals: ages.renewals.get(n).copied().unwrap_or_default(),
     })
+}
+
+/// `12.3 %` of a whole; what is less than a tenth of a per cent says so.
+pub(super) fn share(part: u64, whole: u64) -> String {
+    let per_mille = u128::from(part) * 1000 / u128::from(whole.max(1));
+    match per_mille {
+        0 if part > 0 => "under 0.1 %".to_owned(),
+        _ => format!("{}.{} %", per_mille / 10, per_mille % 10),
+    }
+}
+
+/// What stands over [`presence`].
+pub(super) const PRESENCE: [&str; 4] = ["share", "tuples", "first seen", "last seen"];
+
+/// The share that a group has of so many events, its pairs of a subject and an item, and when it was seen.
+pub(super) fn presence(group: &Group, events: u64) -> Option<[String; 4]> {
+    let Presence { window, tuples } = group.seen?;
+    let share = share(group.counts.events, events);
+    Some([share, between(tuples), window.first.to_string(), window.last.to_string()])
 }
 
 /// A number, or from where to where it lies.

@@ -315,7 +315,7 @@ impl<'p> Rehearsal<'p> {
         let (tables, hours) = (&mut self.tables, &self.hours);
         self.askers.settle(|who, way, events| tables.asked(who, &hours.counts(way).times(events)));
         self.askers.forget();
-        self.accounts.settle_habits();
+        self.accounts.settle_pairs();
         let mut remembered = self.memo.take();
         for (_, outcome) in remembered.drain(..) {
             self.fold(&outcome);
@@ -369,6 +369,8 @@ impl<'p> Rehearsal<'p> {
             hours: hours.finish(),
             subjects: tables.subjects.finish(),
             agents: tables.agents.finish(),
+            roles: tables.roles.finish(),
+            tenants: tables.tenants.finish(),
             doors: tables.doors.finish(),
             items: tables.items.finish(),
             rules: rules.finish(),

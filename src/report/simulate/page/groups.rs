@@ -5,7 +5,7 @@ use std::cmp::Reverse;
 use maud::{Markup, html};
 
 use super::text::{ROWS, number, rest, shown};
-use crate::report::simulate::words::Rehearsed;
+use crate::report::simulate::words::{Rehearsed, presence};
 use crate::simulate::{Counts, Group, Groups, Report};
 
 /// The most rows of the overview.
@@ -113,32 +113,35 @@ fn count(count: u64, tone: &str) -> Markup {
 /// Every other group, folded.
 pub(super) fn groups(report: &Report) -> Markup {
     let days = report.hours.days();
-    let all: [(&str, &str, &Groups); 8] = [
+    let all: [(&str, &str, &Groups); 10] = [
         ("By reason", "Reason", &report.reasons),
         ("By statement", "Statement", &report.rules),
         ("By door", "Door", &report.doors),
         ("By tool, prompt and resource", "Item", &report.items),
         ("By subject", "Subject", &report.subjects),
         ("By agent", "Agent", &report.agents),
+        ("By role", "Role", &report.roles),
+        ("By tenant", "Tenant", &report.tenants),
         ("By hour", "Hour", &report.hours),
         ("By day", "Day", &days),
     ];
     html! {
         section aria-labelledby="groups" {
             h2 #groups { "Groups" }
-            @for (title, name, groups) in all { @if !groups.list.is_empty() { (group_table(title, name, groups)) } }
+            @for (title, name, groups) in all { @if !groups.list.is_empty() { (group_table(title, name, groups, report.totals.events)) } }
         }
     }
 }
 
-fn group_table(title: &str, name: &str, groups: &Groups) -> Markup {
+fn group_table(title: &str, name: &str, groups: &Groups, events: u64) -> Markup {
     let mut list: Vec<&Group> = groups.list.iter().collect();
     if !matches!(name, "Hour" | "Day") {
         list.sort_by_key(|group| Reverse(group.counts.impact()));
     }
     let mut left = groups.others;
     list.iter().skip(ROWS).for_each(|group| left.add(&group.counts));
-    let row = |name: Markup, c: &Counts| {
+    let seen = groups.list.iter().any(|group| group.seen.is_some());
+    let row = |name: Markup, c: &Counts, seen: Option<[String; 4]>| {
         html! {
             tr {
                 (name)
@@ -146,6 +149,10 @@ fn group_table(title: &str, name: &str, groups: &Groups) -> Markup {
                 td.n data-v=(c.allowed) { (number(c.allowed)) }
                 td.n data-v=(c.denied) { (number(c.denied)) }
                 (count(undecidable(c), "open")) (count(c.newly_denied, "bad")) (count(c.newly_allowed, "warn"))
+                @if let Some([share, tuples, first, last]) = seen {
+                    td.n data-v=(c.events) { (share) } td.n { (tuples) }
+                    td.time { time datetime=(first) { (first) } } td.time { time datetime=(last) { (last) } }
+                }
             }
         }
     };
@@ -159,11 +166,15 @@ fn group_table(title: &str, name: &str, groups: &Groups) -> Markup {
                         th scope="col" { (name) } th.n scope="col" { "Events" } th.n scope="col" { "Allowed" }
                         th.n scope="col" { "Denied" } th.n scope="col" { "Undecidable" }
                         th.n scope="col" { "Newly denied" } th.n scope="col" { "Newly allowed" }
+                        @if seen {
+                            th.n scope="col" { "Share" } th.n scope="col" { "Tuples" }
+                            th scope="col" { "First seen" } th scope="col" { "Last seen" }
+                        }
                     } }
                     @for group in list.iter().take(ROWS) {
-                        tbody { (row(html! { th scope="row" { bdi { (shown(&group.name)) } } }, &group.counts)) }
+                        tbody { (row(html! { th scope="row" { bdi { (shown(&group.name)) } } }, &group.counts, presence(group, events))) }
                     }
-                    @if left.events > 0 { tfoot { (row(html! { th scope="row" { "all others" } }, &left)) } }
+                    @if left.events > 0 { tfoot { (row(html! { th scope="row" { "all others" } }, &left, None)) } }
                 }
             }
             (rest(groups.list.len(), ROWS))

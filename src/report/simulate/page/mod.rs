@@ -19,7 +19,7 @@ use base64::engine::general_purpose::STANDARD;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use sha2::{Digest, Sha256};
 
-use super::words::{Rehearsed, event_place, idle, many, usage, were};
+use super::words::{Rehearsed, event_place, idle, many, share, usage, were};
 use crate::simulate::{Counts, GateVerdict, Range, Untouched};
 use text::{number, shown};
 
@@ -201,7 +201,7 @@ fn tiles(rehearsed: &Rehearsed<'_>) -> Markup {
                 dd {
                     span.count { (number(range.at_least)) }
                     @if range.at_most > range.at_least { span.most { "at most " (number(range.at_most)) } }
-                    @else if range.at_least > 0 { span.most { (text::share(range.at_least, totals.events)) } }
+                    @else if range.at_least > 0 { span.most { (share(range.at_least, totals.events)) } }
                 }
             }
         }

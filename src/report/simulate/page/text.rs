@@ -33,15 +33,6 @@ pub(super) fn number(number: u64) -> String {
     out
 }
 
-/// `12.3 %` of a whole; what is less than a tenth of a per cent says so.
-pub(super) fn share(part: u64, whole: u64) -> String {
-    let per_mille = u128::from(part) * 1000 / u128::from(whole.max(1));
-    match per_mille {
-        0 if part > 0 => "under 0.1 %".to_owned(),
-        _ => format!("{}.{} %", per_mille / 10, per_mille % 10),
-    }
-}
-
 /// `2026-03-02 13:05:00Z`
 pub(super) fn instant(time: Timestamp) -> String {
     time.to_string().replacen('T', " ", 1)
@@ -57,6 +48,7 @@ pub(super) fn rest(all: usize, most: usize) -> Markup {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::report::simulate::words::share;
 
     #[test]
     fn numbers_are_read_in_groups_and_shares_never_say_nothing_of_something() {

@@ -1,0 +1,155 @@
+//! When each name of a group was seen, and in how many pairs of a subject and an item, while events come.
+//!
+//! Kept by the numbers of the pairs, and folded when these begin anew.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::askers::Pair;
+use super::bounded::MAX_KEYS;
+use super::counts::Range;
+use super::few::{Few, Filling, Tally};
+use super::judged::Judged;
+use super::labels::rank;
+use super::report::{Groups, Presence, Report, Window};
+
+/// The most pairs of a name that are told apart.
+const MOST: usize = 100;
+
+/// How many ways of grouping there are: subject, agent, door, item, role, tenant.
+const WAYS: usize = 6;
+
+/// What was seen so far.
+#[derive(Debug, Default)]
+pub(super) struct Spans {
+    /// By the number of a pair.
+    seen: Vec<Option<Seen>>,
+    all: [Filling<Span, MAX_KEYS>; WAYS],
+}
+
+/// One pair, and all that its calls are grouped by.
+#[derive(Debug)]
+struct Seen {
+    window: Window,
+    pair: u64,
+    /// In the order of the ways; of a role and of a tenant there may be several.
+    names: [Arc<[Arc<str>]>; WAYS],
+}
+
+/// When one name was seen, and in which pairs.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+struct Span {
+    window: Option<Window>,
+    /// The lowest hashes of pairs, sorted: those of a whole are among those of each part.
+    pairs: Vec<u64>,
+    /// Whether there are more.
+    more: bool,
+}
+
+impl Tally for Span {
+    fn events(&self) -> u64 {
+        1
+    }
+
+    fn join(&mut self, other: Self) {
+        self.window = match (self.window, other.window) {
+            (Some(mine), Some(theirs)) => Some(mine.join(theirs)),
+            (mine, theirs) => mine.or(theirs),
+        };
+        for pair in other.pairs {
+            if let Err(at) = self.pairs.binary_search(&pair) {
+                self.pairs.insert(at, pair);
+            }
+        }
+        self.more |= other.more || self.pairs.len() > MOST;
+        self.pairs.truncate(MOST);
+    }
+}
+
+impl Seen {
+    fn of(judged: &Judged<'_>) -> Self {
+        let (who, class) = (judged.witness.who, judged.class);
+        let one = |name: &Arc<str>| Arc::from([Arc::clone(name)]);
+        Self {
+            window: Window::at(judged.witness.time),
+            pair: rank(&who.subject, &class.item),
+            names: [
+                one(&who.subject),
+                one(&who.agent),
+                one(&class.door),
+                one(&class.item),
+                Arc::clone(&who.roles),
+                Arc::clone(&who.tenants),
+            ],
+        }
+    }
+}
+
+impl Spans {
+    /// Adds a call, by the number of its pair where it has one.
+    pub(super) fn add(&mut self, judged: &Judged<'_>, pair: Option<Pair>) {
+        let Some(Pair { number, .. }) = pair else { return self.fold(&Seen::of(judged)) };
+        let at = number as usize;
+        if self.seen.len() <= at {
+            self.seen.resize_with(at + 1, || None);
+        }
+        match self.seen.get_mut(at) {
+            Some(Some(seen)) => seen.window = seen.window.join(Window::at(judged.witness.time)),
+            Some(none) => *none = Some(Seen::of(judged)),
+            None => {}
+        }
+    }
+
+    /// Folds what is known by numbers. They may begin anew then.
+    pub(super) fn settle(&mut self) {
+        for seen in std::mem::take(&mut self.seen).iter().flatten() {
+            self.fold(seen);
+        }
+    }
+
+    fn fold(&mut self, seen: &Seen) {
+        for (all, names) in self.all.iter_mut().zip(&seen.names) {
+            for name in names.iter() {
+                let span = Span { window: Some(seen.window), pairs: vec![seen.pair], more: false };
+                all.gather(name, span, Span::join);
+            }
+        }
+    }
+
+    pub(super) fn part(self) -> SpansPart {
+        SpansPart(self.all.map(Filling::finish))
+    }
+}
+
+/// What was seen in a part.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
+#[serde(transparent)]
+pub(super) struct SpansPart([Few<Span, MAX_KEYS>; WAYS]);
+
+impl SpansPart {
+    pub(super) fn merge(&mut self, other: Self) {
+        self.0.iter_mut().zip(other.0).for_each(|(mine, theirs)| mine.join(theirs));
+    }
+
+    /// Writes into the groups of a report when each name was seen.
+    pub(super) fn finish(self, report: &mut Report) {
+        let Report { subjects, agents, doors, items, roles, tenants, .. } = report;
+        for (groups, few) in [subjects, agents, doors, items, roles, tenants].into_iter().zip(self.0) {
+            tell(groups, few);
+        }
+    }
+}
+
+fn tell(groups: &mut Groups, few: Few<Span, MAX_KEYS>) {
+    let (mut spans, _) = few.into_parts();
+    for group in &mut groups.list {
+        let Some(Span { window: Some(window), pairs, more }) = spans.remove(&group.name) else { continue };
+        let (least, events) = (pairs.len() as u64, group.counts.events);
+        let tuples = Range { at_least: least, at_most: if more { events.max(least) } else { least } };
+        group.seen = Some(Presence { window, tuples });
+    }
+}
