@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::closed::nothing;
 use crate::model::{Decision, Effect, Missing, Reason, Rule, RuleKind, Verdict};
 use crate::traffic::{Decided, Foreign};
 
@@ -11,6 +12,7 @@ use crate::traffic::{Decided, Foreign};
 #[serde(rename_all = "kebab-case", rename_all_fields = "snake_case", tag = "answer", deny_unknown_fields)]
 pub enum Answer {
     /// Nothing is known of an answer.
+    #[serde(deserialize_with = "nothing")]
     None,
     /// Allowed.
     Allow {

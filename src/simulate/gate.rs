@@ -4,6 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::closed::nothing;
 use super::report::Report;
 use crate::policy::checks::Rollout;
 use crate::policy::written;
@@ -14,8 +15,10 @@ use crate::policy::written;
 #[serde(rename_all = "kebab-case", tag = "gate", deny_unknown_fields)]
 pub enum GateVerdict {
     /// No limit is set.
+    #[serde(deserialize_with = "nothing")]
     Open,
     /// Every limit holds.
+    #[serde(deserialize_with = "nothing")]
     Holds,
     /// These limits do not hold.
     Broken {

@@ -12,6 +12,7 @@ mod arguments;
 mod askers;
 mod bounded;
 mod classes;
+mod closed;
 mod counts;
 mod coverage;
 mod examine;

@@ -3,6 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::closed::nothing;
 use crate::model::{Context, Request, Timestamp, Token};
 
 /// The terms of one rehearsal.
@@ -54,6 +55,7 @@ pub enum Against {
 pub enum Clock {
     /// Its own.
     #[default]
+    #[serde(deserialize_with = "nothing")]
     AsRecorded,
     /// So much later; earlier if negative.
     Shifted {

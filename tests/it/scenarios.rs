@@ -294,11 +294,16 @@ fn parts_of_different_runs_or_too_few_of_them_do_not_merge() {
     part("e2", "2/3", &["--max-newly-denied", "7"]);
     part("f2", "2/3", &["simulations/classes/traffic.jsonl"]);
     place.write("no.part", "{\"schema\":\"doorward.part/v9\"}");
+    let good = fs::read_to_string(place.path().join("a1")).unwrap();
+    let clock = "\"judged\":\"as-recorded\"";
+    assert!(good.contains(clock), "{good}");
+    place.write("key.part", good.replace(clock, &format!("{clock},\"x\":1")));
     let merge = |parts: &[&str]| {
         let ran = place.run(&[&["simulate", "merge"], parts].concat());
         (ran.code, ran.stdout.is_empty(), ran.stderr)
     };
     assert_eq!(merge(&["a1", "a2", "a3"]).0, 0);
+    assert_eq!(merge(&["key.part", "a2", "a3"]).0, 2, "its schema is closed");
     let mut refused = String::new();
     for parts in [&["a1"][..], &["a1", "b2"], &["a1", "c2"], &["a1", "d2"], &["a1", "e2"], &["a1", "f2"], &["no.part"]]
     {
