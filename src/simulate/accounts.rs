@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::ages::{AgesPart, Aging};
-use super::askers::Pair;
+use super::askers::{Askers, Pair};
 use super::following::{Following, SessionsPart};
 use super::gauges::{Gauges, GaugesPart};
 use super::habits::{Habits, HabitsPart};
@@ -170,9 +170,9 @@ impl<'p> Accounts<'p> {
     }
 
     /// Folds what is known by the numbers of those who ask.
-    pub(super) fn settle_pairs(&mut self) {
-        self.habits.settle(&self.sources);
-        self.spans.settle();
+    pub(super) fn settle_pairs(&mut self, askers: &Askers<'_>) {
+        self.habits.settle(&self.sources, askers);
+        self.spans.settle(askers);
     }
 
     /// Adds what was only counted, of all events of an outcome.

@@ -3,6 +3,7 @@
 //! Many who ask are one to the policies: they get the same answers, and are told apart only to be
 //! counted. Nothing here judges.
 
+use std::collections::BTreeSet;
 use std::hash::BuildHasher as _;
 use std::sync::Arc;
 
@@ -17,6 +18,8 @@ use crate::traffic::Numbers;
 
 /// How many pairs of an item and one who asks for it are remembered.
 const MOST_PAIRS: usize = 1 << 16;
+/// How many lists of roles and tenants are shared.
+const MOST_LISTS: usize = 1 << 12;
 /// How many pairs have a number before all that is remembered is folded.
 const MOST_NUMBERS: u32 = 1 << 17;
 /// How many stances are told apart before all that is remembered is folded.
@@ -80,6 +83,15 @@ pub(super) struct Pair {
     pub(super) who: u32,
 }
 
+/// Takes the same names from where they are already.
+fn share(lists: &mut BTreeSet<Arc<[Arc<str>]>>, names: &mut Arc<[Arc<str>]>) {
+    match lists.get(names) {
+        Some(known) => *names = Arc::clone(known),
+        None if lists.len() < MOST_LISTS => drop(lists.insert(Arc::clone(names))),
+        None => {}
+    }
+}
+
 /// The answers of policies about the lists of a token, each of which is below 16.
 fn together(answers: impl Iterator<Item = u8>) -> u8 {
     answers.fold(0, |all, one| all << 4 | one)
@@ -97,6 +109,8 @@ pub(super) struct Askers<'p> {
     scratch: Vec<u64>,
     numbers: HashMap<(u32, u32), u32, FixedState>,
     who: Vec<Who>,
+    /// Roles and tenants, of which most have the same.
+    lists: BTreeSet<Arc<[Arc<str>]>>,
     /// By the way in which an event comes out, then by who asked: how many.
     counted: Vec<Vec<u64>>,
 }
@@ -111,6 +125,7 @@ impl<'p> Askers<'p> {
             scratch: Vec::new(),
             numbers: HashMap::default(),
             who: Vec::new(),
+            lists: BTreeSet::new(),
             counted: Vec::new(),
         }
     }
@@ -134,7 +149,11 @@ impl<'p> Askers<'p> {
         let stance = *self.stances.entry_ref(&*self.scratch).or_insert(next);
         let next = u32::try_from(self.who.len()).unwrap_or(u32::MAX);
         let who = *self.numbers.entry((lists, subject)).or_insert_with(|| {
-            self.who.push(Who::of(request));
+            let mut who = Who::of(request);
+            for names in [&mut who.roles, &mut who.tenants] {
+                share(&mut self.lists, names);
+            }
+            self.who.push(who);
             next
         });
         if self.pairs.len() >= MOST_PAIRS {
@@ -193,6 +212,7 @@ impl<'p> Askers<'p> {
         self.forget();
         self.numbers.clear();
         self.who.clear();
+        self.lists.clear();
         self.counted.clear();
     }
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::askers::{Pair, Who};
+use super::askers::{Askers, Pair, Who};
 use super::bounded::MAX_KEYS;
 use super::few::{Few, Filling, Tally};
 use super::judged::Judged;
@@ -19,7 +19,7 @@ use super::unusual::RARE;
 use crate::model::Timestamp;
 
 /// The most pairs of a subject and an item that are followed.
-const MAX_TUPLES: usize = 50_000;
+const MAX_TUPLES: usize = 20_000;
 /// What stands between a subject and an item in a key.
 const BETWEEN: char = '\u{1f}';
 
@@ -35,22 +35,19 @@ pub(super) struct Habits {
     days: Filling<Day, MAX_KEYS>,
 }
 
-/// The allowed calls of one pair.
+/// The allowed calls of one pair. There are many: it is kept small.
 #[derive(Debug)]
 struct Seen {
     calls: u64,
     first: Spot,
     last: Timestamp,
-    subject: Arc<str>,
+    /// The number of the one who asked.
+    who: u32,
     item: Arc<str>,
 }
 
-/// The allowed calls of one who asks, by the hour of the day.
-#[derive(Debug, Default)]
-struct Clock {
-    subject: Option<Arc<str>>,
-    hours: [u64; 24],
-}
+/// The allowed calls of one who asks, by the hour of the day. More than a few are all one.
+type Clock = [u8; 24];
 
 /// A call, and what it was about.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -84,6 +81,7 @@ pub(super) struct Day {
 #[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub(super) struct Hour {
+    /// Exact as long as there are few.
     pub(super) calls: u64,
     /// All of them, as long as there are few.
     pub(super) early: Vec<Early<String>>,
@@ -144,14 +142,14 @@ impl Habits {
             self.seen.resize_with(at + 1, || None);
         }
         if self.clocks.len() <= asker_at {
-            self.clocks.resize_with(asker_at + 1, Clock::default);
+            self.clocks.resize(asker_at + 1, Clock::default());
         }
         let (Some(seen), Some(clock)) = (self.seen.get_mut(at), self.clocks.get_mut(asker_at)) else { return };
         let seen = seen.get_or_insert_with(|| Seen {
             calls: 0,
             first: spot,
             last: spot.time,
-            subject: Arc::clone(&who.subject),
+            who: asker,
             item: Arc::clone(&judged.class.item),
         });
         seen.calls += 1;
@@ -159,10 +157,9 @@ impl Habits {
         if spot.time <= seen.first.time && sources.order(&spot, &seen.first).is_lt() {
             seen.first = spot;
         }
-        clock.subject.get_or_insert_with(|| Arc::clone(&who.subject));
-        let Some(count) = clock.hours.get_mut(usize::from(hour)) else { return };
-        *count += 1;
-        if *count <= RARE {
+        let Some(count) = clock.get_mut(usize::from(hour)) else { return };
+        *count = count.saturating_add(1);
+        if u64::from(*count) <= RARE {
             self.early.push((asker, hour, Early { spot, item: Arc::clone(&judged.class.item) }));
         }
     }
@@ -178,24 +175,25 @@ impl Habits {
     }
 
     /// Folds what is known by numbers. They may begin anew then.
-    pub(super) fn settle(&mut self, sources: &Sources) {
+    pub(super) fn settle(&mut self, sources: &Sources, askers: &Askers<'_>) {
         let is_before = |one: &Spot, two: &Spot| sources.order(one, two).is_lt();
-        for Seen { calls, first, last, subject, item } in self.seen.drain(..).flatten() {
+        for Seen { calls, first, last, who, item } in std::mem::take(&mut self.seen).into_iter().flatten() {
+            let Some(who) = askers.who(who) else { continue };
             let tuple = Tuple { calls, first: Some(first), last: Some(last) };
-            self.tuples.gather(&key(&subject, Some(&item)), tuple, |all, tuple| all.joined(tuple, is_before));
+            self.tuples.gather(&key(&who.subject, Some(&item)), tuple, |all, tuple| all.joined(tuple, is_before));
         }
         let mut early: BTreeMap<(u32, u8), Vec<Early<String>>> = BTreeMap::new();
         for (asker, hour, Early { spot, item }) in self.early.drain(..) {
             early.entry((asker, hour)).or_default().push(Early { spot, item: item.to_string() });
         }
-        for (asker, clock) in (0..).zip(self.clocks.drain(..)) {
-            let Some(subject) = clock.subject else { continue };
+        for (asker, clock) in (0..).zip(std::mem::take(&mut self.clocks)) {
+            let Some(who) = askers.who(asker).filter(|_| clock != Clock::default()) else { continue };
             let mut day = Day::default();
-            for (number, calls) in (0..).zip(clock.hours).filter(|(_, calls)| *calls > 0) {
+            for (number, calls) in (0..).zip(clock.map(u64::from)).filter(|(_, calls)| *calls > 0) {
                 let early = early.remove(&(asker, number)).filter(|_| calls <= RARE).unwrap_or_default();
                 day.hours.insert(number, Hour { calls, early });
             }
-            self.days.gather(&key(&subject, None), day, Day::join);
+            self.days.gather(&key(&who.subject, None), day, Day::join);
         }
     }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::askers::Pair;
+use super::askers::{Askers, Pair, Who};
 use super::bounded::MAX_KEYS;
 use super::counts::Range;
 use super::few::{Few, Filling, Tally};
@@ -28,13 +28,14 @@ pub(super) struct Spans {
     all: [Filling<Span, MAX_KEYS>; WAYS],
 }
 
-/// One pair, and all that its calls are grouped by.
+/// One pair. There are many: it is kept small.
 #[derive(Debug)]
 struct Seen {
     window: Window,
-    pair: u64,
-    /// In the order of the ways; of a role and of a tenant there may be several.
-    names: [Arc<[Arc<str>]>; WAYS],
+    /// The number of the one who asked.
+    who: u32,
+    item: Arc<str>,
+    door: Arc<str>,
 }
 
 /// When one name was seen, and in which pairs.
@@ -69,52 +70,42 @@ impl Tally for Span {
     }
 }
 
-impl Seen {
-    fn of(judged: &Judged<'_>) -> Self {
-        let (who, class) = (judged.witness.who, judged.class);
-        let one = |name: &Arc<str>| Arc::from([Arc::clone(name)]);
-        Self {
-            window: Window::at(judged.witness.time),
-            pair: rank(&who.subject, &class.item),
-            names: [
-                one(&who.subject),
-                one(&who.agent),
-                one(&class.door),
-                one(&class.item),
-                Arc::clone(&who.roles),
-                Arc::clone(&who.tenants),
-            ],
-        }
-    }
-}
-
 impl Spans {
     /// Adds a call, by the number of its pair where it has one.
     pub(super) fn add(&mut self, judged: &Judged<'_>, pair: Option<Pair>) {
-        let Some(Pair { number, .. }) = pair else { return self.fold(&Seen::of(judged)) };
+        let (window, class) = (Window::at(judged.witness.time), judged.class);
+        let Some(Pair { number, who }) = pair else {
+            return self.fold(judged.witness.who, window, [&class.item, &class.door]);
+        };
         let at = number as usize;
         if self.seen.len() <= at {
             self.seen.resize_with(at + 1, || None);
         }
         match self.seen.get_mut(at) {
-            Some(Some(seen)) => seen.window = seen.window.join(Window::at(judged.witness.time)),
-            Some(none) => *none = Some(Seen::of(judged)),
+            Some(Some(seen)) => seen.window = seen.window.join(window),
+            Some(none) => {
+                let (item, door) = (Arc::clone(&class.item), Arc::clone(&class.door));
+                *none = Some(Seen { window, who, item, door });
+            }
             None => {}
         }
     }
 
     /// Folds what is known by numbers. They may begin anew then.
-    pub(super) fn settle(&mut self) {
-        for seen in std::mem::take(&mut self.seen).iter().flatten() {
-            self.fold(seen);
+    pub(super) fn settle(&mut self, askers: &Askers<'_>) {
+        for Seen { window, who, item, door } in std::mem::take(&mut self.seen).iter().flatten() {
+            if let Some(who) = askers.who(*who) {
+                self.fold(who, *window, [item, door]);
+            }
         }
     }
 
-    fn fold(&mut self, seen: &Seen) {
-        for (all, names) in self.all.iter_mut().zip(&seen.names) {
-            for name in names.iter() {
-                let span = Span { window: Some(seen.window), pairs: vec![seen.pair], more: false };
-                all.gather(name, span, Span::join);
+    fn fold(&mut self, who: &Who, window: Window, [item, door]: [&Arc<str>; 2]) {
+        let pair = rank(&who.subject, item);
+        let one = [&who.subject, &who.agent, door, item].map(std::slice::from_ref);
+        for (all, names) in self.all.iter_mut().zip(one.into_iter().chain([&*who.roles, &*who.tenants])) {
+            for name in names {
+                all.gather(name, Span { window: Some(window), pairs: vec![pair], more: false }, Span::join);
             }
         }
     }

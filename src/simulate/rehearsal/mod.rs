@@ -315,7 +315,7 @@ impl<'p> Rehearsal<'p> {
         let (tables, hours) = (&mut self.tables, &self.hours);
         self.askers.settle(|who, way, events| tables.asked(who, &hours.counts(way).times(events)));
         self.askers.forget();
-        self.accounts.settle_pairs();
+        self.accounts.settle_pairs(&self.askers);
         let mut remembered = self.memo.take();
         for (_, outcome) in remembered.drain(..) {
             self.fold(&outcome);
