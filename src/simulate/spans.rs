@@ -50,23 +50,29 @@ struct Span {
     more: bool,
 }
 
+impl Span {
+    /// Adds a pair that was seen in that time.
+    fn see(&mut self, window: Window, pair: u64) {
+        self.window = Some(self.window.map_or(window, |mine| mine.join(window)));
+        let Err(at) = self.pairs.binary_search(&pair) else { return };
+        self.more |= self.pairs.len() >= MOST;
+        if at < MOST {
+            self.pairs.truncate(MOST - 1);
+            self.pairs.insert(at, pair);
+        }
+    }
+}
+
 impl Tally for Span {
     fn events(&self) -> u64 {
         1
     }
 
     fn join(&mut self, other: Self) {
-        self.window = match (self.window, other.window) {
-            (Some(mine), Some(theirs)) => Some(mine.join(theirs)),
-            (mine, theirs) => mine.or(theirs),
-        };
-        for pair in other.pairs {
-            if let Err(at) = self.pairs.binary_search(&pair) {
-                self.pairs.insert(at, pair);
-            }
+        if let Some(window) = other.window {
+            other.pairs.into_iter().for_each(|pair| self.see(window, pair));
         }
-        self.more |= other.more || self.pairs.len() > MOST;
-        self.pairs.truncate(MOST);
+        self.more |= other.more;
     }
 }
 
@@ -105,7 +111,7 @@ impl Spans {
         let one = [&who.subject, &who.agent, door, item].map(std::slice::from_ref);
         for (all, names) in self.all.iter_mut().zip(one.into_iter().chain([&*who.roles, &*who.tenants])) {
             for name in names {
-                all.gather(name, Span { window: Some(window), pairs: vec![pair], more: false }, Span::join);
+                all.of(name).into_iter().for_each(|span| span.see(window, pair));
             }
         }
     }
