@@ -127,7 +127,9 @@ impl Tally for Classes {
 
     fn join(&mut self, other: Self) {
         for (mine, theirs) in [(&mut self.before, other.before), (&mut self.now, other.now)] {
-            theirs.into_iter().for_each(|(class, rows)| mine.entry(class).or_default().add(rows, 1));
+            for (class, rows) in theirs {
+                mine.entry(class).or_default().add(rows, 1);
+            }
         }
     }
 }
@@ -222,12 +224,13 @@ impl LoggedPart {
                 let keeping = *keeping?;
                 let written = rows.all.volume();
                 let steady = written.steady(keeping.seconds, seconds).filter(|_| !keeping.held);
-                let removed = rows.removed(None, first(Some(&keeping)), keeping.perhaps_held);
+                let removed = rows.removed(None, first(Some(&keeping)).as_deref(), keeping.perhaps_held);
                 Some(Kept { retention: keeping.seconds, held: keeping.held, written, kept: rows.left(removed), steady })
             };
             let (rows_before, rows_now) = (side(true), side(false));
             let there = if compared { &rows_before } else { &rows_now };
-            let removed = there.removed(first(before), first(now), now.is_some_and(|keeping| keeping.perhaps_held));
+            let perhaps_held = now.is_some_and(|keeping| keeping.perhaps_held);
+            let removed = there.removed(first(before).as_deref(), first(now).as_deref(), perhaps_held);
             ClassStorage {
                 class: class.clone(),
                 before: kept(before, &rows_before),
@@ -256,12 +259,12 @@ struct Aged<'a> {
 
 impl Aged<'_> {
     /// The rows of the hours before `until` and not before `from`: those that surely are, and those that may be.
-    fn removed(&self, from: Option<String>, until: Option<String>, perhaps_held: bool) -> (Rows, Rows) {
+    fn removed(&self, from: Option<&str>, until: Option<&str>, perhaps_held: bool) -> (Rows, Rows) {
         let Some(until) = until else { return Default::default() };
         let (mut sure, mut known) = (Rows::default(), Rows::default());
         for (hour, rows) in &self.hours {
             known.add(*rows, 1);
-            if *hour < until.as_str() && from.as_ref().is_none_or(|from| *hour >= from.as_str()) {
+            if *hour < until && from.is_none_or(|from| *hour >= from) {
                 sure.add(*rows, 1);
             }
         }

@@ -43,7 +43,7 @@ fn report(events: &[Event]) -> Report {
 /// The rows as `rule subject item hour calls first-line`.
 fn told(events: &[Event]) -> Vec<String> {
     let unusual = report(events).unusual;
-    assert_eq!((unusual.rare + unusual.late + unusual.hours) as usize, unusual.list.len());
+    assert_eq!(unusual.rare + unusual.late + unusual.hours, unusual.list.len() as u64);
     let row = |row: &doorward::simulate::UnusualCalls| {
         let hour = row.hour.map(|hour| format!(" {hour}h")).unwrap_or_default();
         let at = &row.samples[0];

@@ -19,7 +19,8 @@ fn told(groups: &Groups) -> Told {
 
 /// The same by a loop.
 fn naive(events: &[Recorded], names: impl Fn(&Event) -> Vec<String>) -> Told {
-    let mut all: BTreeMap<String, (u64, BTreeSet<(String, String)>, Window)> = BTreeMap::new();
+    type Seen = (u64, BTreeSet<(String, String)>, Window);
+    let mut all: BTreeMap<String, Seen> = BTreeMap::new();
     for Recorded { event, .. } in events {
         let pair = (subject(event), event.name.clone());
         for name in names(event).into_iter().collect::<BTreeSet<_>>() {
