@@ -26,8 +26,10 @@ const BETWEEN: char = '\u{1f}';
 /// What is known so far.
 #[derive(Debug, Default)]
 pub(super) struct Habits {
-    /// By the number of a pair, and by that of who asked.
-    seen: Vec<Option<Seen>>,
+    /// By the number of a pair: what each call changes, and what the first of them brought.
+    seen: Vec<Seen>,
+    begun: Vec<Option<Begun>>,
+    /// By the number of who asked.
     clocks: Vec<Clock>,
     /// The calls of those hours of the day in which there are few.
     early: Vec<(u32, u8, Early<Arc<str>>)>,
@@ -35,12 +37,22 @@ pub(super) struct Habits {
     days: Filling<Day, MAX_KEYS>,
 }
 
-/// The allowed calls of one pair. There are many: it is kept small.
-#[derive(Debug)]
+/// The allowed calls of one pair. There are many, and each call comes to one of them: it is kept small.
+#[derive(Clone, Copy, Debug)]
 struct Seen {
     calls: u64,
-    first: Spot,
+    first: Timestamp,
     last: Timestamp,
+}
+
+impl Seen {
+    const NONE: Self = Self { calls: 0, first: Timestamp(i64::MAX), last: Timestamp(i64::MIN) };
+}
+
+/// The first allowed call of one pair.
+#[derive(Debug)]
+struct Begun {
+    first: Spot,
     /// The number of the one who asked.
     who: u32,
     item: Arc<str>,
@@ -139,23 +151,25 @@ impl Habits {
         };
         let (at, asker_at) = (number as usize, asker as usize);
         if self.seen.len() <= at {
-            self.seen.resize_with(at + 1, || None);
+            self.seen.resize(at + 1, Seen::NONE);
+            self.begun.resize_with(at + 1, || None);
         }
         if self.clocks.len() <= asker_at {
             self.clocks.resize(asker_at + 1, Clock::default());
         }
         let (Some(seen), Some(clock)) = (self.seen.get_mut(at), self.clocks.get_mut(asker_at)) else { return };
-        let seen = seen.get_or_insert_with(|| Seen {
-            calls: 0,
-            first: spot,
-            last: spot.time,
-            who: asker,
-            item: Arc::clone(&judged.class.item),
-        });
         seen.calls += 1;
         seen.last = seen.last.max(spot.time);
-        if spot.time <= seen.first.time && sources.order(&spot, &seen.first).is_lt() {
-            seen.first = spot;
+        // Most calls come after the first.
+        if spot.time <= seen.first {
+            seen.first = spot.time;
+            match self.begun.get_mut(at) {
+                Some(Some(begun)) if sources.order(&spot, &begun.first).is_lt() => begun.first = spot,
+                Some(begun @ None) => {
+                    *begun = Some(Begun { first: spot, who: asker, item: Arc::clone(&judged.class.item) });
+                }
+                _ => {}
+            }
         }
         let Some(count) = clock.get_mut(usize::from(hour)) else { return };
         *count = count.saturating_add(1);
@@ -177,7 +191,9 @@ impl Habits {
     /// Folds what is known by numbers. They may begin anew then.
     pub(super) fn settle(&mut self, sources: &Sources, askers: &Askers<'_>) {
         let is_before = |one: &Spot, two: &Spot| sources.order(one, two).is_lt();
-        for Seen { calls, first, last, who, item } in std::mem::take(&mut self.seen).into_iter().flatten() {
+        let (seen, begun) = (std::mem::take(&mut self.seen), std::mem::take(&mut self.begun));
+        for (Seen { calls, last, .. }, begun) in seen.into_iter().zip(begun) {
+            let Some(Begun { first, who, item }) = begun else { continue };
             let Some(who) = askers.who(who) else { continue };
             let tuple = Tuple { calls, first: Some(first), last: Some(last) };
             self.tuples.gather(&key(&who.subject, Some(&item)), tuple, |all, tuple| all.joined(tuple, is_before));

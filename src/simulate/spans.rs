@@ -13,6 +13,7 @@ use super::few::{Few, Filling, Tally};
 use super::judged::Judged;
 use super::labels::rank;
 use super::report::{Groups, Presence, Report, Window};
+use crate::model::Timestamp;
 
 /// The most pairs of a name that are told apart.
 const MOST: usize = 100;
@@ -23,15 +24,18 @@ const WAYS: usize = 6;
 /// What was seen so far.
 #[derive(Debug, Default)]
 pub(super) struct Spans {
-    /// By the number of a pair.
-    seen: Vec<Option<Seen>>,
+    /// By the number of a pair: the time of its calls, which each of them changes, and what it is.
+    seen: Vec<Window>,
+    known: Vec<Option<Known>>,
     all: [Filling<Span, MAX_KEYS>; WAYS],
 }
 
-/// One pair. There are many: it is kept small.
+/// The time of a pair without a call.
+const NEVER: Window = Window { first: Timestamp(i64::MAX), last: Timestamp(i64::MIN) };
+
+/// One pair.
 #[derive(Debug)]
-struct Seen {
-    window: Window,
+struct Known {
     /// The number of the one who asked.
     who: u32,
     item: Arc<str>,
@@ -85,23 +89,24 @@ impl Spans {
         };
         let at = number as usize;
         if self.seen.len() <= at {
-            self.seen.resize_with(at + 1, || None);
+            self.seen.resize(at + 1, NEVER);
+            self.known.resize_with(at + 1, || None);
         }
-        match self.seen.get_mut(at) {
-            Some(Some(seen)) => seen.window = seen.window.join(window),
-            Some(none) => {
-                let (item, door) = (Arc::clone(&class.item), Arc::clone(&class.door));
-                *none = Some(Seen { window, who, item, door });
-            }
-            None => {}
+        let (Some(seen), Some(known)) = (self.seen.get_mut(at), self.known.get_mut(at)) else { return };
+        if *seen == NEVER {
+            let (item, door) = (Arc::clone(&class.item), Arc::clone(&class.door));
+            *known = Some(Known { who, item, door });
         }
+        *seen = seen.join(window);
     }
 
     /// Folds what is known by numbers. They may begin anew then.
     pub(super) fn settle(&mut self, askers: &Askers<'_>) {
-        for Seen { window, who, item, door } in std::mem::take(&mut self.seen).iter().flatten() {
-            if let Some(who) = askers.who(*who) {
-                self.fold(who, *window, [item, door]);
+        let (seen, known) = (std::mem::take(&mut self.seen), std::mem::take(&mut self.known));
+        for (window, known) in seen.into_iter().zip(known) {
+            let Some(Known { who, item, door }) = known else { continue };
+            if let Some(who) = askers.who(who) {
+                self.fold(who, window, [&item, &door]);
             }
         }
     }
