@@ -85,7 +85,7 @@ impl Spans {
     pub(super) fn add(&mut self, judged: &Judged<'_>, pair: Option<Pair>) {
         let (window, class) = (Window::at(judged.witness.time), judged.class);
         let Some(Pair { number, who }) = pair else {
-            return self.fold(judged.witness.who, window, [&class.item, &class.door]);
+            return self.fold(judged.witness.who, std::iter::once((window, &class.item, &class.door)));
         };
         let at = number as usize;
         if self.seen.len() <= at {
@@ -102,21 +102,33 @@ impl Spans {
 
     /// Folds what is known by numbers. They may begin anew then.
     pub(super) fn settle(&mut self, askers: &Askers<'_>) {
-        let (seen, known) = (std::mem::take(&mut self.seen), std::mem::take(&mut self.known));
-        for (window, known) in seen.into_iter().zip(known) {
-            let Some(Known { who, item, door }) = known else { continue };
-            if let Some(who) = askers.who(who) {
-                self.fold(who, window, [&item, &door]);
+        let seen = std::mem::take(&mut self.seen).into_iter().zip(std::mem::take(&mut self.known));
+        let mut all: Vec<(Known, Window)> = seen.filter_map(|(window, known)| Some((known?, window))).collect();
+        // Most of those who ask have many pairs, and the names of one are looked up once.
+        all.sort_by_key(|(known, _)| known.who);
+        for own in all.chunk_by(|(one, _), (two, _)| one.who == two.who) {
+            if let Some(who) = own.first().and_then(|(known, _)| askers.who(known.who)) {
+                self.fold(who, own.iter().map(|(known, window)| (*window, &known.item, &known.door)));
             }
         }
     }
 
-    fn fold(&mut self, who: &Who, window: Window, [item, door]: [&Arc<str>; 2]) {
-        let pair = rank(&who.subject, item);
-        let one = [&who.subject, &who.agent, door, item].map(std::slice::from_ref);
-        for (all, names) in self.all.iter_mut().zip(one.into_iter().chain([&*who.roles, &*who.tenants])) {
-            for name in names {
+    /// Adds pairs of one who asked: when, the item and its door.
+    fn fold<'a>(&mut self, who: &Who, pairs: impl Iterator<Item = (Window, &'a Arc<str>, &'a Arc<str>)>) {
+        let [subjects, agents, doors, items, roles, tenants] = &mut self.all;
+        let mut own: Vec<(Window, u64)> = Vec::new();
+        for (window, item, door) in pairs {
+            let pair = rank(&who.subject, item);
+            own.push((window, pair));
+            for (all, name) in [(&mut *doors, door), (&mut *items, item)] {
                 all.of(name).into_iter().for_each(|span| span.see(window, pair));
+            }
+        }
+        let (subject, agent) = (std::slice::from_ref(&who.subject), std::slice::from_ref(&who.agent));
+        for (all, names) in [(subjects, subject), (agents, agent), (roles, &*who.roles), (tenants, &*who.tenants)] {
+            for name in names {
+                let Some(span) = all.of(name) else { continue };
+                own.iter().for_each(|(window, pair)| span.see(*window, *pair));
             }
         }
     }
