@@ -198,16 +198,23 @@ impl Habits {
             let tuple = Tuple { calls, first: Some(first), last: Some(last) };
             self.tuples.gather(&key(&who.subject, Some(&item)), tuple, |all, tuple| all.joined(tuple, is_before));
         }
-        let mut early: BTreeMap<(u32, u8), Vec<Early<String>>> = BTreeMap::new();
-        for (asker, hour, Early { spot, item }) in self.early.drain(..) {
-            early.entry((asker, hour)).or_default().push(Early { spot, item: item.to_string() });
-        }
+        // In the order of the clocks and their hours, so that each takes its own from the front.
+        let mut early = std::mem::take(&mut self.early);
+        early.sort_unstable_by_key(|(asker, hour, _)| (*asker, *hour));
+        let mut early = early.into_iter().peekable();
         for (asker, clock) in (0..).zip(std::mem::take(&mut self.clocks)) {
             let Some(who) = askers.who(asker).filter(|_| clock != Clock::default()) else { continue };
             let mut day = Day::default();
             for (number, calls) in (0..).zip(clock.map(u64::from)).filter(|(_, calls)| *calls > 0) {
-                let early = early.remove(&(asker, number)).filter(|_| calls <= RARE).unwrap_or_default();
-                day.hours.insert(number, Hour { calls, early });
+                let mut own = Vec::new();
+                while let Some((of, hour, Early { spot, item })) =
+                    early.next_if(|(of, hour, _)| (*of, *hour) <= (asker, number))
+                {
+                    if (of, hour) == (asker, number) && calls <= RARE {
+                        own.push(Early { spot, item: item.to_string() });
+                    }
+                }
+                day.hours.insert(number, Hour { calls, early: own });
             }
             self.days.gather(&key(&who.subject, None), day, Day::join);
         }

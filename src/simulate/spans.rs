@@ -105,7 +105,7 @@ impl Spans {
         let seen = std::mem::take(&mut self.seen).into_iter().zip(std::mem::take(&mut self.known));
         let mut all: Vec<(Known, Window)> = seen.filter_map(|(window, known)| Some((known?, window))).collect();
         // Most of those who ask have many pairs, and the names of one are looked up once.
-        all.sort_by_key(|(known, _)| known.who);
+        all.sort_unstable_by_key(|(known, _)| known.who);
         for own in all.chunk_by(|(one, _), (two, _)| one.who == two.who) {
             if let Some(who) = own.first().and_then(|(known, _)| askers.who(known.who)) {
                 self.fold(who, own.iter().map(|(known, window)| (*window, &known.item, &known.door)));
@@ -128,7 +128,9 @@ impl Spans {
         for (all, names) in [(subjects, subject), (agents, agent), (roles, &*who.roles), (tenants, &*who.tenants)] {
             for name in names {
                 let Some(span) = all.of(name) else { continue };
-                own.iter().for_each(|(window, pair)| span.see(*window, *pair));
+                for (window, pair) in &own {
+                    span.see(*window, *pair);
+                }
             }
         }
     }
