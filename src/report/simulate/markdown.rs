@@ -4,7 +4,7 @@
 //! hold it, as character references: no name becomes markup, a link or a mention. The text stays
 //! within what a comment can hold and says how much it leaves out.
 
-use super::unusual::{found, what};
+use super::unusual::{found, total, what};
 use super::words::{
     PRESENCE, Rehearsed, between, by_impact, costs, event_place, idle, kind, many, presence, usage, were,
 };
@@ -254,7 +254,7 @@ impl Page {
 
     /// Allowed calls that somebody should look at.
     fn unusual(&mut self, unusual: &Unusual) {
-        let total: u64 = RULES.iter().map(|(because, _)| found(unusual, *because)).sum();
+        let total = total(unusual);
         if total == 0 {
             return;
         }

@@ -14,13 +14,13 @@ pub(super) const fn found(unusual: &Unusual, because: Because) -> u64 {
     }
 }
 
-/// Whether there are any.
-pub(super) const fn any(unusual: &Unusual) -> bool {
-    unusual.rare > 0 || unusual.late > 0 || unusual.hours > 0
+/// How many there are by all rules, listed or not.
+pub(super) fn total(unusual: &Unusual) -> u64 {
+    RULES.iter().map(|(because, _)| found(unusual, *because)).sum()
 }
 
 /// The rows of one rule, of which there may be more.
-pub(super) fn rows(unusual: &Unusual, because: Because) -> impl Iterator<Item = &UnusualCalls> {
+fn rows(unusual: &Unusual, because: Because) -> impl Iterator<Item = &UnusualCalls> {
     unusual.list.iter().filter(move |row| row.because == because)
 }
 
@@ -34,8 +34,8 @@ impl Page {
         let unusual = &report.unusual;
         self.heading("unusual calls that are allowed");
         for (because, rule) in RULES {
-            let total = found(unusual, because);
-            if total == 0 {
+            let found = found(unusual, because);
+            if found == 0 {
                 continue;
             }
             let mut table = Columns::new(2);
@@ -49,10 +49,10 @@ impl Page {
                 ]);
             }
             self.table(&table);
-            self.rest(usize::try_from(total).unwrap_or(usize::MAX));
+            self.rest(usize::try_from(found).unwrap_or(usize::MAX));
             self.line(format_args!("  {rule}"));
         }
-        if !any(unusual) {
+        if total(unusual) == 0 {
             self.line(format_args!("  none, of {}", many(unusual.followed, "subject")));
         }
         if unusual.not_followed > 0 {

@@ -3,16 +3,16 @@
 use maud::{Markup, html};
 
 use super::text::{ROWS, number, rest, shown};
-use crate::report::simulate::unusual::{any, found, what};
+use crate::report::simulate::unusual::{total, what};
 use crate::report::simulate::words::event_place;
 use crate::simulate::{RULES, Unusual};
 
 /// The section; nothing where nothing is unusual.
 pub(super) fn unusual(unusual: &Unusual) -> Markup {
-    if !any(unusual) {
+    let total = total(unusual);
+    if total == 0 {
         return html! {};
     }
-    let total: u64 = RULES.iter().map(|(because, _)| found(unusual, *because)).sum();
     html! {
         section aria-labelledby="unusual" {
             h2 #unusual { "Unusual calls that are allowed" }
